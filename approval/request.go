@@ -1,0 +1,229 @@
+// Package approval owns the way from a request over decisions to a grant: a
+// state machine over values.
+//
+// A request is pending, granted, denied or expired. What it is follows from the
+// decisions that it carries and from the moment of asking; nothing is stored
+// that could disagree with them. Each function takes values and the time, and
+// returns values or a refusal that says what would have passed. A settled
+// request never changes, a decision may narrow a request but never widen it,
+// nobody decides on their own request, and one person counts once.
+package approval
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// Reasons why a decision or a grant is refused.
+var (
+	ErrSelfApproval = errors.New("nobody decides on their own request")
+	ErrDecidedTwice = errors.New("you have decided on this request already")
+	ErrSettled      = errors.New("this request is settled")
+	ErrNotEligible  = errors.New("you are not among those who decide on this request")
+	ErrWidening     = errors.New("a decision may narrow a request, never widen it")
+	ErrDecision     = errors.New("not a decision")
+	ErrNotGranted   = errors.New("this request is not granted")
+	ErrGrantOver    = errors.New("the grant is over")
+)
+
+// State is where a request stands.
+type State string
+
+// The states of a request.
+const (
+	Pending State = "pending"
+	Granted State = "granted"
+	Denied  State = "denied"
+	Expired State = "expired"
+)
+
+// Verdict is an approver's yes or no.
+type Verdict string
+
+// The verdicts.
+const (
+	Approve Verdict = "approve"
+	Deny    Verdict = "deny"
+)
+
+// Stage is one stage of the decision path, copied from the contract version
+// when the request was made.
+type Stage struct {
+	ID      string   `json:"id"`
+	From    []string `json:"from"`            // groups of the contract
+	Quorum  int      `json:"quorum"`          // distinct people who must approve
+	Timeout int64    `json:"timeout_seconds"` // silence after which the request expires
+}
+
+// Decision is one person's verdict in one stage. It never changes.
+type Decision struct {
+	By      canon.ID     `json:"by"`
+	Stage   string       `json:"stage"`
+	Verdict Verdict      `json:"verdict"`
+	Seconds int64        `json:"for_seconds,omitempty"` // narrows the grant to at most this; 0: as asked
+	At      canon.Micros `json:"at"`
+	Leaf    canon.Digest `json:"leaf,omitzero"` // hash of the ledger leaf that recorded it
+}
+
+// Request is who wants which logins on which hosts and for how long.
+type Request struct {
+	ID        canon.ID        `json:"id"`
+	By        canon.ID        `json:"by"`
+	Contract  canon.Digest    `json:"contract"` // the version that it is judged by
+	Lineage   canon.Digest    `json:"lineage"`
+	Role      string          `json:"role"`
+	Path      string          `json:"path"`
+	Logins    []sshcert.Login `json:"logins"`
+	Hosts     []sshcert.Host  `json:"hosts"`
+	Seconds   int64           `json:"for_seconds"`
+	At        canon.Micros    `json:"at"`
+	Stages    []Stage         `json:"stages"`
+	Decisions []Decision      `json:"decisions,omitempty"`
+	Leaf      canon.Digest    `json:"leaf,omitzero"` // hash of the ledger leaf that recorded it
+}
+
+// Status is what a request is at a moment.
+type Status struct {
+	State State
+	Stage int       // index of the stage that is waited for, while pending
+	Need  int       // approvals still missing in that stage
+	At    time.Time // when it was settled; while pending, when it will expire
+}
+
+// New returns the pending request that the contract version allows person by to
+// make, or the contract's refusal (a *contract.ClauseError).
+func New(v *contract.Version, ask contract.Ask, id, by canon.ID, subject contract.Subject, now time.Time) (Request, error) {
+	allowed, err := v.Terms.Evaluate(ask, subject)
+	if err != nil {
+		return Request{}, err
+	}
+	r := Request{
+		ID: id, By: by, Contract: v.Digest, Lineage: v.Lineage(), Role: ask.Role, Path: allowed.Path.ID,
+		Logins: slices.Clone(ask.Logins), Seconds: int64(ask.For / time.Second), At: canon.At(now),
+	}
+	for _, h := range ask.Hosts {
+		r.Hosts = append(r.Hosts, h.Name)
+	}
+	slices.Sort(r.Logins)
+	slices.Sort(r.Hosts)
+	for _, s := range allowed.Path.Stages {
+		r.Stages = append(r.Stages, Stage{ID: s.ID, From: slices.Clone(s.From), Quorum: s.Quorum, Timeout: int64(s.Timeout / time.Second)})
+	}
+	return r, nil
+}
+
+// Status derives the state at now. A stage begins when the one before it has
+// its quorum; one deny ends the request; a stage that is silent for its timeout
+// expires it. The moment of the deadline itself is too late.
+func (r Request) Status(now time.Time) Status {
+	start, votes, stage := r.At.Time(), 0, 0
+	for _, d := range r.Decisions {
+		if d.Verdict == Deny {
+			return Status{State: Denied, At: d.At.Time()}
+		}
+		votes++
+		if votes == r.Stages[stage].Quorum {
+			start, votes, stage = d.At.Time(), 0, stage+1
+			if stage == len(r.Stages) {
+				return Status{State: Granted, At: d.At.Time()}
+			}
+		}
+	}
+	deadline := start.Add(time.Duration(r.Stages[stage].Timeout) * time.Second)
+	if !now.Before(deadline) {
+		return Status{State: Expired, At: deadline}
+	}
+	return Status{State: Pending, Stage: stage, Need: r.Stages[stage].Quorum - votes, At: deadline}
+}
+
+// Waiting returns the stage that decides next, false if none does.
+func (r Request) Waiting(now time.Time) (Stage, bool) {
+	if s := r.Status(now); s.State == Pending {
+		return r.Stages[s.Stage], true
+	}
+	return Stage{}, false
+}
+
+// MayDecide returns nil if person by may decide on the request at now, else the
+// first reason against it. terms are those of the contract version in force,
+// subject what the identity provider last said about the person.
+func (r Request) MayDecide(terms *contract.Terms, by canon.ID, subject contract.Subject, now time.Time) error {
+	status := r.Status(now)
+	switch {
+	case r.By == by:
+		return ErrSelfApproval
+	case slices.ContainsFunc(r.Decisions, func(d Decision) bool { return d.By == by }):
+		return ErrDecidedTwice
+	case status.State != Pending:
+		return fmt.Errorf("it was %s at %s: %w", status.State, status.At.Format(time.RFC3339), ErrSettled)
+	}
+	stage := r.Stages[status.Stage]
+	for _, group := range stage.From {
+		member, err := terms.Member(subject, group)
+		if err != nil {
+			return err
+		}
+		if member {
+			return nil
+		}
+	}
+	return fmt.Errorf("stage %s is decided by %s: %w", stage.ID, strings.Join(stage.From, " or "), ErrNotEligible)
+}
+
+// Decide returns the request with decision d added. It refuses a decision by
+// the requester, by somebody who decided before, by somebody the stage does not
+// name, on a settled request, or for longer than was asked. r is not changed.
+func (r Request) Decide(terms *contract.Terms, d Decision, subject contract.Subject) (Request, error) {
+	now := d.At.Time()
+	if err := r.MayDecide(terms, d.By, subject, now); err != nil {
+		return Request{}, err
+	}
+	if last := r.lastAt(); now.Before(last) {
+		return Request{}, fmt.Errorf("it is dated before %s: %w", last.Format(time.RFC3339), ErrDecision)
+	}
+	if stage := r.Stages[r.Status(now).Stage]; d.Stage != stage.ID {
+		return Request{}, fmt.Errorf("stage %s decides now, not %s: %w", stage.ID, d.Stage, ErrDecision)
+	}
+	switch d.Verdict {
+	case Approve:
+		if d.Seconds < 0 || d.Seconds > r.granted() {
+			return Request{}, fmt.Errorf("at most %s can be granted, not %s: %w",
+				time.Duration(r.granted())*time.Second, time.Duration(d.Seconds)*time.Second, ErrWidening)
+		}
+	case Deny:
+		if d.Seconds != 0 {
+			return Request{}, fmt.Errorf("a denial grants no time: %w", ErrDecision)
+		}
+	default:
+		return Request{}, fmt.Errorf("verdict %q is neither approve nor deny: %w", d.Verdict, ErrDecision)
+	}
+	r.Decisions = append(slices.Clip(r.Decisions), d) // Clip: never write into the caller's array
+	return r, nil
+}
+
+// lastAt is the time of the request or of its last decision.
+func (r Request) lastAt() time.Time {
+	if n := len(r.Decisions); n > 0 {
+		return r.Decisions[n-1].At.Time()
+	}
+	return r.At.Time()
+}
+
+// granted is how many seconds are left of what was asked after all narrowing so
+// far.
+func (r Request) granted() int64 {
+	left := r.Seconds
+	for _, d := range r.Decisions {
+		if d.Seconds > 0 {
+			left = min(left, d.Seconds)
+		}
+	}
+	return left
+}

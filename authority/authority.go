@@ -1,0 +1,166 @@
+// Package authority owns the commands: adding contracts and hosts, logging in,
+// asking, deciding, issuing. Each is exactly one write of the ledger, and
+// whatever leaves the process afterwards rests on a signed checkpoint over it.
+//
+// It decides nothing by itself: package record says what may be appended. It
+// puts the parts together in the one order that docs/issuance.md argues for.
+package authority
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/ca"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/oidc"
+	"github.com/sallyport/sallyport/record"
+)
+
+// Reasons why a command is refused, beside those of record, approval, contract,
+// ca and oidc.
+var (
+	ErrField       = errors.New("not accepted")
+	ErrTooManyOpen = errors.New("too many open requests")
+	ErrShown       = errors.New("the request changed after this page was loaded")
+	ErrNotYours    = errors.New("no such request")
+	ErrHalted      = errors.New("the authority has stopped signing")
+	ErrIssuer      = errors.New("not an identity provider of a contract in force")
+)
+
+// Config is what an Authority needs.
+type Config struct {
+	Store *store.Store
+	CA    ca.Signer
+	Log   *ledger.LogSigner
+	Mark  Mark             // where the highest signed checkpoint is kept, outside the database
+	Now   func() time.Time // the clock
+	Rand  io.Reader        // a cryptographic source
+	// Secrets returns the web client secret of an issuer ("contract/issuer"),
+	// empty for a public client. Zero: no issuer has one.
+	Secrets func(issuer string) string
+	Logger  *slog.Logger // zero: nothing is logged
+}
+
+// Mark keeps the newest signed checkpoint outside the database, so that a
+// restored backup is noticed.
+type Mark interface {
+	// Load returns the signed checkpoint, or an error that wraps
+	// record.ErrNotFound if none was ever saved.
+	Load() ([]byte, error)
+	// Save replaces it. It is durable when Save returns.
+	Save(signed []byte) error
+}
+
+// Authority runs the commands. It is safe for concurrent use.
+type Authority struct {
+	store  *store.Store
+	ca     ca.Signer
+	log    *ledger.LogSigner
+	policy *ledger.Policy
+	mark   Mark
+	now    func() time.Time
+	rand   io.Reader
+	logger *slog.Logger
+	ids    *providers
+
+	signing sync.Mutex // one checkpoint at a time
+	last    signedHead // guarded by signing
+	checked sync.Map   // leaf hash of a grant's last decision → true, once re-derived from leaves
+}
+
+// Create opens a new ledger: leaf 0 names the origin, the log key and the user
+// CA for good. It refuses a ledger that has leaves.
+func Create(ctx context.Context, c Config) (*Authority, error) {
+	a, err := newAuthority(c)
+	if err != nil {
+		return nil, err
+	}
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		id, err := canon.NewID(a.rand)
+		if err != nil {
+			return err
+		}
+		if tx.Next() != 0 {
+			return fmt.Errorf("the ledger has %d leaves: %w", tx.Next(), record.ErrExists)
+		}
+		_, err = tx.Append(store.Draft{Facts: record.LedgerOpen{
+			At: tx.Now(), Ledger: id, Origin: a.log.Origin(), LogKey: a.log.PublicKey(), UserCA: canon.B64(a.ca.PublicKey().Marshal()),
+		}})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = a.Checkpoint(ctx)
+	return a, err
+}
+
+// Open takes up an existing ledger. It refuses keys that are not the ledger's
+// own, and a database that has lost leaves which were signed for.
+func Open(ctx context.Context, c Config) (*Authority, error) {
+	a, err := newAuthority(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.loadMark(); err != nil {
+		return nil, err
+	}
+	err = a.store.Read(ctx, func(r *store.Reader) error {
+		log, err := record.Log(r)
+		if err != nil {
+			return err
+		}
+		if log.Origin != a.log.Origin() || log.LogKey != a.log.PublicKey() || log.UserCA != canon.B64(a.ca.PublicKey().Marshal()) {
+			return fmt.Errorf("%w: the log key or the authority key in this folder is not the one that leaf 0 names", ErrHalted)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = a.Checkpoint(ctx)
+	return a, err
+}
+
+func newAuthority(c Config) (*Authority, error) {
+	if c.Store == nil || c.CA == nil || c.Log == nil || c.Mark == nil || c.Now == nil || c.Rand == nil {
+		return nil, errors.New("authority: store, keys, mark, clock and randomness must be given")
+	}
+	policy, err := ledger.NewPolicy(c.Log.Origin(), c.Log.PublicKey())
+	if err != nil {
+		return nil, err
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Secrets == nil {
+		c.Secrets = func(string) string { return "" }
+	}
+	return &Authority{
+		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, now: c.Now, rand: c.Rand, logger: c.Logger,
+		ids: &providers{secrets: c.Secrets, now: c.Now, open: make(map[string]*oidc.Provider)},
+	}, nil
+}
+
+// Store returns the store, for readers.
+func (a *Authority) Store() *store.Store { return a.store }
+
+// Origin returns the ledger's permanent name.
+func (a *Authority) Origin() string { return a.log.Origin() }
+
+// secret draws 32 random bytes and returns their text and the hash that is kept.
+func (a *Authority) secret() (text string, hash canon.Digest, err error) {
+	var b [32]byte
+	if _, err := io.ReadFull(a.rand, b[:]); err != nil {
+		return "", canon.Digest{}, fmt.Errorf("drawing a secret: %w", err)
+	}
+	text = canon.B64(b[:])
+	return text, store.SecretHash(text), nil
+}

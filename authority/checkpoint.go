@@ -1,0 +1,119 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+)
+
+// signedHead is a checkpoint with its signature.
+type signedHead struct {
+	checkpoint ledger.Checkpoint
+	note       []byte
+}
+
+// loadMark reads the newest checkpoint this authority ever signed. A missing
+// mark is no beginning: it is a reason to stop, for it is what tells a restored
+// backup from the ledger that others have seen.
+func (a *Authority) loadMark() error {
+	note, err := a.mark.Load()
+	if errors.Is(err, record.ErrNotFound) {
+		return fmt.Errorf("%w: the mark file is gone; restore it, it says how far the ledger had come", ErrHalted)
+	}
+	if err != nil {
+		return err
+	}
+	c, err := a.policy.OpenCheckpoint(note)
+	if err != nil {
+		return fmt.Errorf("%w: the mark file: %w", ErrHalted, err)
+	}
+	a.last = signedHead{checkpoint: c, note: note}
+	return nil
+}
+
+// Checkpoint signs the committed head and returns the checkpoint (docs/issuance.md,
+// step 4). Before it signs it shows to itself, from the stored hashes, that the
+// tree begins with everything it signed before; if not, it signs nothing, now
+// and later. The mark is durable before anybody sees the signature.
+func (a *Authority) Checkpoint(ctx context.Context) ([]byte, error) {
+	a.signing.Lock()
+	defer a.signing.Unlock()
+	head, err := a.signHead(ctx)
+	return head.note, err
+}
+
+// signHead does what Checkpoint says; the caller holds signing.
+func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
+	var next ledger.Checkpoint
+	err := a.store.Read(ctx, func(r *store.Reader) error {
+		head, err := r.Head()
+		if err != nil {
+			return err
+		}
+		root, err := head.Tree.Root()
+		if err != nil {
+			return err
+		}
+		next = ledger.Checkpoint{Origin: a.log.Origin(), Size: head.Tree.Size, Root: root}
+		if next == a.last.checkpoint || a.last.note == nil {
+			return nil
+		}
+		return ledger.CheckConsistency(a.last.checkpoint, next, r)
+	})
+	switch {
+	case errors.Is(err, ledger.ErrRewound), errors.Is(err, ledger.ErrForked):
+		return signedHead{}, fmt.Errorf("%w: this database is not the one that was signed for (%w); "+
+			"if a backup was restored, put the newer database back", ErrHalted, err)
+	case err != nil:
+		return signedHead{}, err
+	case next == a.last.checkpoint && a.last.note != nil:
+		return a.last, nil
+	}
+	note, err := a.log.Sign(next)
+	if err != nil {
+		return signedHead{}, err
+	}
+	if err := a.mark.Save(note); err != nil {
+		return signedHead{}, fmt.Errorf("%w: the mark can't be written: %w", store.ErrUnavailable, err)
+	}
+	if err := a.store.Write(ctx, func(tx *store.Tx) error { return tx.PutCheckpoint(next, note) }); err != nil {
+		return signedHead{}, err
+	}
+	a.last = signedHead{checkpoint: next, note: note}
+	return a.last, nil
+}
+
+// settle signs a checkpoint over what was just committed. The command stands
+// whether or not that works: the next one signs over both.
+func (a *Authority) settle(ctx context.Context) {
+	if _, err := a.Checkpoint(ctx); err != nil {
+		a.logger.LogAttrs(ctx, slog.LevelError, "checkpoint not signed", slog.Any("error", err))
+	}
+}
+
+// prove returns the inclusion proof of leaf index under a checkpoint that covers
+// it, as C2SP tlog-proof text.
+func (a *Authority) prove(ctx context.Context, index int64, extra []byte) ([]byte, error) {
+	a.signing.Lock()
+	head, err := a.signHead(ctx)
+	a.signing.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	var proof []byte
+	err = a.store.Read(ctx, func(r *store.Reader) error {
+		proof, err = ledger.Prove(index, head.checkpoint.Size, r, head.note, extra)
+		return err
+	})
+	return proof, err
+}
+
+// Prove returns the inclusion proof of a leaf, for readers of the ledger.
+func (a *Authority) Prove(ctx context.Context, index int64) ([]byte, error) {
+	return a.prove(ctx, index, nil)
+}

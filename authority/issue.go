@@ -1,0 +1,198 @@
+package authority
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/ca"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger/certproof"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// IssueCall is what a client posts to have a certificate made.
+type IssueCall struct {
+	Grant      canon.ID // from the address; the document must name the same
+	Document   string   // record.IssueDoc
+	DeviceSig  string
+	Possession string
+}
+
+// Issued is a certificate that may leave the authority.
+type Issued struct {
+	Certificate *ssh.Certificate
+	GrantEnd    time.Time
+}
+
+// recorded is a certificate that the ledger holds and nothing has signed yet.
+type recorded struct {
+	cert  *ssh.Certificate
+	grant approval.Grant
+	facts record.CertificateIssue
+	leaf  store.Appended
+	key   ssh.PublicKey
+}
+
+// Issue makes a certificate. The steps are those of docs/issuance.md; a failure
+// in any of them leaves at most a recorded certificate that was never signed,
+// never a signed one that is not recorded (P01). A repeat of the same key
+// answers the same certificate while half its life is left.
+func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) (Issued, error) {
+	// Step 1: both signatures, before anything is written.
+	key, doc, err := a.openIssue(s, call)
+	if err != nil {
+		return Issued{}, err
+	}
+	// Step 2: the grant's leaves are under a signed checkpoint and fold to it.
+	if err := a.checkGrant(ctx, call.Grant); err != nil {
+		return Issued{}, err
+	}
+	// Steps 2 and 3: one write decides and records; nothing is signed inside it.
+	var rec recorded
+	var again []byte
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.TakeChallenge(doc.Challenge, PurposeIssue); err != nil {
+			return err
+		}
+		if again, err = a.reusable(tx, s, doc, key); err != nil || again != nil {
+			return err
+		}
+		rec, err = a.record(tx, s, call, key)
+		return err
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	if again != nil {
+		return a.answer(ctx, s, call.Grant, again)
+	}
+	return a.finish(ctx, rec)
+}
+
+// openIssue checks the issue call against the session's device key.
+func (a *Authority) openIssue(s store.Session, call IssueCall) (ssh.PublicKey, record.IssueDoc, error) {
+	wire, err := canon.ParseB64(s.DeviceKey)
+	if err != nil || len(wire) == 0 {
+		return nil, record.IssueDoc{}, fmt.Errorf("%w: this session has no device key; log in with `sally login`", record.ErrDocument)
+	}
+	device, err := sshcert.ParseSubjectKey(wire)
+	if err != nil {
+		return nil, record.IssueDoc{}, err
+	}
+	doc, key, err := record.OpenIssue(call.Document, call.DeviceSig, call.Possession, device)
+	if err != nil {
+		return nil, record.IssueDoc{}, err
+	}
+	if doc.Grant != call.Grant || doc.Person != s.Person || doc.Origin != a.Origin() {
+		return nil, record.IssueDoc{}, fmt.Errorf("%w: it was signed for another grant, person or server", record.ErrDocument)
+	}
+	return key, doc, nil
+}
+
+// reusable returns the newest certificate of this grant and key while half its
+// life is left and the grant still gives one, else nil.
+func (a *Authority) reusable(tx *store.Tx, s store.Session, doc record.IssueDoc, key ssh.PublicKey) ([]byte, error) {
+	if _, _, err := record.GrantAt(tx, doc.Grant, s.Claims(), tx.Now()); err != nil {
+		return nil, err
+	}
+	wire, err := tx.NewestCertificate(doc.Grant, sha256.Sum256(key.Marshal()))
+	if isNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	cert, err := sshcert.ParseCertificate(wire)
+	if err != nil {
+		return nil, err
+	}
+	left := time.Unix(int64(cert.ValidBefore), 0).Sub(tx.Now().Time())    //nolint:gosec // seconds of this century
+	life := time.Duration(cert.ValidBefore-cert.ValidAfter) * time.Second //nolint:gosec // minutes
+	if left < life/2 || cert.KeyId == "" || !bytes.Equal(cert.Key.Marshal(), key.Marshal()) {
+		return nil, nil
+	}
+	return wire, nil
+}
+
+// record fixes serial, nonce and validity and appends the certificate's leaf
+// (steps 2 and 3).
+func (a *Authority) record(tx *store.Tx, s store.Session, call IssueCall, key ssh.PublicKey) (recorded, error) {
+	grant, version, err := record.GrantAt(tx, call.Grant, s.Claims(), tx.Now())
+	if err != nil {
+		return recorded{}, err
+	}
+	if grant.Person != s.Person {
+		return recorded{}, ErrNotYours
+	}
+	q, err := record.Request(tx, call.Grant)
+	if err != nil {
+		return recorded{}, err
+	}
+	template, err := ca.NewTemplate(grant, key, tx.Now().Time())
+	if err != nil {
+		return recorded{}, err
+	}
+	nonce := make([]byte, ca.NonceSize)
+	if _, err := io.ReadFull(a.rand, nonce); err != nil {
+		return recorded{}, fmt.Errorf("drawing a nonce: %w", err)
+	}
+	serial := uint64(tx.Next()) + 1 //nolint:gosec // an index is never negative
+	cert, err := template.Certificate(serial, nonce, a.ca.PublicKey())
+	if err != nil {
+		return recorded{}, err
+	}
+	f := record.CertificateIssue{
+		At: tx.Now(), Lineage: grant.Lineage, Contract: version.Digest, Person: s.Person, Grant: grant.ID,
+		GrantLeaf: q.Decisions[len(q.Decisions)-1].Leaf, Claims: s.Claims(), Serial: serial, Nonce: canon.B64(nonce),
+		TBS: canon.B64(sshcert.TBS(cert)), Document: call.Document, DeviceSig: call.DeviceSig, Possession: call.Possession,
+	}
+	leaf, err := tx.Append(store.Draft{Facts: f})
+	return recorded{cert: cert, grant: grant, facts: f, leaf: leaf, key: key}, err
+}
+
+// finish takes a recorded certificate through steps 4 to 6: checkpoint and
+// proof, signature, lint, keep, release.
+func (a *Authority) finish(ctx context.Context, rec recorded) (Issued, error) {
+	proof, err := a.prove(ctx, rec.leaf.Index, certproof.Extra(rec.grant.Lineage, rec.leaf.Leaf.Facts))
+	if err != nil {
+		return Issued{}, err
+	}
+	cert, err := ca.Finish(ctx, a.ca, rec.cert, proof, a.policy)
+	if err != nil {
+		return Issued{}, err
+	}
+	wire := cert.Marshal()
+	if err := ca.Lint(wire, rec.grant, rec.key, a.ca.PublicKey(), rec.facts.Serial, rec.facts.At.Time(), a.policy); err != nil {
+		return Issued{}, err
+	}
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		return tx.PutCertificate(rec.facts.Serial, rec.grant.ID, sha256.Sum256(rec.key.Marshal()), wire)
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	return Issued{Certificate: cert, GrantEnd: rec.grant.End}, nil
+}
+
+// answer gives out a certificate that was made before.
+func (a *Authority) answer(ctx context.Context, s store.Session, grant canon.ID, wire []byte) (Issued, error) {
+	cert, err := sshcert.ParseCertificate(wire)
+	if err != nil {
+		return Issued{}, err
+	}
+	var g approval.Grant
+	err = a.store.Read(ctx, func(r *store.Reader) error {
+		g, _, err = record.GrantAt(r, grant, s.Claims(), canon.At(a.now()))
+		return err
+	})
+	return Issued{Certificate: cert, GrantEnd: g.End}, err
+}

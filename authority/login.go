@@ -1,0 +1,349 @@
+package authority
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/oidc"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// Purposes of challenges.
+const (
+	PurposeSession = "session"
+	PurposeIssue   = "issue"
+)
+
+// ChallengeLife is how long a challenge may be used.
+const ChallengeLife = 5 * time.Minute
+
+// Challenge gives out 32 random bytes that one later call uses up.
+func (a *Authority) Challenge(ctx context.Context, purpose string) (canon.Digest, canon.Micros, error) {
+	if purpose != PurposeSession && purpose != PurposeIssue {
+		return canon.Digest{}, 0, fmt.Errorf("purpose %q: %w: session or issue", purpose, ErrField)
+	}
+	text, _, err := a.secret()
+	if err != nil {
+		return canon.Digest{}, 0, err
+	}
+	challenge, err := canon.ParseDigest(text)
+	if err != nil {
+		return canon.Digest{}, 0, err
+	}
+	var expires canon.Micros
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		expires = canon.At(tx.Now().Time().Add(ChallengeLife))
+		return tx.PutChallenge(challenge, purpose, expires)
+	})
+	return challenge, expires, err
+}
+
+// DeviceLogin is what the CLI posts after a login (DESIGN §5, step 0).
+type DeviceLogin struct {
+	Issuer    string // "contract/issuer"
+	IDToken   string
+	RZ        string // b64, 32 bytes
+	DeviceKey string // b64 of the SSH wire form
+	Document  string // record.SessionDoc
+	Signature string
+}
+
+// LoginDevice opens a session for a command-line client. The ID token's nonce
+// must commit to the device key, and the device key must sign for this login.
+func (a *Authority) LoginDevice(ctx context.Context, l DeviceLogin) (store.Session, string, error) {
+	wire, err := canon.ParseB64(l.DeviceKey)
+	if err != nil {
+		return store.Session{}, "", fmt.Errorf("device_key: %w: %w", ErrField, err)
+	}
+	device, err := sshcert.ParseSubjectKey(wire)
+	if err != nil {
+		return store.Session{}, "", fmt.Errorf("device_key: %w", err)
+	}
+	rz, err := canon.ParseB64(l.RZ)
+	if err != nil || len(rz) != 32 {
+		return store.Session{}, "", fmt.Errorf("rz: %w: 32 bytes as base64url", ErrField)
+	}
+	doc, err := record.OpenSession(l.Document, l.Signature, device)
+	if err != nil {
+		return store.Session{}, "", err
+	}
+	if doc.Origin != a.Origin() || doc.IDToken != sha256.Sum256([]byte(l.IDToken)) {
+		return store.Session{}, "", fmt.Errorf("%w: it was signed for another login or server", record.ErrDocument)
+	}
+	provider, err := a.provider(ctx, l.Issuer, store.CLI)
+	if err != nil {
+		return store.Session{}, "", err
+	}
+	id, err := provider.Verify(ctx, l.IDToken, oidc.Expect{Nonce: oidc.DeviceNonce([32]byte(rz), wire), Flow: "code"})
+	if err != nil {
+		return store.Session{}, "", err
+	}
+	return a.logIn(ctx, id, store.CLI, l.DeviceKey, l.RZ, func(tx *store.Tx) error {
+		return tx.TakeChallenge(doc.Challenge, PurposeSession)
+	})
+}
+
+// webFlow is what the server remembers of a browser's login.
+type webFlow struct {
+	Issuer      string `json:"issuer"` // "contract/issuer"
+	Verifier    string `json:"verifier"`
+	RedirectURI string `json:"redirect_uri"`
+	Nonce       string `json:"nonce"`
+	Next        string `json:"next"`
+}
+
+const flowLife = 10 * time.Minute
+
+// StartWeb begins a browser's login and returns where to send it, and the state
+// by which its answer is known.
+func (a *Authority) StartWeb(ctx context.Context, issuer, redirectURI, next string) (authURL, state string, err error) {
+	provider, err := a.provider(ctx, issuer, store.Web)
+	if err != nil {
+		return "", "", err
+	}
+	nonce, _, err := a.secret()
+	if err != nil {
+		return "", "", err
+	}
+	authURL, pending, err := provider.Start(ctx, redirectURI, nonce, a.rand)
+	if err != nil {
+		return "", "", err
+	}
+	body, err := canon.Marshal(webFlow{Issuer: issuer, Verifier: pending.Verifier, RedirectURI: pending.RedirectURI, Nonce: pending.Nonce, Next: next})
+	if err != nil {
+		return "", "", err
+	}
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		return tx.PutFlow(store.SecretHash(pending.State), body, canon.At(tx.Now().Time().Add(flowLife)))
+	})
+	return authURL, pending.State, err
+}
+
+// FinishWeb ends a browser's login with the provider's answer: a session, its
+// secret, and where the browser wanted to go. The caller has compared state with
+// the browser's own.
+func (a *Authority) FinishWeb(ctx context.Context, state string, answer map[string][]string) (s store.Session, secret, next string, err error) {
+	var flow webFlow
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		body, err := tx.TakeFlow(store.SecretHash(state))
+		if err != nil {
+			return err
+		}
+		return canon.Unmarshal(body, &flow)
+	})
+	if err != nil {
+		return store.Session{}, "", "", err
+	}
+	provider, err := a.provider(ctx, flow.Issuer, store.Web)
+	if err != nil {
+		return store.Session{}, "", "", err
+	}
+	raw, err := provider.Exchange(ctx, oidc.Pending{State: state, Verifier: flow.Verifier, RedirectURI: flow.RedirectURI, Nonce: flow.Nonce}, answer)
+	if err != nil {
+		return store.Session{}, "", "", err
+	}
+	id, err := provider.Verify(ctx, raw, oidc.Expect{Nonce: flow.Nonce, Flow: "code"})
+	if err != nil {
+		return store.Session{}, "", "", err
+	}
+	s, secret, err = a.logIn(ctx, id, store.Web, "", "", func(*store.Tx) error { return nil })
+	return s, secret, flow.Next, err
+}
+
+// LogOut ends the session that a secret opens.
+func (a *Authority) LogOut(ctx context.Context, secret string) error {
+	return a.store.Write(ctx, func(tx *store.Tx) error { return tx.EndSession(store.SecretHash(secret)) })
+}
+
+// Touch notes that a session is in use.
+func (a *Authority) Touch(ctx context.Context, secret string) error {
+	return a.store.Write(ctx, func(tx *store.Tx) error { return tx.TouchSession(store.SecretHash(secret)) })
+}
+
+// logIn records the login, the groups if they changed, and the session, in one
+// write. use consumes what the login rests on.
+func (a *Authority) logIn(ctx context.Context, id oidc.Identity, kind store.SessionKind, deviceKey, rz string, use func(*store.Tx) error) (store.Session, string, error) {
+	secret, hash, err := a.secret()
+	if err != nil {
+		return store.Session{}, "", err
+	}
+	var session store.Session
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		if err := use(tx); err != nil {
+			return err
+		}
+		person, err := a.personOf(tx, id)
+		if err != nil {
+			return err
+		}
+		login, err := a.appendLogin(tx, id, person, deviceKey, rz)
+		if err != nil {
+			return err
+		}
+		snapshot, err := a.appendSnapshot(tx, id, person, login)
+		if err != nil {
+			return err
+		}
+		session = store.Session{
+			Kind: kind, Person: person, Issuer: id.Issuer, Client: id.Client, Login: login, Snapshot: snapshot,
+			ClaimsAt: canon.At(id.IssuedAt), DeviceKey: deviceKey, ExpiresAt: canon.At(tx.Now().Time().Add(store.MaxSession)),
+		}
+		if !id.AuthTime.IsZero() {
+			session.AuthAt = canon.At(id.AuthTime)
+		}
+		return tx.PutSession(hash, session)
+	})
+	if err != nil {
+		return store.Session{}, "", err
+	}
+	a.settle(ctx)
+	return session, secret, nil
+}
+
+// personOf returns the person that an identity is, a new one at first login.
+func (a *Authority) personOf(tx *store.Tx, id oidc.Identity) (canon.ID, error) {
+	person, err := record.Identity(tx, id.Issuer, id.Subject)
+	if isNotFound(err) {
+		return canon.NewID(a.rand)
+	}
+	return person, err
+}
+
+func (a *Authority) appendLogin(tx *store.Tx, id oidc.Identity, person canon.ID, deviceKey, rz string) (canon.Digest, error) {
+	ref, err := canon.NewID(a.rand)
+	if err != nil {
+		return canon.Digest{}, err
+	}
+	f := record.PersonLogin{
+		At: tx.Now(), Login: ref, Person: person, Issuer: id.Issuer, Client: id.Client, Flow: id.Flow, DeviceKey: deviceKey,
+		ClaimsAt: canon.At(id.IssuedAt), ACR: id.ACR, AMR: id.AMR, GroupsKnown: id.GroupsKnown, Groups: sorted(id.Groups),
+	}
+	if !id.AuthTime.IsZero() {
+		f.AuthTimeAt = canon.At(id.AuthTime)
+	}
+	leaf, err := tx.Append(store.Draft{Facts: f, PersonID: person, Person: record.LoginPerson{
+		Subject: id.Subject, Name: id.Name, Email: id.Email, Handle: id.Handle, IDToken: id.Raw, RZ: rz,
+	}})
+	return leaf.Hash, err
+}
+
+// appendSnapshot returns the leaf of the person's newest snapshot from this
+// issuer, a new one if the groups changed.
+func (a *Authority) appendSnapshot(tx *store.Tx, id oidc.Identity, person canon.ID, login canon.Digest) (canon.Digest, error) {
+	row, err := record.Person(tx, person)
+	if err != nil {
+		return canon.Digest{}, err
+	}
+	groups := sorted(id.Groups)
+	for _, ref := range row.Snapshots {
+		if ref.Issuer != id.Issuer {
+			continue
+		}
+		last, err := record.Snapshot(tx, ref.Leaf)
+		if err != nil {
+			return canon.Digest{}, err
+		}
+		if last.GroupsKnown == id.GroupsKnown && slices.Equal(last.Groups, groups) {
+			return ref.Leaf, nil
+		}
+	}
+	ref, err := canon.NewID(a.rand)
+	if err != nil {
+		return canon.Digest{}, err
+	}
+	leaf, err := tx.Append(store.Draft{Facts: record.PersonSnapshot{
+		At: tx.Now(), Snapshot: ref, Person: person, Issuer: id.Issuer, Source: "id_token", Login: login, GroupsKnown: id.GroupsKnown, Groups: groups,
+	}})
+	return leaf.Hash, err
+}
+
+func sorted(list []string) []string {
+	out := slices.Clone(list)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// providers keeps one oidc.Provider for each issuer and client in use: it holds
+// the provider's keys.
+type providers struct {
+	secrets func(string) string
+	now     func() time.Time
+	mu      sync.Mutex
+	open    map[string]*oidc.Provider
+}
+
+// Issuer is an identity provider of a contract in force.
+type Issuer struct {
+	Ref      string // "contract/issuer"
+	Contract *contract.Version
+	Issuer   contract.Issuer
+}
+
+// Issuers returns the identity providers of all contracts in force.
+func Issuers(r *store.Reader, now canon.Micros) ([]Issuer, error) {
+	versions, err := InForce(r, now)
+	if err != nil {
+		return nil, err
+	}
+	var out []Issuer
+	for _, v := range versions {
+		for _, i := range v.Terms.Issuers {
+			out = append(out, Issuer{Ref: v.Terms.ID + "/" + i.ID, Contract: v, Issuer: i})
+		}
+	}
+	return out, nil
+}
+
+// provider returns the client for an issuer that a contract in force names.
+func (a *Authority) provider(ctx context.Context, ref string, kind store.SessionKind) (*oidc.Provider, error) {
+	var all []Issuer
+	err := a.store.Read(ctx, func(r *store.Reader) (err error) {
+		all, err = Issuers(r, canon.At(a.now()))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range all {
+		if i.Ref == ref {
+			return a.ids.get(i, kind)
+		}
+	}
+	return nil, fmt.Errorf("issuer %q: %w", ref, ErrIssuer)
+}
+
+func (p *providers) get(i Issuer, kind store.SessionKind) (*oidc.Provider, error) {
+	settings := oidc.Issuer{
+		ID: i.Ref, URL: i.Issuer.URL, ClientID: i.Issuer.Clients.CLI, Algs: i.Issuer.Algs,
+		SubjectClaim: i.Issuer.Subject, GroupsClaim: i.Issuer.Groups,
+	}
+	if kind == store.Web {
+		settings.ClientID, settings.ClientSecret = i.Issuer.Clients.Web, p.secrets(i.Ref)
+	}
+	if settings.ClientID == "" {
+		return nil, fmt.Errorf("issuer %q has no client for this kind of login: %w", i.Ref, ErrIssuer)
+	}
+	// A version's digest covers every setting, so a provider is never used with
+	// those of another version.
+	key := strings.Join([]string{i.Contract.Digest.String(), i.Ref, string(kind)}, " ")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if provider := p.open[key]; provider != nil {
+		return provider, nil
+	}
+	provider, err := oidc.New(settings, p.now)
+	if err != nil {
+		return nil, err
+	}
+	p.open[key] = provider
+	return provider, nil
+}

@@ -1,0 +1,117 @@
+package authority
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+)
+
+// MaxList bounds how many rows a list reads.
+const MaxList = 500
+
+func isNotFound(err error) bool { return errors.Is(err, record.ErrNotFound) }
+
+// InForce returns every contract version in force at now, sorted by contract id.
+func InForce(r *store.Reader, now canon.Micros) ([]*contract.Version, error) {
+	rows, err := r.List(record.TableLineage, "all", "", MaxList)
+	if err != nil {
+		return nil, err
+	}
+	var out []*contract.Version
+	for _, row := range rows {
+		var l record.LineageRow
+		if err := canon.Unmarshal(row, &l); err != nil {
+			return nil, err
+		}
+		switch v, err := record.InForce(r, l.Lineage, now); {
+		case err == nil:
+			out = append(out, v)
+		case !errors.Is(err, record.ErrNotInForce):
+			return nil, err
+		}
+	}
+	slices.SortFunc(out, func(a, b *contract.Version) int { return strings.Compare(a.Terms.ID, b.Terms.ID) })
+	return out, nil
+}
+
+// Requests returns the requests under an index value ("state"/"pending",
+// "by"/person), newest first.
+func Requests(r *store.Reader, index, value string) ([]approval.Request, error) {
+	rows, err := r.List(record.TableRequest, index, value, MaxList)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]approval.Request, 0, len(rows))
+	for _, row := range rows {
+		var q approval.Request
+		if err := canon.Unmarshal(row, &q); err != nil {
+			return nil, err
+		}
+		out = append(out, q)
+	}
+	return out, nil
+}
+
+// Hosts returns every joined host, sorted by name.
+func Hosts(r *store.Reader) ([]record.HostJoin, error) {
+	rows, err := r.List(record.TableHost, "all", "", MaxList)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]record.HostJoin, 0, len(rows))
+	for _, row := range rows {
+		var h record.HostJoin
+		if err := canon.Unmarshal(row, &h); err != nil {
+			return nil, err
+		}
+		out = append(out, h)
+	}
+	slices.SortFunc(out, func(a, b record.HostJoin) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return out, nil
+}
+
+// Subject returns what the ledger last heard about a session's person: the
+// groups to judge by, unknown if the newest snapshot is not the session's.
+func Subject(r *store.Reader, s store.Session) (contract.Subject, error) {
+	snapshot, err := record.Snapshot(r, s.Snapshot)
+	if err != nil {
+		return contract.Subject{}, err
+	}
+	return contract.Subject{Issuer: snapshot.Issuer, Groups: snapshot.Groups, GroupsKnown: snapshot.GroupsKnown}, nil
+}
+
+// Name returns how a person is shown: the newest name, handle or address that an
+// issuer gave, or the person's id when there is none.
+func Name(r *store.Reader, person canon.ID) (string, error) {
+	part, err := r.PersonPart(person, ledger.PersonLogin)
+	if isNotFound(err) {
+		return string(person), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	login, _ := part.(record.LoginPerson) // PersonPart parsed it by its kind
+	for _, name := range []string{login.Name, login.Handle, login.Email} {
+		if name != "" {
+			return name, nil
+		}
+	}
+	return string(person), nil
+}
+
+// Shown is the digest of what a request's page shows: a decision is taken only
+// on exactly that.
+func Shown(q approval.Request) (canon.Digest, error) {
+	b, err := canon.Marshal(q)
+	if err != nil {
+		return canon.Digest{}, err
+	}
+	return canon.Sum("sallyport.shown/v1", b), nil
+}

@@ -1,0 +1,302 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+)
+
+// Reader reads one committed state. It is a record.View and a tlog.HashReader.
+// It lives as long as the function it was given to.
+type Reader struct {
+	ctx      context.Context //nolint:containedctx // lives for one transaction, which record.View's methods cannot be handed
+	db       *sql.Tx
+	versions *versions
+}
+
+var (
+	_ record.View     = (*Reader)(nil)
+	_ tlog.HashReader = (*Reader)(nil)
+)
+
+// Head is the committed end of the log.
+type Head struct {
+	Tree ledger.Tree
+	At   canon.Micros // ledger time of the newest leaf
+}
+
+// Head returns the end of the log.
+func (r *Reader) Head() (Head, error) {
+	var size, at int64
+	var text []byte
+	err := r.db.QueryRowContext(r.ctx, `SELECT size, tree, at_us FROM head WHERE id = 1`).Scan(&size, &text, &at)
+	if err != nil {
+		return Head{}, fmt.Errorf("reading the head: %w", err)
+	}
+	tree, err := ledger.ParseTree(text)
+	if err != nil {
+		return Head{}, err
+	}
+	if tree.Size != size {
+		return Head{}, fmt.Errorf("%w: head row says %d and %d", ledger.ErrTree, size, tree.Size)
+	}
+	return Head{Tree: tree, At: canon.Micros(at)}, nil
+}
+
+// Row returns a row of the fold.
+func (r *Reader) Row(t record.Table, key string) ([]byte, error) {
+	var body []byte
+	err := r.db.QueryRowContext(r.ctx, `SELECT body FROM state WHERE tbl = $1 AND id = $2`, string(t), key).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, record.ErrNotFound
+	}
+	return body, err
+}
+
+// Version returns a contract version from the leaf that proposed it.
+func (r *Reader) Version(d canon.Digest) (*contract.Version, error) {
+	if v := r.versions.get(d); v != nil {
+		return v, nil
+	}
+	var leaf int64
+	err := r.db.QueryRowContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND id = $2 AND name = $3`,
+		string(record.TableContract), d.String(), "all").Scan(&leaf)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("contract version %s: %w", d, record.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	entry, err := r.Entry(leaf)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := record.ParseFacts(entry.Leaf.Kind, entry.Opening.Facts)
+	if err != nil {
+		return nil, err
+	}
+	propose, ok := facts.(record.ContractPropose)
+	if !ok {
+		return nil, fmt.Errorf("%w: leaf %d is no contract", record.ErrEvent, leaf)
+	}
+	v, err := record.LoadVersion(propose)
+	if err != nil {
+		return nil, err
+	}
+	if v.Digest != d {
+		return nil, fmt.Errorf("%w: leaf %d is contract version %s", record.ErrEvent, leaf, v.Digest)
+	}
+	r.versions.put(v)
+	return v, nil
+}
+
+// List returns the rows of a table whose index name has the value, newest
+// first, at most limit of them.
+func (r *Reader) List(t record.Table, name, value string, limit int) ([][]byte, error) {
+	rows, err := r.db.QueryContext(r.ctx, `SELECT s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
+		WHERE i.tbl = $1 AND i.name = $2 AND i.val = $3 ORDER BY i.leaf DESC, i.id LIMIT $4`, string(t), name, value, limit)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, func(rows *sql.Rows) ([]byte, error) {
+		var body []byte
+		err := rows.Scan(&body)
+		return body, err
+	})
+}
+
+// Entry is a leaf with its opening.
+type Entry struct {
+	Index   int64
+	At      canon.Micros
+	Leaf    ledger.Leaf
+	Text    []byte // the leaf's bytes
+	Opening Opening
+}
+
+const entryColumns = `SELECT l.idx, l.at_us, l.body, o.facts_salt, o.facts, p.person, p.salt, p.part
+	FROM leaf l LEFT JOIN opening o ON o.leaf = l.idx LEFT JOIN person_part p ON p.leaf = l.idx `
+
+// Entry returns the leaf at index, or record.ErrNotFound.
+func (r *Reader) Entry(index int64) (Entry, error) {
+	list, err := r.entries(entryColumns+`WHERE l.idx = $1`, index)
+	if err != nil {
+		return Entry{}, err
+	}
+	if len(list) == 0 {
+		return Entry{}, fmt.Errorf("leaf %d: %w", index, record.ErrNotFound)
+	}
+	return list[0], nil
+}
+
+// Entries returns at most limit leaves below index before, newest first.
+func (r *Reader) Entries(before int64, limit int) ([]Entry, error) {
+	return r.entries(entryColumns+`WHERE l.idx < $1 ORDER BY l.idx DESC LIMIT $2`, before, limit)
+}
+
+// LeafIndex returns the index of the leaf with a hash, or record.ErrNotFound.
+func (r *Reader) LeafIndex(hash canon.Digest) (int64, error) {
+	var index int64
+	err := r.db.QueryRowContext(r.ctx, `SELECT idx FROM leaf WHERE hash = $1`, hash[:]).Scan(&index)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("leaf %s: %w", hash, record.ErrNotFound)
+	}
+	return index, err
+}
+
+func (r *Reader) entries(query string, args ...any) ([]Entry, error) {
+	rows, err := r.db.QueryContext(r.ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, scanEntry)
+}
+
+func scanEntry(rows *sql.Rows) (Entry, error) {
+	var e Entry
+	var at int64
+	var factsSalt, personSalt []byte
+	var person sql.NullString
+	if err := rows.Scan(&e.Index, &at, &e.Text, &factsSalt, &e.Opening.Facts, &person, &personSalt, &e.Opening.Person); err != nil {
+		return Entry{}, err
+	}
+	e.At = canon.Micros(at)
+	leaf, err := ledger.ParseLeaf(e.Text)
+	if err != nil {
+		return Entry{}, fmt.Errorf("leaf %d: %w", e.Index, err)
+	}
+	e.Leaf = leaf
+	if err := e.Opening.setSalts(factsSalt, personSalt); err != nil {
+		return Entry{}, fmt.Errorf("leaf %d: %w", e.Index, err)
+	}
+	if person.Valid {
+		e.Opening.PersonID = canon.ID(person.String)
+	}
+	return e, nil
+}
+
+func (o *Opening) setSalts(facts, person []byte) error {
+	for _, s := range []struct {
+		from []byte
+		into *ledger.Salt
+	}{{facts, &o.FactsSalt}, {person, &o.PersonSalt}} {
+		if s.from == nil {
+			continue
+		}
+		if len(s.from) != len(s.into) {
+			return fmt.Errorf("%w: %d bytes", ledger.ErrSalt, len(s.from))
+		}
+		copy(s.into[:], s.from)
+	}
+	return nil
+}
+
+// ReadHashes returns stored tree hashes, for proofs (tlog.HashReader).
+func (r *Reader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	if len(indexes) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(indexes))
+	marks := make([]string, len(indexes))
+	place := make(map[int64][]int, len(indexes))
+	for i, x := range indexes {
+		args[i], marks[i] = x, fmt.Sprintf("$%d", i+1)
+		place[x] = append(place[x], i)
+	}
+	rows, err := r.db.QueryContext(r.ctx, `SELECT idx, hash FROM node WHERE idx IN (`+strings.Join(marks, ", ")+`)`, args...) //nolint:gosec // only parameter marks are joined
+	if err != nil {
+		return nil, err
+	}
+	type node struct {
+		index int64
+		hash  tlog.Hash
+	}
+	nodes, err := scanAll(rows, func(rows *sql.Rows) (node, error) {
+		var n node
+		var hash []byte
+		if err := rows.Scan(&n.index, &hash); err != nil {
+			return node{}, err
+		}
+		if len(hash) != tlog.HashSize {
+			return node{}, fmt.Errorf("%w: node %d has %d bytes", ledger.ErrTree, n.index, len(hash))
+		}
+		n.hash = tlog.Hash(hash)
+		return n, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]tlog.Hash, len(indexes))
+	found := 0
+	for _, n := range nodes {
+		for _, i := range place[n.index] {
+			out[i] = n.hash
+			found++
+		}
+	}
+	if found != len(indexes) {
+		return nil, fmt.Errorf("%w: %d of %d hashes are missing", ledger.ErrTree, len(indexes)-found, len(indexes))
+	}
+	return out, nil
+}
+
+// Checkpoint returns the newest signed checkpoint, or record.ErrNotFound before
+// the first.
+func (r *Reader) Checkpoint() (size int64, root tlog.Hash, note []byte, err error) {
+	var hash []byte
+	err = r.db.QueryRowContext(r.ctx, `SELECT size, root, note FROM checkpoint ORDER BY size DESC LIMIT 1`).Scan(&size, &hash, &note)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, tlog.Hash{}, nil, fmt.Errorf("checkpoint: %w", record.ErrNotFound)
+	case err != nil:
+		return 0, tlog.Hash{}, nil, err
+	case len(hash) != tlog.HashSize:
+		return 0, tlog.Hash{}, nil, fmt.Errorf("%w: root of %d bytes", ledger.ErrTree, len(hash))
+	}
+	return size, tlog.Hash(hash), note, nil
+}
+
+// SignedCertificate returns the certificate with a serial, or record.ErrNotFound
+// if it was never signed.
+func (r *Reader) SignedCertificate(serial uint64) ([]byte, error) {
+	var body []byte
+	err := r.db.QueryRowContext(r.ctx, `SELECT body FROM certificate WHERE serial = $1`, int64(serial)).Scan(&body) //nolint:gosec // a serial is a leaf index plus one
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("certificate %d: %w", serial, record.ErrNotFound)
+	}
+	return body, err
+}
+
+// NewestCertificate returns the newest signed certificate of a grant and key, or
+// record.ErrNotFound.
+func (r *Reader) NewestCertificate(grant canon.ID, keyHash canon.Digest) ([]byte, error) {
+	var body []byte
+	err := r.db.QueryRowContext(r.ctx, `SELECT body FROM certificate WHERE request = $1 AND key_hash = $2 ORDER BY serial DESC LIMIT 1`,
+		string(grant), keyHash[:]).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("certificate of grant %s: %w", grant, record.ErrNotFound)
+	}
+	return body, err
+}
+
+func scanAll[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	defer func() { _ = rows.Close() }() // Err below tells what went wrong
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,160 @@
+// Package sqlite owns the SQLite engine of the store: one file, WAL, every
+// commit synced to disk before it is acknowledged.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+
+	"github.com/mattn/go-sqlite3"
+
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
+)
+
+// Engine is an open SQLite database. Writes go through one connection, which
+// serialises them; reads through a pool of others.
+type Engine struct {
+	writer *sql.DB
+	reader *sql.DB
+}
+
+var _ store.Engine = (*Engine)(nil)
+
+const readers = 8
+
+// minVersion is the first SQLite whose WAL reset cannot corrupt the file.
+const minVersion = 3052000
+
+// Open opens the database at path and makes it if it is not there. It reads back
+// every setting that durability rests on and refuses to run without: with the
+// driver's default (synchronous=NORMAL) a power cut lost acknowledged commits.
+func Open(ctx context.Context, path string) (*Engine, error) {
+	if _, n, _ := sqlite3.Version(); n < minVersion {
+		return nil, fmt.Errorf("SQLite %d is too old, %d is needed: %w", n, minVersion, store.ErrSchema)
+	}
+	if err := private(path); err != nil {
+		return nil, err
+	}
+	e := &Engine{}
+	var err error
+	if e.writer, err = open(path, "immediate", ""); err != nil {
+		return nil, err
+	}
+	e.writer.SetMaxOpenConns(1)
+	if err := e.prepare(ctx); err != nil {
+		return nil, errors.Join(err, e.writer.Close())
+	}
+	if e.reader, err = open(path, "deferred", "&_query_only=1"); err != nil {
+		return nil, errors.Join(err, e.writer.Close())
+	}
+	e.reader.SetMaxOpenConns(readers)
+	return e, nil
+}
+
+// private makes the database file, readable by its owner alone, before SQLite
+// does with the process's umask.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fmt.Errorf("opening the database: %w", err)
+	}
+	return f.Close()
+}
+
+func open(path, lock, more string) (*sql.DB, error) {
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
+		"?_journal_mode=WAL&_synchronous=FULL&_secure_delete=on&_foreign_keys=on&_busy_timeout=10000&_txlock=" + lock + more
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	return db, nil
+}
+
+// prepare reads the settings back and brings the schema up.
+func (e *Engine) prepare(ctx context.Context) error {
+	for _, p := range []struct{ pragma, want string }{
+		{"journal_mode", "wal"},
+		{"synchronous", "2"}, // FULL
+		{"secure_delete", "1"},
+	} {
+		var have string
+		if err := e.writer.QueryRowContext(ctx, "PRAGMA "+p.pragma).Scan(&have); err != nil {
+			return e.MapError(fmt.Errorf("reading back %s: %w", p.pragma, err))
+		}
+		if have != p.want {
+			return fmt.Errorf("SQLite runs with %s=%s, not %s: %w", p.pragma, have, p.want, store.ErrSchema)
+		}
+	}
+	return e.migrate(ctx)
+}
+
+func (e *Engine) migrate(ctx context.Context) error {
+	tx, err := e.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
+	}
+	defer func() { _ = tx.Rollback() }() // a no-op after the commit
+	var tables int
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'`).Scan(&tables); err != nil {
+		return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
+	}
+	if tables == 1 {
+		return e.checkSchema(ctx, tx)
+	}
+	for _, statement := range store.DDL("BLOB", "INTEGER") {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
+		}
+	}
+	empty, err := ledger.Tree{}.Marshal()
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO head (id, size, tree, at_us) VALUES (1, 0, $1, 0)`, empty); err != nil {
+		return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO schema_version (version) VALUES ($1)`, store.Schema); err != nil {
+		return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
+	}
+	return e.MapError(tx.Commit())
+}
+
+func (e *Engine) checkSchema(ctx context.Context, tx *sql.Tx) error {
+	var have int
+	if err := tx.QueryRowContext(ctx, `SELECT max(version) FROM schema_version`).Scan(&have); err != nil {
+		return e.MapError(fmt.Errorf("reading the schema's version: %w", err))
+	}
+	if have != store.Schema {
+		return fmt.Errorf("schema %d, this program writes %d; run the sallyd that fits: %w", have, store.Schema, store.ErrSchema)
+	}
+	return nil
+}
+
+// Begin starts the writing transaction (BEGIN IMMEDIATE).
+func (e *Engine) Begin(ctx context.Context) (*sql.Tx, error) { return e.writer.BeginTx(ctx, nil) }
+
+// Read starts a reading transaction.
+func (e *Engine) Read(ctx context.Context) (*sql.Tx, error) { return e.reader.BeginTx(ctx, nil) }
+
+// MapError turns a busy, full or failing disk into ErrUnavailable and a broken
+// uniqueness rule into ErrConflict.
+func (e *Engine) MapError(err error) error {
+	driver, ok := errors.AsType[sqlite3.Error](err)
+	switch {
+	case err == nil || !ok:
+		return err
+	case driver.Code == sqlite3.ErrConstraint:
+		return fmt.Errorf("%w: %w", store.ErrConflict, err)
+	default:
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+}
+
+// Close ends all connections.
+func (e *Engine) Close() error { return errors.Join(e.reader.Close(), e.writer.Close()) }

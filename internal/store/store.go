@@ -1,0 +1,247 @@
+// Package store owns the database: the ledger's leaves, hashes and openings, the
+// rows that the fold keeps, and the plain rows beside it (sessions, challenges,
+// signed certificates, checkpoints).
+//
+// There is one way to change state that decides about access: Write runs a
+// function in one transaction that holds the ledger's head, and Tx.Append lets
+// the fold in package record decide about each leaf. The queries are written
+// once; an engine opens its database, locks the head and maps errors. Only
+// package authority calls Write.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+)
+
+// Reasons why a database is refused or a write is not made.
+var (
+	// ErrUnavailable says that the database could not be read or written. What
+	// was asked did not happen; trying again is safe.
+	ErrUnavailable = errors.New("the database is not available")
+	// ErrConflict says that somebody else wrote first. Trying again is safe.
+	ErrConflict = errors.New("the ledger changed meanwhile")
+	// ErrSchema says that the database was made by another version.
+	ErrSchema = errors.New("the database has another schema")
+)
+
+// Engine is one kind of database.
+type Engine interface {
+	// Begin starts the only writing transaction; no other commits before it ends.
+	Begin(ctx context.Context) (*sql.Tx, error)
+	// Read starts a transaction that sees one committed state throughout.
+	Read(ctx context.Context) (*sql.Tx, error)
+	// MapError turns the driver's errors into ErrUnavailable or ErrConflict
+	// where they mean that, and leaves the others alone.
+	MapError(err error) error
+	// Close ends all connections.
+	Close() error
+}
+
+// Config is what a Store needs.
+type Config struct {
+	Engine Engine
+	Now    func() time.Time // the clock; ledger time never runs behind the newest leaf
+	Rand   io.Reader        // a cryptographic source, for salts
+}
+
+// Store is an open database. It is safe for concurrent use.
+type Store struct {
+	engine   Engine
+	now      func() time.Time
+	rand     io.Reader
+	versions *versions
+}
+
+// New returns the Store over an engine whose schema is in place.
+func New(c Config) (*Store, error) {
+	if c.Engine == nil || c.Now == nil || c.Rand == nil {
+		return nil, errors.New("store: engine, clock and randomness must be given")
+	}
+	return &Store{engine: c.Engine, now: c.Now, rand: c.Rand, versions: &versions{byDigest: make(map[canon.Digest]*contract.Version)}}, nil
+}
+
+// Close ends all connections.
+func (s *Store) Close() error { return s.engine.Close() }
+
+// Write runs fn in one transaction that holds the ledger's head. If fn returns
+// an error nothing of it stands; if Write returns nil everything is durable. fn
+// does no network, file or key service call, and may be run again.
+//
+// The commit is not cancelled with ctx: its outcome would be unknown.
+func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
+	dbtx, err := s.engine.Begin(context.WithoutCancel(ctx))
+	if err != nil {
+		return s.engine.MapError(fmt.Errorf("beginning: %w", err))
+	}
+	defer func() { _ = dbtx.Rollback() }() // a no-op after the commit
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tx, err := s.newTx(ctx, dbtx)
+	if err != nil {
+		return s.engine.MapError(err)
+	}
+	if err := fn(tx); err != nil {
+		return s.engine.MapError(err)
+	}
+	if err := tx.finish(); err != nil {
+		return s.engine.MapError(err)
+	}
+	if err := dbtx.Commit(); err != nil {
+		return s.engine.MapError(fmt.Errorf("committing: %w", err))
+	}
+	return nil
+}
+
+// Read runs fn over one committed state.
+func (s *Store) Read(ctx context.Context, fn func(*Reader) error) error {
+	dbtx, err := s.engine.Read(ctx)
+	if err != nil {
+		return s.engine.MapError(fmt.Errorf("beginning: %w", err))
+	}
+	defer func() { _ = dbtx.Rollback() }() // it only reads
+	return s.engine.MapError(fn(&Reader{ctx: ctx, db: dbtx, versions: s.versions}))
+}
+
+// Tx is a write in progress: a record.View that sees its own changes, and the
+// only thing that can append leaves.
+type Tx struct {
+	Reader
+	tree    ledger.Tree
+	size    int64 // of the head when the transaction began
+	now     canon.Micros
+	rand    io.Reader
+	stopped error // the first append that half happened: nothing of it may commit
+}
+
+func (s *Store) newTx(ctx context.Context, dbtx *sql.Tx) (*Tx, error) {
+	tx := &Tx{Reader: Reader{ctx: ctx, db: dbtx, versions: s.versions}, rand: s.rand}
+	head, err := tx.Head()
+	if err != nil {
+		return nil, err
+	}
+	tx.tree, tx.size = head.Tree, head.Tree.Size
+	tx.now = max(canon.At(s.now()), head.At)
+	return tx, nil
+}
+
+// Next returns the index of the next leaf.
+func (tx *Tx) Next() int64 { return tx.tree.Size }
+
+// Now returns ledger time: the clock, but never before the newest leaf. It is
+// the same for the whole transaction.
+func (tx *Tx) Now() canon.Micros { return tx.now }
+
+// Appended is a leaf that a transaction added.
+type Appended struct {
+	Index int64
+	Hash  canon.Digest
+	Leaf  ledger.Leaf
+}
+
+// Draft is what Append takes: the facts, and the person part with its salt if
+// there is one. A zero PersonSalt is drawn; requests bring the one their maker
+// drew and signed for.
+type Draft struct {
+	Facts      record.Facts
+	Person     any
+	PersonID   canon.ID // whom the person part is about
+	PersonSalt ledger.Salt
+}
+
+// Append adds a leaf if the fold allows it, with its opening and the rows that
+// it changes. The facts must carry tx.Now().
+func (tx *Tx) Append(d Draft) (Appended, error) {
+	if tx.stopped != nil {
+		return Appended{}, tx.stopped
+	}
+	if d.Facts.When() != tx.now {
+		return Appended{}, fmt.Errorf("%w: facts dated %d in a transaction of %d", record.ErrEvent, d.Facts.When(), tx.now)
+	}
+	opening, leaf, err := tx.open(d)
+	if err != nil {
+		return Appended{}, err
+	}
+	hash, err := leaf.Hash()
+	if err != nil {
+		return Appended{}, err
+	}
+	a := Appended{Index: tx.Next(), Hash: canon.Digest(hash), Leaf: leaf}
+	changes, err := record.Check(tx, record.Event{
+		Index: a.Index, LeafHash: a.Hash, Facts: d.Facts, Person: d.Person, PersonCommitment: leaf.Person,
+	})
+	if err != nil {
+		return Appended{}, err
+	}
+	if err := tx.store(a, opening, changes); err != nil {
+		tx.stopped = fmt.Errorf("appending leaf %d: %w", a.Index, err)
+		return Appended{}, tx.stopped
+	}
+	return a, nil
+}
+
+// open draws the salts and returns the opening and the leaf that commits to it.
+func (tx *Tx) open(d Draft) (Opening, ledger.Leaf, error) {
+	facts, err := canon.Marshal(d.Facts)
+	if err != nil {
+		return Opening{}, ledger.Leaf{}, err
+	}
+	o := Opening{Facts: facts}
+	if o.FactsSalt, err = ledger.NewSalt(tx.rand); err != nil {
+		return Opening{}, ledger.Leaf{}, err
+	}
+	leaf := ledger.Leaf{
+		Kind: d.Facts.Kind(), Lineage: d.Facts.InLineage(), Reference: d.Facts.Reference(),
+		Facts: ledger.FactsCommitment(o.FactsSalt, facts),
+	}
+	if d.Person == nil {
+		return o, leaf, nil
+	}
+	if o.Person, err = canon.Marshal(d.Person); err != nil {
+		return Opening{}, ledger.Leaf{}, err
+	}
+	o.PersonID, o.PersonSalt = d.PersonID, d.PersonSalt
+	if o.PersonSalt.IsZero() {
+		if o.PersonSalt, err = ledger.NewSalt(tx.rand); err != nil {
+			return Opening{}, ledger.Leaf{}, err
+		}
+	}
+	leaf.Person = ledger.PersonCommitment(o.PersonSalt, o.Person)
+	return o, leaf, nil
+}
+
+// versions keeps parsed contract versions. They are named by the digest of
+// their bytes, so what is kept is always right.
+type versions struct {
+	mu       sync.Mutex
+	byDigest map[canon.Digest]*contract.Version
+}
+
+// maxVersions bounds what is kept; a server has a handful.
+const maxVersions = 256
+
+func (v *versions) get(d canon.Digest) *contract.Version {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.byDigest[d]
+}
+
+func (v *versions) put(version *contract.Version) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.byDigest) >= maxVersions {
+		clear(v.byDigest)
+	}
+	v.byDigest[version.Digest] = version
+}

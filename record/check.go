@@ -1,0 +1,261 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// Reasons why an event may not stand in the ledger, beside those of contract,
+// approval and ca.
+var (
+	ErrNotInForce = errors.New("the contract is not in force")
+	ErrExists     = errors.New("it is in the ledger already")
+	ErrEvent      = errors.New("the event contradicts the ledger")
+	ErrClaimsOld  = errors.New("what your identity provider said about you is too old")
+)
+
+// Event is one leaf with its opening, about to be appended or being replayed.
+type Event struct {
+	Index    int64        // of the leaf
+	LeafHash canon.Digest // RFC 6962 hash of the leaf
+	Facts    Facts
+	Person   any // the person part, nil where there is none or it was erased
+	// PersonCommitment is the leaf's, zero where there is no person part.
+	PersonCommitment canon.Digest
+}
+
+// Check decides whether an event may follow the state in v and returns the rows
+// that it writes. It is the only place where that is decided: what a server may
+// append and what an auditor finds justified are the same. It changes nothing.
+func Check(v View, e Event) ([]Change, error) {
+	if err := e.checkOrder(v); err != nil {
+		return nil, err
+	}
+	switch f := e.Facts.(type) {
+	case LedgerOpen:
+		return e.ledgerOpen(f)
+	case ContractPropose:
+		return e.contractPropose(v, f)
+	case ContractSign:
+		return e.contractSign(v, f)
+	case HostJoin:
+		return e.hostJoin(v, f)
+	case PersonLogin:
+		return e.personLogin(v, f)
+	case PersonSnapshot:
+		return e.personSnapshot(v, f)
+	case RequestSubmit:
+		return e.requestSubmit(v, f)
+	case RequestDecide:
+		return e.requestDecide(v, f)
+	case RequestExpire:
+		return e.requestExpire(v, f)
+	case CertificateIssue:
+		return e.certificateIssue(v, f)
+	default:
+		return nil, fmt.Errorf("%w: no rule for %T", ErrEvent, e.Facts)
+	}
+}
+
+// checkOrder holds every event to what all have in common: the log opens with
+// its identity, and each fact carries a time.
+func (e Event) checkOrder(v View) error {
+	if e.Facts == nil || e.Facts.When() <= 0 {
+		return fmt.Errorf("%w: it carries no time", ErrEvent)
+	}
+	_, opens := e.Facts.(LedgerOpen)
+	if opens != (e.Index == 0) {
+		return fmt.Errorf("%w: %s is leaf 0, and only that", ErrEvent, ledger.LedgerOpen)
+	}
+	if opens {
+		return nil
+	}
+	_, err := Log(v)
+	return err
+}
+
+func (e Event) ledgerOpen(f LedgerOpen) ([]Change, error) {
+	if _, err := ledger.NewPolicy(f.Origin, f.LogKey); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	if _, err := parseKey(f.UserCA); err != nil {
+		return nil, err
+	}
+	return changes(put(TableLog, "log", LogRow{Origin: f.Origin, LogKey: f.LogKey, UserCA: f.UserCA}))
+}
+
+func (e Event) hostJoin(v View, f HostJoin) ([]Change, error) {
+	if _, err := InForce(v, f.Lineage, f.At); err != nil {
+		return nil, err
+	}
+	if _, err := parseKey(f.HostKey); err != nil {
+		return nil, fmt.Errorf("host key of %s: %w", f.Name, err)
+	}
+	if err := checkAddress(f.Address, f.Port); err != nil {
+		return nil, fmt.Errorf("host %s: %w", f.Name, err)
+	}
+	for i, l := range f.Labels {
+		if !labelText(l.Name) || !labelText(l.Value) || (i > 0 && f.Labels[i-1].Name >= l.Name) {
+			return nil, fmt.Errorf("host %s: label %q: %w: labels are name=value of a-z, 0-9, '.', '_' and '-', each name once", f.Name, l.Name, ErrEvent)
+		}
+	}
+	switch _, err := Host(v, f.Name); {
+	case err == nil:
+		return nil, fmt.Errorf("host %s: %w", f.Name, ErrExists)
+	case !errors.Is(err, ErrNotFound):
+		return nil, err
+	}
+	return changes(once(put(TableHost, string(f.Name), f, Index{"lineage", f.Lineage.String()}, Index{"all", ""})))
+}
+
+func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
+	if f.DeviceKey != "" {
+		if _, err := parseKey(f.DeviceKey); err != nil {
+			return nil, fmt.Errorf("device key: %w", err)
+		}
+	}
+	if f.Issuer == "" || f.ClaimsAt <= 0 || !sortedUnique(f.Groups) || (!f.GroupsKnown && len(f.Groups) > 0) {
+		return nil, fmt.Errorf("%w: a login names its issuer, its time and its groups in order", ErrEvent)
+	}
+	person, err := Person(v, f.Person)
+	known := err == nil
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	if !known {
+		person = PersonRow{Person: f.Person}
+	}
+	out, err := changes(put(TablePerson, string(f.Person), person, Index{"all", ""}))
+	if err != nil {
+		return nil, err
+	}
+	if part, ok := e.Person.(LoginPerson); ok {
+		identity, err := e.identity(v, f, part, known)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, identity)
+	}
+	login, err := put(TableLogin, e.LeafHash.String(), LoginRow{Person: f.Person, Issuer: f.Issuer, DeviceKey: f.DeviceKey, ClaimsAt: f.ClaimsAt},
+		Index{"person", string(f.Person)})
+	return append(out, login), err
+}
+
+// identity holds (issuer, subject) to one person: a known subject keeps its
+// person, an unknown one gets a person that nobody has yet.
+func (e Event) identity(v View, f PersonLogin, part LoginPerson, known bool) (Change, error) {
+	if part.Subject == "" {
+		return Change{}, fmt.Errorf("%w: a login without subject", ErrEvent)
+	}
+	id, err := Identity(v, f.Issuer, part.Subject)
+	switch {
+	case err == nil && id != f.Person:
+		return Change{}, fmt.Errorf("%w: this account belongs to another person", ErrEvent)
+	case errors.Is(err, ErrNotFound) && known:
+		return Change{}, fmt.Errorf("%w: this person has another account", ErrEvent)
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return Change{}, err
+	}
+	return put(TableIdentity, IdentityKey(f.Issuer, part.Subject), IdentityRow{Person: f.Person}, Index{"person", string(f.Person)})
+}
+
+func (e Event) personSnapshot(v View, f PersonSnapshot) ([]Change, error) {
+	person, err := Person(v, f.Person)
+	if err != nil {
+		return nil, err
+	}
+	login, err := Login(v, f.Login)
+	if err != nil {
+		return nil, err
+	}
+	if login.Person != f.Person || login.Issuer != f.Issuer || !sortedUnique(f.Groups) || (!f.GroupsKnown && len(f.Groups) > 0) {
+		return nil, fmt.Errorf("%w: a snapshot is of the person and issuer of its login", ErrEvent)
+	}
+	person.Snapshots = slices.DeleteFunc(person.Snapshots, func(s SnapshotRef) bool { return s.Issuer == f.Issuer })
+	person.Snapshots = append(person.Snapshots, SnapshotRef{Issuer: f.Issuer, Leaf: e.LeafHash})
+	slices.SortFunc(person.Snapshots, func(a, b SnapshotRef) int { return strings.Compare(a.Issuer, b.Issuer) })
+	out, err := changes(put(TablePerson, string(f.Person), person, Index{"all", ""}))
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := put(TableSnapshot, e.LeafHash.String(), f)
+	return append(out, snapshot), err
+}
+
+// changes collects one row that may have failed to be written.
+func changes(c Change, err error) ([]Change, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []Change{c}, nil
+}
+
+// once marks a row that must not be there yet.
+func once(c Change, err error) (Change, error) {
+	c.New = true
+	return c, err
+}
+
+func parseKey(b64 string) (ssh.PublicKey, error) {
+	wire, err := canon.ParseB64(b64)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	if len(wire) > sshcert.MaxSubjectKey {
+		return nil, fmt.Errorf("%w: a key of %d bytes", ErrEvent, len(wire))
+	}
+	key, err := ssh.ParsePublicKey(wire)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it is no SSH public key", ErrEvent)
+	}
+	if _, ok := key.(*ssh.Certificate); ok {
+		return nil, fmt.Errorf("%w: it is a certificate, not a key", ErrEvent)
+	}
+	return key, nil
+}
+
+// checkAddress holds a host's address to what ssh can be given as HostName: a
+// DNS name or an IP address, without anything a shell or ssh_config would read.
+func checkAddress(address string, port int) error {
+	ok := address != "" && len(address) <= 253 && address[0] != '-'
+	for _, c := range address {
+		ok = ok && (c == '.' || c == ':' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z')
+	}
+	if !ok {
+		return fmt.Errorf("address %q: %w: a lower-case DNS name or an IP address", address, ErrEvent)
+	}
+	if port < 1 || port > 65535 {
+		return fmt.Errorf("port %d: %w: 1 to 65535", port, ErrEvent)
+	}
+	return nil
+}
+
+func labelText(s string) bool {
+	if s == "" || len(s) > 63 {
+		return false
+	}
+	for _, c := range s {
+		if c > unicode.MaxASCII || (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+func sortedUnique(list []string) bool {
+	for i := 1; i < len(list); i++ {
+		if list[i-1] >= list[i] {
+			return false
+		}
+	}
+	return true
+}

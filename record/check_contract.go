@@ -1,0 +1,101 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+)
+
+// LoadVersion reads the contract version that a ContractPropose carries.
+func LoadVersion(f ContractPropose) (*contract.Version, error) {
+	files := make(map[string][]byte, len(f.Files))
+	for i, file := range f.Files {
+		if i > 0 && f.Files[i-1].Path >= file.Path {
+			return nil, fmt.Errorf("%w: the contract's files are not in order", ErrEvent)
+		}
+		files[file.Path] = []byte(file.Text)
+	}
+	v, err := contract.Load(files)
+	if err != nil {
+		return nil, err
+	}
+	if v.Digest != f.Contract || v.Lineage() != f.Lineage {
+		return nil, fmt.Errorf("%w: the contract's digest is %s", ErrEvent, v.Digest)
+	}
+	return v, nil
+}
+
+func (e Event) contractPropose(v View, f ContractPropose) ([]Change, error) {
+	version, err := LoadVersion(f)
+	if err != nil {
+		return nil, err
+	}
+	switch _, err := Contract(v, f.Contract); {
+	case err == nil:
+		return nil, fmt.Errorf("contract %s: %w", f.Contract, ErrExists)
+	case !errors.Is(err, ErrNotFound):
+		return nil, err
+	}
+	id := version.Terms.ID
+	switch other, err := get[LineageRow](v, TableContractID, id); {
+	case err == nil && other.Lineage != f.Lineage:
+		return nil, fmt.Errorf("contract id %s: %w, with another version 1", id, ErrExists)
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return nil, err
+	}
+	row := ContractRow{Contract: f.Contract, Lineage: f.Lineage, ID: id, Version: int64(version.Manifest.Version)}
+	c, err := put(TableContract, f.Contract.String(), row, Index{"all", ""})
+	if err != nil {
+		return nil, err
+	}
+	l, err := put(TableLineage, f.Lineage.String(), LineageRow{Lineage: f.Lineage}, Index{"all", ""})
+	if err != nil {
+		return nil, err
+	}
+	n, err := put(TableContractID, id, LineageRow{Lineage: f.Lineage})
+	return []Change{c, l, n}, err
+}
+
+// contractSign adds a signature. The version comes into force with the last
+// signature that its own terms (version 1) require, not before its not_before.
+func (e Event) contractSign(v View, f ContractSign) ([]Change, error) {
+	version, err := v.Version(f.Contract)
+	if err != nil {
+		return nil, err
+	}
+	row, err := Contract(v, f.Contract)
+	if err != nil {
+		return nil, err
+	}
+	if row.Lineage != f.Lineage {
+		return nil, fmt.Errorf("%w: the signature is in another lineage", ErrEvent)
+	}
+	signed, err := version.VerifySignature([]byte(f.Statement), []byte(f.Signature))
+	if err != nil {
+		return nil, err
+	}
+	all := make([]contract.Signed, 0, len(row.Signed)+1)
+	for _, s := range row.Signed {
+		if s.Party == signed.Party && s.Capacity == signed.Capacity && s.Signer == signed.Signer {
+			return nil, fmt.Errorf("the signature of %s for %s: %w", s.Signer, s.Party, ErrExists)
+		}
+		all = append(all, contract.Signed{Party: s.Party, Capacity: s.Capacity, Signer: s.Signer})
+	}
+	all = append(all, signed)
+	row.Signed = append(row.Signed, SignedRow{Party: signed.Party, Capacity: signed.Capacity, Signer: signed.Signer, At: f.At})
+	lineage := LineageRow{Lineage: f.Lineage}
+	if row.InForceAt == 0 && len(version.Missing(all)) == 0 {
+		row.InForceAt = canon.At(version.InForceFrom(f.At.Time()))
+	}
+	if row.InForceAt != 0 {
+		lineage.Current = f.Contract
+	}
+	c, err := put(TableContract, f.Contract.String(), row, Index{"all", ""})
+	if err != nil {
+		return nil, err
+	}
+	l, err := put(TableLineage, f.Lineage.String(), lineage, Index{"all", ""})
+	return []Change{c, l}, err
+}

@@ -1,0 +1,274 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// DocumentLife is how far ahead a signed document may expire.
+const DocumentLife = 5 * time.Minute
+
+// requestSubmit holds a request to the contract version in force, to the
+// requester's claims and to the device key that signed it.
+func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
+	log, err := Log(v)
+	if err != nil {
+		return nil, err
+	}
+	version, err := InForce(v, f.Lineage, f.At)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := openRequest(v, f)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case doc.Origin != log.Origin:
+		return nil, fmt.Errorf("%w: it was signed for %q", ErrDocument, doc.Origin)
+	case doc.Request != f.Request:
+		return nil, fmt.Errorf("%w: it names another request", ErrDocument)
+	case doc.Contract != version.Digest:
+		return nil, fmt.Errorf("it names contract version %s, in force is %s: %w", doc.Contract, version.Digest, ErrNotInForce)
+	case doc.Commitment != e.PersonCommitment || doc.Commitment.IsZero():
+		return nil, fmt.Errorf("%w: the reason is not the one that was signed", ErrDocument)
+	}
+	if err := Fresh(doc.ExpiresAt, f.At.Time(), DocumentLife); err != nil {
+		return nil, err
+	}
+	if part, ok := e.Person.(RequestPerson); ok && len(strings.Fields(part.Reason)) != f.ReasonWords {
+		return nil, fmt.Errorf("%w: the reason has not %d words", ErrEvent, f.ReasonWords)
+	}
+	if err := unseen(v, doc.Request); err != nil {
+		return nil, err
+	}
+	if err := newest(v, doc.Person, f.Claims); err != nil {
+		return nil, err
+	}
+	r, err := requestOf(v, version, f, doc, e.LeafHash)
+	if err != nil {
+		return nil, err
+	}
+	return changes(once(putRequest(r)))
+}
+
+// requestOf makes the request that a submission stands for, or returns the
+// contract's refusal.
+func requestOf(v View, version *contract.Version, f RequestSubmit, doc RequestDoc, leaf canon.Digest) (approval.Request, error) {
+	subject, err := subjectOf(v, doc.Person, f.Claims, f.At, version.Terms.Ceilings.ClaimsMaxAge.Issue)
+	if err != nil {
+		return approval.Request{}, err
+	}
+	ask, err := Ask(v, f.Lineage, doc.Role, doc.Logins, doc.Hosts, doc.Seconds, f.ReasonWords)
+	if err != nil {
+		return approval.Request{}, err
+	}
+	r, err := approval.New(version, ask, doc.Request, doc.Person, subject, f.At.Time())
+	if err != nil {
+		return approval.Request{}, err
+	}
+	r.Leaf = leaf
+	return r, nil
+}
+
+// Resubmit makes the request again that a submission made, under the contract
+// version that it names and with the claims that it cites. It is for those who
+// hold a table against the leaves.
+func Resubmit(v View, f RequestSubmit, leaf canon.Digest) (approval.Request, error) {
+	doc, err := openRequest(v, f)
+	if err != nil {
+		return approval.Request{}, err
+	}
+	version, err := v.Version(doc.Contract)
+	if err != nil {
+		return approval.Request{}, err
+	}
+	return requestOf(v, version, f, doc, leaf)
+}
+
+// DecisionOf returns the decision that a leaf records.
+func DecisionOf(f RequestDecide, leaf canon.Digest) approval.Decision {
+	return approval.Decision{By: f.Person, Stage: f.Stage, Verdict: f.Verdict, Seconds: f.Seconds, At: f.At, Leaf: leaf}
+}
+
+// openRequest checks the device key's signature against the login that the
+// facts name, which must be the requester's own.
+func openRequest(v View, f RequestSubmit) (RequestDoc, error) {
+	login, err := Login(v, f.Claims.Login)
+	if err != nil {
+		return RequestDoc{}, err
+	}
+	device, err := deviceKey(login)
+	if err != nil {
+		return RequestDoc{}, err
+	}
+	doc, err := OpenRequest(f.Document, f.Signature, device)
+	if err != nil {
+		return RequestDoc{}, err
+	}
+	if login.Person != doc.Person {
+		return RequestDoc{}, fmt.Errorf("%w: it names another person than the login", ErrDocument)
+	}
+	return doc, nil
+}
+
+func unseen(v View, id canon.ID) error {
+	_, err := Request(v, id)
+	switch {
+	case err == nil:
+		return fmt.Errorf("request %s: %w", id, ErrExists)
+	case errors.Is(err, ErrNotFound):
+		return nil
+	}
+	return err
+}
+
+func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
+	version, err := InForce(v, f.Lineage, f.At)
+	if err != nil {
+		return nil, err
+	}
+	r, err := Request(v, f.Request)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.Lineage != f.Lineage || r.Leaf != f.RequestLeaf:
+		return nil, fmt.Errorf("%w: the decision is about another request", ErrEvent)
+	case f.Contract != version.Digest || r.Contract != version.Digest:
+		return nil, fmt.Errorf("the contract changed since this request was made; ask again: %w", ErrNotInForce)
+	case f.Assurance != "session":
+		return nil, fmt.Errorf("%w: assurance %q", ErrEvent, f.Assurance)
+	}
+	// Self-approval is told before anything about claims: it is final.
+	if r.By == f.Person {
+		return nil, approval.ErrSelfApproval
+	}
+	if err := newest(v, f.Person, f.Claims); err != nil {
+		return nil, err
+	}
+	subject, err := subjectOf(v, f.Person, f.Claims, f.At, version.Terms.Ceilings.ClaimsMaxAge.Decide)
+	if err != nil {
+		return nil, err
+	}
+	r, err = r.Decide(version.Terms, DecisionOf(f, e.LeafHash), subject)
+	if err != nil {
+		return nil, err
+	}
+	request, err := putRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	key := string(r.ID) + "/" + f.Stage + "/" + string(f.Person)
+	mark, err := once(put(TableDecision, key, DecisionRow{Leaf: e.LeafHash}))
+	return []Change{request, mark}, err
+}
+
+// requestExpire records what has happened already: the request's state follows
+// from the time.
+func (e Event) requestExpire(v View, f RequestExpire) ([]Change, error) {
+	r, err := Request(v, f.Request)
+	if err != nil {
+		return nil, err
+	}
+	if r.Lineage != f.Lineage || r.Leaf != f.RequestLeaf {
+		return nil, fmt.Errorf("%w: the expiry is of another request", ErrEvent)
+	}
+	if s := r.Status(f.At.Time()); s.State != approval.Expired {
+		return nil, fmt.Errorf("%w: request %s is %s", ErrEvent, r.ID, s.State)
+	}
+	mark, err := once(put(TableExpiry, string(r.ID), ExpiryRow{At: f.At}))
+	if err != nil {
+		return nil, err
+	}
+	// The index by which open requests are found is all that changes.
+	request, err := put(TableRequest, string(r.ID), r, requestIndex(r, approval.Expired)...)
+	return []Change{mark, request}, err
+}
+
+func putRequest(r approval.Request) (Change, error) {
+	return put(TableRequest, string(r.ID), r, requestIndex(r, r.Status(time.Time{}).State)...)
+}
+
+// requestIndex lists a request under its state, as far as that follows from its
+// decisions, and under its requester.
+func requestIndex(r approval.Request, s approval.State) []Index {
+	return []Index{{"state", string(s)}, {"by", string(r.By)}}
+}
+
+// Ask resolves hosts against the inventory of a lineage: a host that is not in
+// it, or in another lineage, does not exist for the request.
+func Ask(v View, lineage canon.Digest, role string, logins []sshcert.Login, hosts []sshcert.Host, seconds int64, words int) (contract.Ask, error) {
+	ask := contract.Ask{Role: role, Logins: logins, For: time.Duration(seconds) * time.Second, ReasonWords: words}
+	if seconds < 0 || seconds > int64(366*24*time.Hour/time.Second) {
+		return contract.Ask{}, fmt.Errorf("for: %w: %d seconds", ErrDocument, seconds)
+	}
+	for _, name := range hosts {
+		host, err := Host(v, name)
+		if err == nil && host.Lineage != lineage {
+			err = ErrNotFound
+		}
+		if errors.Is(err, ErrNotFound) {
+			return contract.Ask{}, &contract.ClauseError{
+				Field: "hosts", Limit: "hosts that joined it; `sally hosts` lists them",
+				Err: fmt.Errorf("%s is not in the inventory of this contract: %w", name, contract.ErrHostNotInRole),
+			}
+		}
+		if err != nil {
+			return contract.Ask{}, err
+		}
+		labels := make(map[string]string, len(host.Labels))
+		for _, l := range host.Labels {
+			labels[l.Name] = l.Value
+		}
+		ask.Hosts = append(ask.Hosts, contract.HostLabels{Name: name, Labels: labels})
+	}
+	return ask, nil
+}
+
+// newest refuses claims that a later snapshot of the same issuer has overtaken:
+// somebody who was taken out of a group must not act by what was said before.
+func newest(v View, id canon.ID, c Claims) error {
+	login, err := Login(v, c.Login)
+	if err != nil {
+		return err
+	}
+	person, err := Person(v, id)
+	if err != nil {
+		return err
+	}
+	for _, s := range person.Snapshots {
+		if s.Issuer == login.Issuer && s.Leaf == c.Snapshot {
+			return nil
+		}
+	}
+	return fmt.Errorf("your groups changed since; log in again: %w", ErrClaimsOld)
+}
+
+// subjectOf returns what an issuer said about a person at the login and snapshot
+// that the claims name. Both must be that person's, and the claims at most
+// maxAge old at now: unknown or stale is a refusal, never an empty group.
+func subjectOf(v View, id canon.ID, c Claims, now canon.Micros, maxAge time.Duration) (contract.Subject, error) {
+	login, err := Login(v, c.Login)
+	if err != nil {
+		return contract.Subject{}, err
+	}
+	snapshot, err := Snapshot(v, c.Snapshot)
+	if err != nil {
+		return contract.Subject{}, err
+	}
+	if login.Person != id || snapshot.Person != id || snapshot.Issuer != login.Issuer || c.ClaimsAt != login.ClaimsAt {
+		return contract.Subject{}, fmt.Errorf("%w: the claims are another person's", ErrEvent)
+	}
+	if age := now.Time().Sub(c.ClaimsAt.Time()); age > maxAge {
+		return contract.Subject{}, fmt.Errorf("it is %s old, at most %s is accepted; log in again: %w", age.Round(time.Second), maxAge, ErrClaimsOld)
+	}
+	return contract.Subject{Issuer: login.Issuer, Groups: snapshot.Groups, GroupsKnown: snapshot.GroupsKnown}, nil
+}

@@ -1,0 +1,260 @@
+// Package record owns what the ledger says: one struct for the facts of each
+// leaf kind, one for each person part, the documents that clients sign, and the
+// only fold over them, Check.
+//
+// It is pure. The server appends a leaf only if Check allows it, and an auditor
+// replays an export through the same function, so both read the ledger alike.
+// docs/formats.md lists reference, facts and person part of each kind.
+package record
+
+import (
+	"crypto/sha256"
+
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// Facts is the kept half of what a leaf hides: pseudonymous, canonical JSON,
+// always with the ledger time at which it was written.
+type Facts interface {
+	// Kind returns the leaf kind that these facts belong to.
+	Kind() ledger.Kind
+	// When returns the ledger time that the facts carry.
+	When() canon.Micros
+	// Reference returns the leaf's reference line: a random id or a digest.
+	Reference() string
+	// InLineage returns the lineage that the leaf belongs to, zero for none.
+	InLineage() canon.Digest
+}
+
+// LedgerOpen is leaf 0: whose ledger this is and which keys sign for it.
+type LedgerOpen struct {
+	At     canon.Micros `json:"at"`
+	Ledger canon.ID     `json:"ledger"`
+	Origin string       `json:"origin"`
+	LogKey string       `json:"log_key"` // C2SP signed-note verifier key
+	UserCA string       `json:"user_ca"` // b64 of the SSH wire form
+}
+
+// ContractPropose records a contract version: all its files, so that a replay
+// needs nothing else.
+type ContractPropose struct {
+	At       canon.Micros   `json:"at"`
+	Contract canon.Digest   `json:"contract"`
+	Lineage  canon.Digest   `json:"lineage"`
+	Files    []ContractFile `json:"files"` // sorted by path, manifest.json among them
+}
+
+// ContractFile is one file of a contract folder, byte for byte.
+type ContractFile struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
+// ContractSign records one signatory's signature over a contract version.
+type ContractSign struct {
+	At        canon.Micros `json:"at"`
+	Contract  canon.Digest `json:"contract"`
+	Lineage   canon.Digest `json:"lineage"`
+	Statement string       `json:"statement"` // sigs/<party>.<signer>.json
+	Signature string       `json:"signature"` // its armored SSHSIG
+}
+
+// HostJoin records a host: its name, where it is reached, its key and labels.
+type HostJoin struct {
+	At      canon.Micros `json:"at"`
+	Join    canon.ID     `json:"join"`
+	Lineage canon.Digest `json:"lineage"`
+	Name    sshcert.Host `json:"name"`
+	Address string       `json:"address"`
+	Port    int          `json:"port"`
+	HostKey string       `json:"host_key"` // b64 of the SSH wire form
+	Labels  []Label      `json:"labels,omitempty"`
+}
+
+// Label is one label of a host. Labels are sorted by name, each name once.
+type Label struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// PersonLogin records that an issuer vouched for a person.
+type PersonLogin struct {
+	At          canon.Micros `json:"at"`
+	Login       canon.ID     `json:"login"`
+	Person      canon.ID     `json:"person"`
+	Issuer      string       `json:"issuer"`
+	Client      string       `json:"client"`
+	Flow        string       `json:"flow"`
+	DeviceKey   string       `json:"device_key,omitempty"` // b64 of the SSH wire form; absent for web sessions
+	ClaimsAt    canon.Micros `json:"claims_at"`            // when the issuer said so (iat)
+	AuthTimeAt  canon.Micros `json:"auth_time_at,omitempty"`
+	ACR         string       `json:"acr,omitempty"`
+	AMR         []string     `json:"amr,omitempty"`
+	GroupsKnown bool         `json:"groups_known,omitempty"`
+	Groups      []string     `json:"groups,omitempty"` // sorted
+}
+
+// LoginPerson is the person part of PersonLogin.
+type LoginPerson struct {
+	Subject string `json:"subject"`
+	Name    string `json:"name,omitempty"`
+	Email   string `json:"email,omitempty"`
+	Handle  string `json:"handle,omitempty"`
+	IDToken string `json:"id_token"`
+	RZ      string `json:"rz,omitempty"` // b64; with the ID token's nonce it binds the device key
+}
+
+// PersonSnapshot records what an issuer says of a person's groups. Unknown is
+// not empty: with GroupsKnown absent nobody is a member of anything.
+type PersonSnapshot struct {
+	At          canon.Micros `json:"at"`
+	Snapshot    canon.ID     `json:"snapshot"`
+	Person      canon.ID     `json:"person"`
+	Issuer      string       `json:"issuer"`
+	Source      string       `json:"source"` // "id_token"
+	Login       canon.Digest `json:"login"`  // hash of the login leaf it was read from
+	GroupsKnown bool         `json:"groups_known,omitempty"`
+	Groups      []string     `json:"groups,omitempty"`
+}
+
+// Claims names the leaves that say who somebody was at the time: the login, the
+// snapshot of groups, and when the issuer vouched for them.
+type Claims struct {
+	Login    canon.Digest `json:"login"`
+	Snapshot canon.Digest `json:"snapshot"`
+	ClaimsAt canon.Micros `json:"claims_at"`
+}
+
+// RequestSubmit records a request as its maker signed it.
+type RequestSubmit struct {
+	At          canon.Micros `json:"at"`
+	Request     canon.ID     `json:"request"`
+	Lineage     canon.Digest `json:"lineage"`
+	Claims      Claims       `json:"claims"`
+	Document    string       `json:"document"` // RequestDoc as signed
+	Signature   string       `json:"signature"`
+	ReasonWords int          `json:"reason_words"`
+}
+
+// RequestPerson is the person part of RequestSubmit.
+type RequestPerson struct {
+	Reason string `json:"reason"`
+}
+
+// RequestDecide records one approver's verdict.
+type RequestDecide struct {
+	At          canon.Micros     `json:"at"`
+	Decision    canon.ID         `json:"decision"`
+	Lineage     canon.Digest     `json:"lineage"`
+	Request     canon.ID         `json:"request"`
+	RequestLeaf canon.Digest     `json:"request_leaf"` // what was decided on
+	Contract    canon.Digest     `json:"contract"`     // the version that the approver saw
+	Person      canon.ID         `json:"person"`
+	Claims      Claims           `json:"claims"`
+	Assurance   string           `json:"assurance"` // "session"
+	Stage       string           `json:"stage"`
+	Verdict     approval.Verdict `json:"verdict"`
+	Seconds     int64            `json:"for_seconds,omitempty"`
+}
+
+// DecidePerson is the person part of RequestDecide; it is absent when the
+// approver wrote nothing.
+type DecidePerson struct {
+	Words string `json:"words"`
+}
+
+// RequestExpire records that silence ended a request. The request had expired
+// before: its state follows from the time.
+type RequestExpire struct {
+	At          canon.Micros `json:"at"`
+	Expiry      canon.ID     `json:"expiry"`
+	Lineage     canon.Digest `json:"lineage"`
+	Request     canon.ID     `json:"request"`
+	RequestLeaf canon.Digest `json:"request_leaf"`
+}
+
+// CertificateIssue records a certificate before anything is signed. Its
+// reference is the SHA-256 of the bytes to be signed, so the leaf cannot stand
+// for another certificate.
+type CertificateIssue struct {
+	At         canon.Micros `json:"at"`
+	Lineage    canon.Digest `json:"lineage"`
+	Contract   canon.Digest `json:"contract"`
+	Person     canon.ID     `json:"person"`
+	Grant      canon.ID     `json:"grant"`
+	GrantLeaf  canon.Digest `json:"grant_leaf"` // hash of the last approval's leaf
+	Claims     Claims       `json:"claims"`
+	Serial     uint64       `json:"serial"`
+	Nonce      string       `json:"nonce"` // b64, 32 bytes
+	TBS        string       `json:"tbs"`   // b64 of the signed bytes without the proof extension
+	Document   string       `json:"document"`
+	DeviceSig  string       `json:"device_signature"`
+	Possession string       `json:"possession_signature"`
+}
+
+// The Facts methods, kind by kind.
+
+func (LedgerOpen) Kind() ledger.Kind       { return ledger.LedgerOpen }
+func (f LedgerOpen) When() canon.Micros    { return f.At }
+func (f LedgerOpen) Reference() string     { return string(f.Ledger) }
+func (LedgerOpen) InLineage() canon.Digest { return canon.Digest{} }
+
+func (ContractPropose) Kind() ledger.Kind         { return ledger.ContractPropose }
+func (f ContractPropose) When() canon.Micros      { return f.At }
+func (f ContractPropose) Reference() string       { return f.Contract.String() }
+func (f ContractPropose) InLineage() canon.Digest { return f.Lineage }
+
+func (ContractSign) Kind() ledger.Kind    { return ledger.ContractSign }
+func (f ContractSign) When() canon.Micros { return f.At }
+
+// Reference returns the digest of the signed statement.
+func (f ContractSign) Reference() string {
+	return canon.Digest(sha256.Sum256([]byte(f.Statement))).String()
+}
+func (f ContractSign) InLineage() canon.Digest { return f.Lineage }
+
+func (HostJoin) Kind() ledger.Kind         { return ledger.HostJoin }
+func (f HostJoin) When() canon.Micros      { return f.At }
+func (f HostJoin) Reference() string       { return string(f.Join) }
+func (f HostJoin) InLineage() canon.Digest { return f.Lineage }
+
+func (PersonLogin) Kind() ledger.Kind       { return ledger.PersonLogin }
+func (f PersonLogin) When() canon.Micros    { return f.At }
+func (f PersonLogin) Reference() string     { return string(f.Login) }
+func (PersonLogin) InLineage() canon.Digest { return canon.Digest{} }
+
+func (PersonSnapshot) Kind() ledger.Kind       { return ledger.PersonSnapshot }
+func (f PersonSnapshot) When() canon.Micros    { return f.At }
+func (f PersonSnapshot) Reference() string     { return string(f.Snapshot) }
+func (PersonSnapshot) InLineage() canon.Digest { return canon.Digest{} }
+
+func (RequestSubmit) Kind() ledger.Kind         { return ledger.RequestSubmit }
+func (f RequestSubmit) When() canon.Micros      { return f.At }
+func (f RequestSubmit) Reference() string       { return string(f.Request) }
+func (f RequestSubmit) InLineage() canon.Digest { return f.Lineage }
+
+func (RequestDecide) Kind() ledger.Kind         { return ledger.RequestDecide }
+func (f RequestDecide) When() canon.Micros      { return f.At }
+func (f RequestDecide) Reference() string       { return string(f.Decision) }
+func (f RequestDecide) InLineage() canon.Digest { return f.Lineage }
+
+func (RequestExpire) Kind() ledger.Kind         { return ledger.RequestExpire }
+func (f RequestExpire) When() canon.Micros      { return f.At }
+func (f RequestExpire) Reference() string       { return string(f.Expiry) }
+func (f RequestExpire) InLineage() canon.Digest { return f.Lineage }
+
+func (CertificateIssue) Kind() ledger.Kind    { return ledger.CertificateIssue }
+func (f CertificateIssue) When() canon.Micros { return f.At }
+
+// Reference returns the SHA-256 of the bytes to be signed.
+func (f CertificateIssue) Reference() string {
+	tbs, err := canon.ParseB64(f.TBS)
+	if err != nil {
+		return "" // no leaf has an empty reference, so it is refused
+	}
+	return canon.Digest(sha256.Sum256(tbs)).String()
+}
+func (f CertificateIssue) InLineage() canon.Digest { return f.Lineage }

@@ -1,0 +1,70 @@
+package record
+
+import (
+	"fmt"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+)
+
+// ParseFacts reads the facts of a leaf of the given kind from their canonical
+// JSON.
+func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
+	switch kind {
+	case ledger.LedgerOpen:
+		return parseFacts[LedgerOpen](text)
+	case ledger.ContractPropose:
+		return parseFacts[ContractPropose](text)
+	case ledger.ContractSign:
+		return parseFacts[ContractSign](text)
+	case ledger.HostJoin:
+		return parseFacts[HostJoin](text)
+	case ledger.PersonLogin:
+		return parseFacts[PersonLogin](text)
+	case ledger.PersonSnapshot:
+		return parseFacts[PersonSnapshot](text)
+	case ledger.RequestSubmit:
+		return parseFacts[RequestSubmit](text)
+	case ledger.RequestDecide:
+		return parseFacts[RequestDecide](text)
+	case ledger.RequestExpire:
+		return parseFacts[RequestExpire](text)
+	case ledger.CertificateIssue:
+		return parseFacts[CertificateIssue](text)
+	default:
+		return nil, fmt.Errorf("%w: kind %q", ErrEvent, kind)
+	}
+}
+
+// ParsePerson reads the person part of a leaf of the given kind.
+func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
+	switch kind {
+	case ledger.PersonLogin:
+		return parsePart[LoginPerson](text)
+	case ledger.RequestSubmit:
+		return parsePart[RequestPerson](text)
+	case ledger.RequestDecide:
+		return parsePart[DecidePerson](text)
+	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin,
+		ledger.PersonSnapshot, ledger.RequestExpire, ledger.CertificateIssue:
+		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)
+	default:
+		return nil, fmt.Errorf("%w: kind %q", ErrEvent, kind)
+	}
+}
+
+func parseFacts[T Facts](text []byte) (Facts, error) {
+	var f T
+	if err := canon.Unmarshal(text, &f); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	return f, nil
+}
+
+func parsePart[T any](text []byte) (any, error) {
+	var p T
+	if err := canon.Unmarshal(text, &p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	return p, nil
+}

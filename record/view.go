@@ -1,0 +1,236 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// ErrNotFound is returned by a View for a row that no leaf has made.
+var ErrNotFound = errors.New("not in the ledger")
+
+// Table names one kind of state that the fold keeps. A table's rows are
+// canonical JSON under a key; store and audit keep them as they are.
+type Table string
+
+// The tables of the fold.
+const (
+	TableLog         Table = "log"         // key "log": LogRow
+	TableContract    Table = "contract"    // key version digest: ContractRow
+	TableLineage     Table = "lineage"     // key lineage: LineageRow
+	TableContractID  Table = "contract_id" // key contract id: LineageRow
+	TableHost        Table = "host"        // key host name: HostJoin
+	TablePerson      Table = "person"      // key person id: PersonRow
+	TableIdentity    Table = "identity"    // key IdentityKey: IdentityRow; from person parts
+	TableLogin       Table = "login"       // key leaf hash: LoginRow
+	TableSnapshot    Table = "snapshot"    // key leaf hash: PersonSnapshot
+	TableRequest     Table = "request"     // key request id: approval.Request
+	TableExpiry      Table = "expiry"      // key request id: ExpiryRow
+	TableDecision    Table = "decision"    // key request/stage/person: DecisionRow
+	TableCertificate Table = "certificate" // key serial: CertificateRow
+)
+
+// View is the state before an event. A store transaction is one, and so is the
+// map of an offline replay.
+type View interface {
+	// Row returns the row under key, or an error that wraps ErrNotFound.
+	Row(t Table, key string) ([]byte, error)
+	// Version returns a contract version that a leaf proposed, or an error that
+	// wraps ErrNotFound. Versions never change, so a View may keep them parsed.
+	Version(d canon.Digest) (*contract.Version, error)
+}
+
+// Change is one row that an event writes.
+type Change struct {
+	Table Table
+	Key   string
+	Row   []byte // canonical JSON
+	// New says that the row must not be there yet: the store's own uniqueness
+	// is a second net under the fold's.
+	New bool
+	// Index holds the values by which the row is looked up in lists.
+	Index []Index
+}
+
+// Index is one value by which rows of a table are listed.
+type Index struct{ Name, Value string }
+
+// LogRow is the ledger's own identity.
+type LogRow struct {
+	Origin string `json:"origin"`
+	LogKey string `json:"log_key"`
+	UserCA string `json:"user_ca"`
+}
+
+// ContractRow is a contract version and the signatures it has.
+type ContractRow struct {
+	Contract  canon.Digest `json:"contract"`
+	Lineage   canon.Digest `json:"lineage"`
+	ID        string       `json:"id"`
+	Version   int64        `json:"version"`
+	Signed    []SignedRow  `json:"signed,omitempty"`
+	InForceAt canon.Micros `json:"in_force_at,omitempty"` // absent until every required signature is there
+}
+
+// SignedRow is one signature over a contract version.
+type SignedRow struct {
+	Party    string       `json:"party"`
+	Capacity string       `json:"capacity"`
+	Signer   string       `json:"signer"`
+	At       canon.Micros `json:"at"`
+}
+
+// LineageRow names the version of a lineage that was signed last.
+type LineageRow struct {
+	Lineage canon.Digest `json:"lineage"`
+	Current canon.Digest `json:"current,omitzero"` // absent until a version is signed
+}
+
+// PersonRow is what the ledger knows of a person, without a name.
+type PersonRow struct {
+	Person    canon.ID      `json:"person"`
+	Snapshots []SnapshotRef `json:"snapshots,omitempty"` // newest for each issuer, sorted by issuer
+}
+
+// SnapshotRef names a person's newest snapshot from one issuer.
+type SnapshotRef struct {
+	Issuer string       `json:"issuer"`
+	Leaf   canon.Digest `json:"leaf"`
+}
+
+// IdentityRow says which person an issuer's subject is.
+type IdentityRow struct {
+	Person canon.ID `json:"person"`
+}
+
+// LoginRow is a login and the snapshot that held right after it.
+type LoginRow struct {
+	Person    canon.ID     `json:"person"`
+	Issuer    string       `json:"issuer"`
+	DeviceKey string       `json:"device_key,omitempty"`
+	ClaimsAt  canon.Micros `json:"claims_at"`
+}
+
+// ExpiryRow says that a request's expiry has been recorded.
+type ExpiryRow struct {
+	At canon.Micros `json:"at"`
+}
+
+// DecisionRow marks that a person decided in a stage.
+type DecisionRow struct {
+	Leaf canon.Digest `json:"leaf"`
+}
+
+// CertificateRow is a recorded certificate, signed or not.
+type CertificateRow struct {
+	Serial   uint64       `json:"serial"`
+	Person   canon.ID     `json:"person"`
+	Grant    canon.ID     `json:"grant"`
+	Contract canon.Digest `json:"contract"`
+	Key      string       `json:"key"` // b64 of the subject key's SSH wire form
+	Before   canon.Micros `json:"valid_before_at"`
+}
+
+// IdentityKey is the key of TableIdentity. It is a digest so that the key
+// itself shows no name; the row is destroyed with the person part it came from.
+func IdentityKey(issuer, subject string) string {
+	return canon.Sum("sallyport.identity/v1", []byte(issuer), []byte{0}, []byte(subject)).String()
+}
+
+// Log returns the ledger's identity.
+func Log(v View) (LogRow, error) { return get[LogRow](v, TableLog, "log") }
+
+// Contract returns the signatures of a contract version.
+func Contract(v View, d canon.Digest) (ContractRow, error) {
+	return get[ContractRow](v, TableContract, d.String())
+}
+
+// Lineage returns which version of a lineage was signed last.
+func Lineage(v View, d canon.Digest) (LineageRow, error) {
+	return get[LineageRow](v, TableLineage, d.String())
+}
+
+// Host returns a joined host.
+func Host(v View, name sshcert.Host) (HostJoin, error) {
+	return get[HostJoin](v, TableHost, string(name))
+}
+
+// Person returns a person.
+func Person(v View, id canon.ID) (PersonRow, error) {
+	return get[PersonRow](v, TablePerson, string(id))
+}
+
+// Identity returns the person that an issuer's subject is.
+func Identity(v View, issuer, subject string) (canon.ID, error) {
+	row, err := get[IdentityRow](v, TableIdentity, IdentityKey(issuer, subject))
+	return row.Person, err
+}
+
+// Login returns the login that a leaf recorded.
+func Login(v View, leaf canon.Digest) (LoginRow, error) {
+	return get[LoginRow](v, TableLogin, leaf.String())
+}
+
+// Snapshot returns the snapshot that a leaf recorded.
+func Snapshot(v View, leaf canon.Digest) (PersonSnapshot, error) {
+	return get[PersonSnapshot](v, TableSnapshot, leaf.String())
+}
+
+// Request returns a request with its decisions.
+func Request(v View, id canon.ID) (approval.Request, error) {
+	return get[approval.Request](v, TableRequest, string(id))
+}
+
+// Certificate returns a recorded certificate.
+func Certificate(v View, serial uint64) (CertificateRow, error) {
+	return get[CertificateRow](v, TableCertificate, serialKey(serial))
+}
+
+// InForce returns the version of a lineage that is in force at now, or a
+// refusal that says why none is.
+func InForce(v View, lineage canon.Digest, now canon.Micros) (*contract.Version, error) {
+	row, err := Lineage(v, lineage)
+	if err != nil {
+		return nil, fmt.Errorf("contract lineage %s: %w", lineage, err)
+	}
+	if row.Current.IsZero() {
+		return nil, fmt.Errorf("contract lineage %s: %w", lineage, ErrNotInForce)
+	}
+	state, err := Contract(v, row.Current)
+	if err != nil {
+		return nil, err
+	}
+	if state.InForceAt == 0 || now < state.InForceAt {
+		return nil, fmt.Errorf("contract %s version %d: %w", state.ID, state.Version, ErrNotInForce)
+	}
+	return v.Version(row.Current)
+}
+
+func get[T any](v View, t Table, key string) (T, error) {
+	var out T
+	row, err := v.Row(t, key)
+	if err != nil {
+		return out, fmt.Errorf("%s %s: %w", t, key, err)
+	}
+	if err := canon.Unmarshal(row, &out); err != nil {
+		return out, fmt.Errorf("%s %s: %w", t, key, err)
+	}
+	return out, nil
+}
+
+func put(t Table, key string, row any, index ...Index) (Change, error) {
+	b, err := canon.Marshal(row)
+	if err != nil {
+		return Change{}, fmt.Errorf("%s %s: %w", t, key, err)
+	}
+	return Change{Table: t, Key: key, Row: b, Index: index}, nil
+}
+
+func serialKey(serial uint64) string {
+	return fmt.Sprintf("%020s", strconv.FormatUint(serial, 10))
+}
