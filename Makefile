@@ -1,0 +1,85 @@
+# Sallyport. `make` alone prints what there is to make.
+#
+# CI calls these targets and nothing else, so what is green here is green there.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := bin
+TOOL := go tool -modfile=tools/go.mod
+LINT := $(TOOL) golangci-lint
+
+# sallyd needs C for SQLite; names and users are still looked up by Go, so that one static file runs anywhere.
+SALLYD_FLAGS := -trimpath -tags netgo,osusergo,sqlite_omit_load_extension -ldflags '-linkmode external -extldflags -static'
+
+FUZZTIME ?= 30s
+FAULT ?=
+
+.PHONY: help
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Run
+
+.PHONY: demo
+demo: deps build ## play the whole story against real sshd processes, on loopback
+	$(BIN)/demo -bin $(BIN)
+
+.PHONY: build
+build: ## build static sallyd and sally, and the demo, into bin/
+	CGO_ENABLED=1 go build $(SALLYD_FLAGS) -o $(BIN)/sallyd ./cmd/sallyd
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/sally ./cmd/sally
+	go build -o $(BIN)/demo ./internal/lab/demo
+
+.PHONY: deps
+deps: ## install what tests and demo need and is missing (apt; root or sudo)
+	@scripts/deps.sh
+
+##@ Test
+
+.PHONY: test
+test: ## run every test, integration included; a skipped test is a failure
+	@scripts/test.sh
+
+.PHONY: race
+race: ## the same with the race detector
+	@scripts/test.sh -race
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (30s); FUZZ=regexp chooses
+	@FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' scripts/fuzz.sh
+
+.PHONY: sabotage
+sabotage: deps ## plant each fault in a copy and demand that a test turns red; FAULT=regexp chooses
+	@go -C tools build -o ../$(BIN)/tools/sabotage ./sabotage
+	@$(BIN)/tools/sabotage -root . -only '$(FAULT)'
+
+.PHONY: cover
+cover: deps ## write bin/cover.html and print the coverage of each package and in all
+	@mkdir -p $(BIN)
+	go test -count=1 -coverpkg=./... -coverprofile=$(BIN)/cover.out ./...
+	@go tool cover -html=$(BIN)/cover.out -o $(BIN)/cover.html
+	@go tool cover -func=$(BIN)/cover.out | tail -n 1
+
+##@ Keep in order
+
+.PHONY: lint
+lint: ## run golangci-lint over the product and the tools
+	$(LINT) run ./...
+	cd tools && go tool golangci-lint run -c ../.golangci.yaml ./...
+
+.PHONY: fmt
+fmt: ## format with gofumpt and group imports
+	$(LINT) fmt
+
+.PHONY: verify
+verify: ## check modules, formatting and planted faults without changing anything
+	@scripts/verify.sh
+
+.PHONY: clean
+clean: ## remove bin/
+	rm -rf $(BIN)
