@@ -165,14 +165,11 @@ func (r Request) MayDecide(terms *contract.Terms, by canon.ID, subject contract.
 		return fmt.Errorf("it was %s at %s: %w", status.State, status.At.Format(time.RFC3339), ErrSettled)
 	}
 	stage := r.Stages[status.Stage]
-	for _, group := range stage.From {
-		member, err := terms.Member(subject, group)
-		if err != nil {
-			return err
-		}
-		if member {
-			return nil
-		}
+	switch eligible, err := terms.Eligible(subject, contract.Stage{ID: stage.ID, From: stage.From}); {
+	case err != nil:
+		return err
+	case eligible:
+		return nil
 	}
 	return fmt.Errorf("stage %s is decided by %s: %w", stage.ID, strings.Join(stage.From, " or "), ErrNotEligible)
 }
