@@ -35,9 +35,9 @@ var imports = map[string][]string{
 	"authority":    append([]string{"oidc", "internal/store", "ca/..."}, deciding...), // the commands; never an engine
 	"audit":        deciding,                                                          // replay and verdicts
 	"audit/cosign": append([]string{"audit", "oidc"}, deciding...),                    // the party cosigner
-	"api":          {},                                                                // JSON types without logic
+	"api":          {"sshcert"},                                                       // JSON types without logic
 	"server": {
-		"api", "authority", "audit", "oidc", "record", "contract/...", "approval", "ca", "ledger/...", "internal/store",
+		"api", "authority", "audit", "oidc", "record", "sshcert", "contract/...", "approval", "ca", "ledger/...", "internal/store",
 	}, // HTTP, sessions, pages
 	"client":         append([]string{"api", "oidc", "audit", "host/sshdconf"}, deciding...),
 	"host":           {"api", "sshcert", "ledger/...", "ca/krl", "host/..."}, // what runs on a host decides nothing

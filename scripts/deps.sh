@@ -53,6 +53,7 @@ check_toolchain() {
 # find_missing fills the array `missing` with the apt packages whose programs are not here.
 find_missing() {
 	missing=()
+	if ! have python3; then missing+=(python3); fi # checks a published vector without our code
 	if ! have sshd; then missing+=(openssh-server); fi
 	if ! have ssh || ! have ssh-agent || ! have ssh-add || ! have ssh-keygen; then missing+=(openssh-client); fi
 	# gcc without its recommended packages has no C library to compile and to link against; sallyd is linked statically.
