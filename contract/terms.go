@@ -1,0 +1,224 @@
+// Package contract owns access contracts: who may get which login on which
+// host, for how long, and who must say yes.
+//
+// A contract version is three files: contract.md (the prose that people read),
+// terms.yaml (the same rules for programs) and manifest.json, which names both
+// by digest. Load reads and checks them; Version.VerifySignature and
+// Version.Missing say whether the parties have signed; Terms.Evaluate answers
+// whether the terms allow a request and who decides it.
+//
+// The package is pure: it touches no disk, network, clock or randomness, so the
+// server and an auditor years later come to the same answer from the same bytes.
+// docs/formats.md describes each format so that it can be written again.
+package contract
+
+import (
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// Schema is the value of the key "terms": the language that terms.yaml is
+// written in. Keys of it are only ever added.
+const Schema = "sallyport/v1"
+
+// Terms is what a terms.yaml says, every default filled in and every reference
+// checked. ParseTerms makes it; nobody changes it afterwards. Lists that have no
+// order of their own are sorted: Terms of equal meaning are deeply equal.
+type Terms struct {
+	ID          string // the contract's id
+	Title       string // 1 to 200 printable characters
+	Parties     []Party
+	Signatories []Signatory
+	NotBefore   time.Time // the contract has no effect earlier; zero if the terms set no such day
+	Issuers     []Issuer
+	Groups      []Group
+	Ceilings    Ceilings
+	Roles       []Role
+}
+
+// Party is an organisation that the contract binds.
+type Party struct {
+	ID    string
+	Name  string // 1 to 200 printable characters
+	Roots *Roots // nil if the party keeps none
+}
+
+// Roots are the keys with which a party recovers lost signatories and vouches
+// for credentials.
+type Roots struct {
+	Need int // how many of Keys must sign together: 1 to len(Keys)
+	Keys []Key
+}
+
+// Key is a named public key pinned by the terms: ed25519, ECDSA, RSA of at
+// least 3072 bits or a FIDO key, never a certificate.
+type Key struct {
+	Name      string
+	PublicKey ssh.PublicKey
+}
+
+// Assurance says by which means a signatory has to sign.
+type Assurance string
+
+// AssuranceSSH is an SSHSIG by the pinned key.
+const AssuranceSSH Assurance = "ssh"
+
+// Signatory is one signature line of the contract: Need of the people in Of sign
+// it for Party in the given Capacity. Party and Capacity together are unique,
+// and each person stands in one line only.
+type Signatory struct {
+	Party     string
+	Capacity  string // such as "ciso"; an id
+	Need      int    // 1 to len(Of)
+	Of        []Key
+	Assurance Assurance
+}
+
+// Issuer is an OpenID Connect provider whose word about a person is taken.
+type Issuer struct {
+	ID      string
+	URL     string // the iss claim, compared byte for byte; https, or http on loopback
+	Clients Clients
+	Algs    []string // JWS algorithms accepted for ID tokens
+	Subject string   // claim that names the person for good; "sub" unless set
+	Groups  string   // claim that lists the groups; "groups" unless set
+	Flows   []Flow
+}
+
+// Clients are the OAuth client ids under which our programs log in; at least one
+// is set.
+type Clients struct {
+	CLI string // sally
+	Web string // the pages
+}
+
+// Flow is a way to log in.
+type Flow string
+
+// FlowCode is the authorization code flow with PKCE (RFC 7636).
+const FlowCode Flow = "code"
+
+// Group is a name for one value of an issuer's groups claim.
+type Group struct {
+	ID     string
+	Issuer string // id of an Issuer
+	Claim  string // the value, compared byte for byte
+}
+
+// Ceilings are limits that no role of the contract may exceed.
+type Ceilings struct {
+	Grant        time.Duration // longest grant
+	CertTTL      time.Duration // longest certificate; 15 minutes unless set
+	ClaimsMaxAge ClaimsMaxAge
+}
+
+// ClaimsMaxAge says how old an identity provider's word about a person may be.
+type ClaimsMaxAge struct {
+	Decide time.Duration // when that person decides; 15 minutes unless set
+	Issue  time.Duration // when a certificate is made for them; 60 minutes unless set
+}
+
+// Role is a named entry of the contract: some people may have some logins on
+// some hosts when a path's stages agree.
+type Role struct {
+	ID      string
+	Clause  string   // the clause of the prose that it stands for, such as "§4.1"
+	Who     []string // groups; members of any of them may ask
+	Hosts   []HostLabel
+	Logins  []sshcert.Login
+	Grant   GrantLimits
+	Cert    CertLimits
+	Request RequestLimits
+	Paths   []Path // in the order they are tried; exactly one until paths can have guards
+}
+
+// HostLabel selects hosts: those whose label Label has one of Values. A role's
+// host matches every one of its HostLabels.
+type HostLabel struct {
+	Label  string
+	Values []string
+}
+
+// GrantLimits bound what a settled request allows.
+type GrantLimits struct {
+	Max time.Duration // 10 s to Ceilings.Grant
+}
+
+// CertLimits bound each certificate under a grant.
+type CertLimits struct {
+	TTL        time.Duration // life of one certificate, 10 s to Ceilings.CertTTL; 5 minutes unless set
+	Extensions []string      // OpenSSH extensions it carries; permit-pty unless set, possibly none
+}
+
+// RequestLimits say what a request has to contain.
+type RequestLimits struct {
+	MinWords int // words of the reason, 1 to 100; 1 unless set
+}
+
+// Path is one way in which a request can be decided.
+type Path struct {
+	ID     string
+	Clause string
+	Stages []Stage // asked one after the other
+}
+
+// Stage asks members of the groups From until Quorum different people approved.
+type Stage struct {
+	ID      string
+	From    []string      // groups; a member of any of them may decide
+	Quorum  int           // 1 to 20
+	Timeout time.Duration // after that much silence the request expires; 10 s to 366 days
+}
+
+// Role returns the role with that id.
+func (t *Terms) Role(id string) (*Role, bool) {
+	for i := range t.Roles {
+		if t.Roles[i].ID == id {
+			return &t.Roles[i], true
+		}
+	}
+	return nil, false
+}
+
+// Issuer returns the issuer with that id.
+func (t *Terms) Issuer(id string) (*Issuer, bool) {
+	for i := range t.Issuers {
+		if t.Issuers[i].ID == id {
+			return &t.Issuers[i], true
+		}
+	}
+	return nil, false
+}
+
+// Group returns the group with that id.
+func (t *Terms) Group(id string) (*Group, bool) {
+	for i := range t.Groups {
+		if t.Groups[i].ID == id {
+			return &t.Groups[i], true
+		}
+	}
+	return nil, false
+}
+
+// Party returns the party with that id.
+func (t *Terms) Party(id string) (*Party, bool) {
+	for i := range t.Parties {
+		if t.Parties[i].ID == id {
+			return &t.Parties[i], true
+		}
+	}
+	return nil, false
+}
+
+// Stage returns the stage with that id.
+func (p *Path) Stage(id string) (*Stage, bool) {
+	for i := range p.Stages {
+		if p.Stages[i].ID == id {
+			return &p.Stages[i], true
+		}
+	}
+	return nil, false
+}
