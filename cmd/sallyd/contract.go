@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+const (
+	signaturesDir = "sigs"
+	maxFile       = 1 << 20
+)
+
+func contractCommand(dir *string) *cobra.Command {
+	cmd := &cobra.Command{Use: "contract", Short: "Prepare and add access contracts", Args: cobra.NoArgs}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use:   "prepare CONTRACT-DIR",
+			Short: "Write manifest.json and one statement for each signatory",
+			Long: "Reads contract.md and terms.yaml, checks them, writes manifest.json and sigs/<party>.<signer>.json, and prints\n" +
+				"the command with which each signatory signs. It needs no server and no key.",
+			Example: "  sallyd contract prepare acme-prod",
+			Args:    cobra.ExactArgs(1),
+			RunE:    func(cmd *cobra.Command, args []string) error { return runPrepare(cmd, args[0]) },
+		},
+		&cobra.Command{
+			Use:     "add CONTRACT-DIR",
+			Short:   "Record a contract and its signatures in the ledger",
+			Example: "  sallyd --dir /var/lib/sallyport contract add acme-prod",
+			Args:    cobra.ExactArgs(1),
+			RunE:    func(cmd *cobra.Command, args []string) error { return runContractAdd(cmd, *dir, args[0]) },
+		},
+	)
+	return cmd
+}
+
+func runPrepare(cmd *cobra.Command, path string) error {
+	files, err := readFiles(path, contract.ProseFile, contract.TermsFile)
+	if err != nil {
+		return err
+	}
+	manifest, err := contract.NewManifest(files)
+	if err != nil {
+		return err
+	}
+	files[contract.ManifestFile] = manifest
+	version, err := contract.Load(files)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(path, contract.ManifestFile), manifest, 0o644); err != nil {
+		return err
+	}
+	sigs := filepath.Join(path, signaturesDir)
+	if err := os.MkdirAll(sigs, 0o755); err != nil { //nolint:gosec // a contract is no secret
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if _, err := fmt.Fprintf(out, "contract    %s, version %d\ndigest      %s\nsign with\n", version.Terms.ID, version.Manifest.Version, version.Digest); err != nil {
+		return err
+	}
+	for _, line := range version.Terms.Signatories {
+		for _, key := range line.Of {
+			statement, err := contract.NewStatement(version, line.Party, key.Name)
+			if err != nil {
+				return err
+			}
+			file := filepath.Join(sigs, line.Party+"."+key.Name+".json")
+			if err := writeFile(file, statement, 0o644); err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintf(out, "  ssh-keygen -Y sign -n %s -f KEY-OF-%s %s\n", sshcert.NamespaceContract, strings.ToUpper(key.Name), file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func runContractAdd(cmd *cobra.Command, dir, path string) (err error) {
+	files, err := readFiles(path, contract.ManifestFile, contract.ProseFile, contract.TermsFile)
+	if err != nil {
+		return err
+	}
+	signatures, err := readSignatures(filepath.Join(path, signaturesDir))
+	if err != nil {
+		return err
+	}
+	f, err := openFolder(cmd.Context(), dir, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	added, err := f.auth.AddContract(cmd.Context(), files, signatures)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if _, err := fmt.Fprintf(out, "contract    %s, version %d\ndigest      %s\nlineage     %s\n",
+		added.Version.Terms.ID, added.Version.Manifest.Version, added.Version.Digest, added.Version.Lineage()); err != nil {
+		return err
+	}
+	for _, s := range added.Row.Signed {
+		if _, err := fmt.Fprintf(out, "signed      %s as %s of %s\n", s.Signer, s.Capacity, s.Party); err != nil {
+			return err
+		}
+	}
+	for _, m := range added.Missing {
+		if _, err := fmt.Fprintf(out, "missing     %d more of %s as %s of %s\n", m.Need, strings.Join(m.Of, ", "), m.Capacity, m.Party); err != nil {
+			return err
+		}
+	}
+	if added.Row.InForceAt == 0 {
+		_, err = fmt.Fprintln(out, "in force    no: it is not signed by everybody it names; add it again when it is")
+		return err
+	}
+	_, err = fmt.Fprintf(out, "in force    from %s\n", added.Row.InForceAt.Time().Format(time.RFC3339))
+	return err
+}
+
+// readFiles reads the named files of a folder.
+func readFiles(dir string, names ...string) (map[string][]byte, error) {
+	out := make(map[string][]byte, len(names))
+	for _, name := range names {
+		text, err := readLimited(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) && name == contract.ManifestFile {
+			return nil, fmt.Errorf("%s has no %s; run `sallyd contract prepare %s` first", dir, name, dir)
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[name] = text
+	}
+	return out, nil
+}
+
+func readLimited(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", path, info.Size(), maxFile)
+	}
+	return os.ReadFile(path) //nolint:gosec // the operator names the folder
+}
+
+// readSignatures pairs each statement with its detached signature. A statement
+// without one is not signed yet.
+func readSignatures(dir string) ([]authority.Signature, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var out []authority.Signature
+	for _, file := range files {
+		armored, err := readLimited(file + ".sig")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		statement, err := readLimited(file)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, authority.Signature{Statement: statement, Armored: armored})
+	}
+	return out, nil
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/ca/softkey"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/store/sqlite"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+)
+
+// Files of the server's folder.
+const (
+	configFile   = "config.yaml"
+	databaseFile = "ledger.db"
+	logKeyFile   = "keys/log.key"
+	userCAFile   = "keys/user-ca"
+	pinFile      = "pin.txt"
+	markFile     = "mark"
+	lockFile     = "lock"
+)
+
+// folder is the server's folder, locked: one process at a time writes to it.
+type folder struct {
+	path  string
+	lock  *os.File
+	store *store.Store
+	auth  *authority.Authority
+}
+
+// lockFolder takes the folder's lock, or says who has it.
+func lockFolder(path string) (*os.File, error) {
+	if path == "" {
+		return nil, errors.New("no folder named; give --dir DIR or set SALLYD_DIR")
+	}
+	f, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the folder
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a folder of sallyd; make one with `sallyd init DIR`: %w", path, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a file descriptor is small
+		return nil, errors.Join(fmt.Errorf("%s is in use by another sallyd; stop `sallyd serve` first", path), f.Close())
+	}
+	return f, nil
+}
+
+// openFolder locks the folder and opens its ledger.
+func openFolder(ctx context.Context, path string, logger *slog.Logger, secrets func(string) string) (*folder, error) {
+	if _, err := os.Stat(filepath.Join(path, databaseFile)); path != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no ledger; make one with `sallyd init DIR`, or check --dir", path)
+	}
+	lock, err := lockFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &folder{path: path, lock: lock}
+	if err := f.open(ctx, logger, secrets, authority.Open); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+// open opens database and keys and hands them to start: authority.Create for a
+// new ledger, authority.Open for an existing one.
+func (f *folder) open(ctx context.Context, logger *slog.Logger, secrets func(string) string,
+	start func(context.Context, authority.Config) (*authority.Authority, error),
+) error {
+	signer, err := softkey.Open(f.file(userCAFile), rand.Reader)
+	if err != nil {
+		return err
+	}
+	logKey, err := readPrivate(f.file(logKeyFile))
+	if err != nil {
+		return err
+	}
+	logSigner, err := ledger.NewLogSigner(strings.TrimSuffix(logKey, "\n"))
+	if err != nil {
+		return err
+	}
+	engine, err := sqlite.Open(ctx, f.file(databaseFile))
+	if err != nil {
+		return err
+	}
+	f.store, err = store.New(store.Config{Engine: engine, Now: time.Now, Rand: rand.Reader})
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	f.auth, err = start(ctx, authority.Config{
+		Store: f.store, CA: signer, Log: logSigner, Mark: mark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
+		Secrets: secrets, Logger: logger,
+	})
+	return err
+}
+
+func (f *folder) close() error {
+	var err error
+	if f.store != nil {
+		err = f.store.Close()
+	}
+	return errors.Join(err, f.lock.Close())
+}
+
+func (f *folder) file(name string) string { return filepath.Join(f.path, name) }
+
+// readPrivate reads a file that only its owner can read.
+func readPrivate(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("reading a key: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return "", fmt.Errorf("%s has mode %o; others can read it, so make it 0600", path, mode)
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
+	if err != nil {
+		return "", fmt.Errorf("reading a key: %w", err)
+	}
+	return string(text), nil
+}
+
+// writeFile makes or replaces a file so that a crash leaves the old or the new
+// one, and the new one is on disk when it returns.
+func writeFile(path string, text []byte, mode fs.FileMode) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(text)
+	err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// mark keeps the newest signed checkpoint in a file beside the database.
+type mark string
+
+// Load returns the file's content.
+func (m mark) Load() ([]byte, error) {
+	text, err := os.ReadFile(string(m))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", string(m), record.ErrNotFound)
+	}
+	return text, err
+}
+
+// Save replaces the file and syncs it.
+func (m mark) Save(signed []byte) error { return writeFile(string(m), signed, 0o600) }
+
+// authorizedKey is a public key as one line without comment and newline.
+func authorizedKey(key ssh.PublicKey) string {
+	return strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(key)), "\n")
+}

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+func hostsCommand(dir *string) *cobra.Command {
+	cmd := &cobra.Command{Use: "hosts", Short: "Add hosts and print their sshd settings", Args: cobra.NoArgs}
+	cmd.AddCommand(hostsAddCommand(dir), hostsListCommand(dir), hostsConfigCommand(dir))
+	return cmd
+}
+
+func hostsAddCommand(dir *string) *cobra.Command {
+	var o hostOptions
+	cmd := &cobra.Command{
+		Use:     "add NAME --addr HOST:PORT --host-key FILE [--label k=v]…",
+		Short:   "Record a host in the ledger",
+		Long:    "Records a host with its address, its public host key and its labels. The labels decide which roles of the contract reach it.",
+		Example: "  sallyd hosts add web-1.prod --addr 10.20.0.11:22 --host-key ssh_host_ed25519_key.pub --label env=prod --label tier=web",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.name = args[0]
+			return runHostsAdd(cmd, *dir, o)
+		},
+	}
+	cmd.Flags().StringVar(&o.addr, "addr", "", "where ssh reaches the host, HOST:PORT (required)")
+	cmd.Flags().StringVar(&o.keyFile, "host-key", "", "file with the host's public key (required)")
+	cmd.Flags().StringArrayVar(&o.labels, "label", nil, "a label, name=value; may be given several times")
+	cmd.Flags().StringVar(&o.contract, "contract", "", "id of the contract it belongs to; needed if several are in force")
+	_ = cmd.MarkFlagRequired("addr")     // the flags are there
+	_ = cmd.MarkFlagRequired("host-key") //
+	return cmd
+}
+
+type hostOptions struct {
+	name, addr, keyFile, contract string
+	labels                        []string
+}
+
+func (o hostOptions) parse() (authority.NewHost, error) {
+	name, err := sshcert.ParseHost(o.name)
+	if err != nil {
+		return authority.NewHost{}, err
+	}
+	address, port, err := net.SplitHostPort(o.addr)
+	if err != nil {
+		return authority.NewHost{}, fmt.Errorf("--addr %q is not HOST:PORT", o.addr)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return authority.NewHost{}, fmt.Errorf("--addr %q: the port is not a number", o.addr)
+	}
+	text, err := readLimited(o.keyFile)
+	if err != nil {
+		return authority.NewHost{}, fmt.Errorf("--host-key: %w", err)
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey(text) //nolint:dogsled // comment, options and rest do not matter
+	if err != nil {
+		return authority.NewHost{}, fmt.Errorf("--host-key: %s holds no SSH public key", o.keyFile)
+	}
+	h := authority.NewHost{Name: name, Address: address, Port: number, Key: key, Contract: o.contract, Labels: make(map[string]string)}
+	for _, l := range o.labels {
+		k, v, ok := strings.Cut(l, "=")
+		if _, twice := h.Labels[k]; !ok || twice {
+			return authority.NewHost{}, fmt.Errorf("--label %q: name=value, each name once", l)
+		}
+		h.Labels[k] = v
+	}
+	return h, nil
+}
+
+func runHostsAdd(cmd *cobra.Command, dir string, o hostOptions) (err error) {
+	h, err := o.parse()
+	if err != nil {
+		return err
+	}
+	f, err := openFolder(cmd.Context(), dir, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	added, err := f.auth.AddHost(cmd.Context(), h)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "host        %s at %s\nhost key    %s\nlabels      %s\nlineage     %s\nnext        `sallyd hosts config %s`\n",
+		added.Name, net.JoinHostPort(added.Address, strconv.Itoa(added.Port)), ssh.FingerprintSHA256(h.Key), labels(added.Labels), added.Lineage, added.Name)
+	return err
+}
+
+func hostsListCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the hosts of the ledger", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			f, err := openFolder(cmd.Context(), *dir, nil, nil)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, f.close()) }()
+			return f.store.Read(cmd.Context(), func(r *store.Reader) error {
+				hosts, err := authority.Hosts(r)
+				if err != nil {
+					return err
+				}
+				for _, h := range hosts {
+					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\n", h.Name, net.JoinHostPort(h.Address, strconv.Itoa(h.Port)), labels(h.Labels)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func hostsConfigCommand(dir *string) *cobra.Command {
+	var out, at string
+	cmd := &cobra.Command{
+		Use:   "config NAME [--out DIR] [--at DIR]",
+		Short: "Print or write the sshd settings of a host",
+		Long: "Prints the files that make stock sshd accept certificates for this host: the user CA key, a principals file for each\n" +
+			"login that the contract names on it, and a fragment for sshd_config. With --out they are written to a folder.\n" +
+			"Without sally-host the host trusts the user CA alone: it does not ask for the ledger proof.",
+		Example: "  sallyd hosts config web-1.prod --out ./web-1 --at /etc/ssh/sallyport",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runHostsConfig(cmd, *dir, args[0], out, at) },
+	}
+	cmd.Flags().StringVar(&out, "out", "", "folder to write the files to")
+	cmd.Flags().StringVar(&at, "at", "", "folder in which the host will have them (default: the folder of --out, else /etc/ssh/sallyport)")
+	return cmd
+}
+
+// hostFile is one file for a host.
+type hostFile struct{ path, text string }
+
+func runHostsConfig(cmd *cobra.Command, dir, name, out, at string) (err error) {
+	host, err := sshcert.ParseHost(name)
+	if err != nil {
+		return err
+	}
+	if at, err = hostFolder(out, at); err != nil {
+		return err
+	}
+	f, err := openFolder(cmd.Context(), dir, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	var files []hostFile
+	err = f.store.Read(cmd.Context(), func(r *store.Reader) error {
+		files, err = hostFiles(r, host, at)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if out == "" {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# --- %s\n%s", filepath.Join(at, file.path), file.text)
+		} else {
+			err = writeHostFile(cmd, filepath.Join(out, file.path), file.text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hostFolder is where the files will lie on the host. sshd wants absolute paths.
+func hostFolder(out, at string) (string, error) {
+	switch {
+	case at != "":
+	case out != "":
+		return filepath.Abs(out)
+	default:
+		at = "/etc/ssh/sallyport"
+	}
+	if !filepath.IsAbs(at) || strings.ContainsAny(at, " \t\n\"'%") {
+		return "", fmt.Errorf("--at %q: an absolute path without spaces, quotes or %%", at)
+	}
+	return at, nil
+}
+
+func writeHostFile(cmd *cobra.Command, path, text string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // sshd's child reads them as the user
+		return err
+	}
+	if err := writeFile(path, []byte(text), 0o644); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote       %s\n", path)
+	return err
+}
+
+// hostFiles makes the files of a host from the ledger: the CA of leaf 0 and the
+// logins that the contract in force names for the host's labels.
+func hostFiles(r *store.Reader, name sshcert.Host, at string) ([]hostFile, error) {
+	host, err := record.Host(r, name)
+	if errors.Is(err, record.ErrNotFound) {
+		return nil, fmt.Errorf("%s is not in the inventory; add it with `sallyd hosts add %s …`", name, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	log, err := record.Log(r)
+	if err != nil {
+		return nil, err
+	}
+	wire, err := canon.ParseB64(log.UserCA)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := ssh.ParsePublicKey(wire)
+	if err != nil {
+		return nil, err
+	}
+	logins, err := loginsOn(r, host)
+	if err != nil {
+		return nil, err
+	}
+	files := []hostFile{
+		{"sallyport.conf", "# sshd settings of " + string(name) + ", made by `sallyd hosts config`.\n" +
+			"# Include this file at the top of sshd_config, then check with `sshd -t`.\n" +
+			"TrustedUserCAKeys " + at + "/user-ca.pub\n" +
+			"AuthorizedPrincipalsFile " + at + "/principals/%u\n"},
+		{"user-ca.pub", authorizedKey(authority) + "\n"},
+	}
+	for _, l := range logins {
+		files = append(files, hostFile{"principals/" + string(l), sshcert.Principal{Login: l, Host: name}.String() + "\n"})
+	}
+	return files, nil
+}
+
+func loginsOn(r *store.Reader, host record.HostJoin) ([]sshcert.Login, error) {
+	head, err := r.Head()
+	if err != nil {
+		return nil, err
+	}
+	version, err := record.InForce(r, host.Lineage, head.At)
+	if err != nil {
+		return nil, err
+	}
+	have := make(map[string]string, len(host.Labels))
+	for _, l := range host.Labels {
+		have[l.Name] = l.Value
+	}
+	var out []sshcert.Login
+	for i := range version.Terms.Roles {
+		if role := &version.Terms.Roles[i]; role.Matches(have) {
+			out = append(out, role.Logins...)
+		}
+	}
+	slices.Sort(out)
+	if out = slices.Compact(out); len(out) == 0 {
+		return nil, fmt.Errorf("no role of contract %s reaches %s by its labels %s", version.Terms.ID, host.Name, labels(host.Labels))
+	}
+	return out, nil
+}
+
+func labels(list []record.Label) string {
+	out := make([]string, 0, len(list))
+	for _, l := range list {
+		out = append(out, l.Name+"="+l.Value)
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, " ")
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/server"
+)
+
+// sweepEvery is how often expiries are recorded. It decides nothing: a request
+// expires by itself.
+const sweepEvery = 5 * time.Second
+
+func serveCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API and the pages",
+		Long:  "Serves until it is interrupted; then it finishes what it is doing. Settings are in DIR/config.yaml.",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) },
+	}
+}
+
+func runServe(cmd *cobra.Command, dir string) (err error) {
+	ctx := cmd.Context()
+	logger := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+	c, err := loadConfig(filepath.Join(dir, configFile))
+	if err != nil {
+		return err
+	}
+	secrets, err := c.secrets(dir)
+	if err != nil {
+		return err
+	}
+	f, err := openFolder(ctx, dir, logger, secrets)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	s, err := server.New(server.Config{
+		Authority: f.auth, BaseURL: c.URL, Now: time.Now, Rand: rand.Reader, Logger: logger, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := c.tlsConfig()
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("%w: listen: %w", errConfig, err)
+	}
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "sallyd: serving %s\n", c.URL); err != nil {
+		return err
+	}
+	sweeping, stop := context.WithCancel(ctx)
+	var job sync.WaitGroup
+	job.Go(func() { sweep(sweeping, f, logger) })
+	err = s.Serve(ctx, listener, tlsConfig)
+	stop()
+	job.Wait()
+	return err
+}
+
+// sweep records expiries until ctx ends.
+func sweep(ctx context.Context, f *folder, logger *slog.Logger) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if _, err := f.auth.Sweep(ctx); err != nil && ctx.Err() == nil {
+				logger.LogAttrs(ctx, slog.LevelError, "expiry not recorded", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// tlsConfig loads the certificate anew for each connection that finds the files
+// changed, so a renewal needs no restart.
+func (c config) tlsConfig() (*tls.Config, error) {
+	if c.TLS.Certificate == "" {
+		return nil, nil //nolint:nilnil // plain HTTP on loopback
+	}
+	files := &keyPair{certificate: c.TLS.Certificate, key: c.TLS.Key}
+	if _, err := files.get(nil); err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: files.get}, nil
+}
