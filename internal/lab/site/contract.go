@@ -1,0 +1,122 @@
+package site
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/internal/lab/idp"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+//go:embed contract/*.tmpl
+var templates embed.FS
+
+// Names in the contract.
+const (
+	ContractID = "acme-demo"
+	RoleID     = "demo-operator"
+
+	party  = "acme"
+	signer = "c-owner"
+)
+
+// Plan is what stories choose about the contract's one role. A zero field takes
+// the demo's value.
+type Plan struct {
+	CertTTL time.Duration // of one certificate; 20 s
+	Timeout time.Duration // until a request that nobody answers expires; 15 min
+}
+
+// terms is what the templates need to know.
+type terms struct {
+	ID, Role           string
+	Party, Signer, Key string
+	Issuer             string
+	CLI, Web           string
+	Login              sshcert.Login
+	CertTTL, Timeout   string
+}
+
+// SignatoryKey is the file of the signatory's private key.
+func (s *Site) SignatoryKey() string { return s.Owner.Home("id_ed25519") }
+
+// ContractDir is the folder of the contract.
+func (s *Site) ContractDir() string { return s.Dir.Path("contract") }
+
+// WriteContract writes contract.md and terms.yaml for this run's issuer, login
+// and signatory.
+func (s *Site) WriteContract() error {
+	key, err := os.ReadFile(s.SignatoryKey() + ".pub")
+	if err != nil {
+		return err
+	}
+	files, err := render(terms{
+		ID: ContractID, Role: RoleID,
+		Party: party, Signer: signer, Key: strings.TrimSpace(string(key)),
+		Issuer: s.IDP.URL(), CLI: idp.CLIClient, Web: idp.WebClient,
+		Login:   s.Account.Login,
+		CertTTL: contract.FormatDuration(orElse(s.cfg.Plan.CertTTL, 20*time.Second)),
+		Timeout: contract.FormatDuration(orElse(s.cfg.Plan.Timeout, 15*time.Minute)),
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.Dir.Mkdir(0o755, "contract"); err != nil {
+		return err
+	}
+	for name, text := range files {
+		if _, err := s.Dir.Write(0o644, string(text), "contract", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func orElse(d, other time.Duration) time.Duration {
+	if d == 0 {
+		return other
+	}
+	return d
+}
+
+// render fills in the templates.
+func render(t terms) (map[string][]byte, error) {
+	set, err := template.New("").Option("missingkey=error").ParseFS(templates, "contract/*.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for _, name := range []string{contract.ProseFile, contract.TermsFile} {
+		var b bytes.Buffer
+		if err := set.ExecuteTemplate(&b, name+".tmpl", t); err != nil {
+			return nil, err
+		}
+		files[name] = b.Bytes()
+	}
+	return files, nil
+}
+
+// SignContract lets sallyd write the manifest and what is to be signed, and the
+// signatory sign it with stock ssh-keygen.
+func (s *Site) SignContract(ctx context.Context) error {
+	if _, err := s.Operator.Must(ctx, "sallyd", "contract", "prepare", s.ContractDir()); err != nil {
+		return err
+	}
+	statements, err := filepath.Glob(filepath.Join(s.ContractDir(), "sigs", "*.json"))
+	if err != nil {
+		return err
+	}
+	if len(statements) != 1 {
+		return fmt.Errorf("%w: sallyd contract prepare wrote %d files to sign, the contract names one signatory", errOutput, len(statements))
+	}
+	_, err = s.Owner.Must(ctx, "ssh-keygen", "-Y", "sign", "-n", sshcert.NamespaceContract, "-f", s.SignatoryKey(), statements[0])
+	return err
+}

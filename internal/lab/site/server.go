@@ -1,0 +1,145 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/lab"
+)
+
+const webSecretFile = "web-client-secret"
+
+// ServerDir is sallyd's folder.
+func (s *Site) ServerDir() string { return s.Dir.Path("sallyd") }
+
+// PinFile is what people get out of band.
+func (s *Site) PinFile() string { return filepath.Join(s.ServerDir(), "pin.txt") }
+
+// Init makes sallyd's folder and keys, and gives it the secret of its web client
+// at the identity provider.
+func (s *Site) Init(ctx context.Context) error {
+	if _, err := s.Operator.Must(ctx, "sallyd", "init", s.ServerDir(), "--origin", Origin, "--listen", s.port.Addr()); err != nil {
+		return err
+	}
+	return s.configureIssuer()
+}
+
+// configureIssuer adds the web client's secret to the configuration.
+func (s *Site) configureIssuer() (err error) {
+	f, err := os.OpenFile(filepath.Join(s.ServerDir(), "config.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	_, err = fmt.Fprintf(f, "issuers:\n  %s/lab:\n    web_secret_file: %s\n", ContractID, strconv.Quote(s.Dir.Path(webSecretFile)))
+	return err
+}
+
+// AddContract hands the signed contract to sallyd.
+func (s *Site) AddContract(ctx context.Context) (lab.Result, error) {
+	return s.Operator.Run(ctx, "sallyd", "contract", "add", s.ContractDir(), "--dir", s.ServerDir())
+}
+
+// AddHost enters a host in the inventory.
+func (s *Site) AddHost(ctx context.Context, name string) error {
+	h := s.Hosts[name]
+	_, err := s.Operator.Must(ctx, "sallyd", "hosts", "add", name, "--addr", h.Addr(), "--host-key", h.HostKeyFile(),
+		"--label", "env=demo", "--dir", s.ServerDir())
+	return err
+}
+
+// fragmentDir is the host's own /etc/ssh/sallyport.
+func (s *Site) fragmentDir(name string) string {
+	return filepath.Join(s.Hosts[name].Dir(), "sallyport")
+}
+
+// ConfigureHost lets sallyd write the host's sshd fragment.
+func (s *Site) ConfigureHost(ctx context.Context, name string) error {
+	_, err := s.Operator.Must(ctx, "sallyd", "hosts", "config", name, "--out", s.fragmentDir(name), "--dir", s.ServerDir())
+	return err
+}
+
+// StartHost starts the host's sshd with the fragment.
+func (s *Site) StartHost(ctx context.Context, name string) error {
+	h := s.Hosts[name]
+	fragment := filepath.Join(s.fragmentDir(name), "sallyport.conf")
+	s.cfg.Tell.Typed("operator", s.line([]string{"sshd", "-D", "-e", "-f", filepath.Join(h.Dir(), "sshd_config")}))
+	if err := h.Start(ctx, fragment); err != nil {
+		return err
+	}
+	line, err := h.WaitLog(ctx, "Server listening")
+	s.cfg.Tell.Answered(line)
+	return err
+}
+
+// Serve starts sallyd and returns when it serves.
+func (s *Site) Serve(ctx context.Context) error {
+	if err := s.port.Release(); err != nil {
+		return err
+	}
+	task, err := s.Operator.Start(ctx, "sallyd", "serve", "--dir", s.ServerDir())
+	if err != nil {
+		return err
+	}
+	s.server = task.Process
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	_, err = task.Expect(ctx, "serving "+s.URL())
+	return err
+}
+
+// SetUp does everything up to a serving sallyd with both hosts running.
+func (s *Site) SetUp(ctx context.Context) error {
+	acts := []func(context.Context) error{
+		s.Init,
+		func(context.Context) error { return s.WriteContract() },
+		s.SignContract,
+		func(ctx context.Context) error {
+			r, err := s.AddContract(ctx)
+			if err != nil {
+				return err
+			}
+			return Exit(r, 0, "sallyd contract add")
+		},
+	}
+	for _, name := range s.HostNames() {
+		for _, act := range []func(context.Context, string) error{s.AddHost, s.ConfigureHost, s.StartHost} {
+			acts = append(acts, func(ctx context.Context) error { return act(ctx, name) })
+		}
+	}
+	for _, act := range append(acts, s.Serve) {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HostNames lists the hosts in order.
+func (s *Site) HostNames() []string { return sortedKeys(s.Hosts) }
+
+// Log is what one server wrote.
+type Log struct{ Name, Text string }
+
+// Logs are the last lines of sallyd and of each sshd that was started.
+func (s *Site) Logs(lines int) []Log {
+	var logs []Log
+	if s.server != nil {
+		logs = append(logs, Log{"sallyd", lab.Tail(s.server.Log(), lines)})
+	}
+	for _, name := range s.HostNames() {
+		if h := s.Hosts[name]; h.PID() != 0 {
+			logs = append(logs, Log{"sshd of " + name, lab.Tail(h.Log(), lines)})
+		}
+	}
+	return logs
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
