@@ -1,0 +1,208 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/gorilla/mux"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+const (
+	defaultEntries = 50
+	maxEntries     = 200
+	// maxListed bounds the openings in one list, in bytes. A list ends where the
+	// next would not fit, and a longer one is left out: it is there when its entry
+	// is asked for alone.
+	maxListed = 256 << 10
+)
+
+// checkpoint answers GET /checkpoint: the newest signed checkpoint.
+func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request) error {
+	var note []byte
+	err := s.store.Read(r.Context(), func(reader *store.Reader) (err error) {
+		_, _, note, err = reader.Checkpoint()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(note) // a client that went away needs no answer
+	return nil
+}
+
+// listEntries answers GET /v1/ledger/entries?before=&limit=, newest first.
+func (s *Server) listEntries(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	values, err := query(r, "before", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := number(values.Get("limit"), "limit", defaultEntries)
+	if err != nil {
+		return err
+	}
+	if limit < 1 || limit > maxEntries {
+		return fmt.Errorf("limit: %w: 1 to %d", authority.ErrField, maxEntries)
+	}
+	out := api.Entries{Entries: []api.Entry{}}
+	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
+		head, err := reader.Head()
+		if err != nil {
+			return err
+		}
+		out.Size = head.Tree.Size
+		before, err := number(values.Get("before"), "before", out.Size)
+		if err != nil {
+			return err
+		}
+		entries, err := reader.Entries(before, int(limit))
+		if err != nil {
+			return err
+		}
+		bytes := 0
+		for _, e := range entries {
+			one, err := openEntry(reader, e, session.Person)
+			if err != nil {
+				return err
+			}
+			size := len(one.Facts) + len(one.Person)
+			if size > maxListed {
+				one.Facts, one.FactsSalt, one.Person, one.PersonSalt, size = "", "", "", "", 0
+			}
+			if bytes += size; bytes > maxListed {
+				return nil
+			}
+			out.Entries = append(out.Entries, one)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// number reads a parameter that is a non-negative integer, written the one way.
+func number(text, name string, otherwise int64) (int64, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
+		return 0, fmt.Errorf("%s: %w: a whole number, 0 or more", name, authority.ErrField)
+	}
+	return n, nil
+}
+
+// showEntry answers GET /v1/ledger/entries/{index}: the leaf, what of its opening
+// the person may see, its proof, and the certificate that it recorded.
+func (s *Server) showEntry(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	index, err := number(mux.Vars(r)["index"], "index", -1)
+	if err != nil {
+		return err
+	}
+	var out api.EntryProof
+	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
+		entry, err := reader.Entry(index)
+		if err != nil {
+			return err
+		}
+		if out.Entry, err = openEntry(reader, entry, session.Person); err != nil || out.Facts == "" {
+			return err
+		}
+		out.Certificate, err = signedCertificate(reader, entry)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	proof, err := s.authority.Prove(r.Context(), index)
+	if err != nil {
+		return err
+	}
+	out.Proof = string(proof)
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// openEntry returns a leaf with as much of its opening as the person may see.
+func openEntry(r *store.Reader, e store.Entry, person canon.ID) (api.Entry, error) {
+	out := api.Entry{Index: e.Index, Kind: string(e.Leaf.Kind), Leaf: string(e.Text), At: e.At}
+	facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
+	if err != nil {
+		return api.Entry{}, err
+	}
+	may, err := mayRead(r, facts, person)
+	if err != nil {
+		return api.Entry{}, err
+	}
+	if may {
+		out.Facts, out.FactsSalt = string(e.Opening.Facts), e.Opening.FactsSalt.String()
+	}
+	if e.Opening.Person != nil && e.Opening.PersonID == person {
+		out.Person, out.PersonSalt = string(e.Opening.Person), e.Opening.PersonSalt.String()
+	}
+	return out, nil
+}
+
+// mayRead reports whether the person may see the facts of a leaf: what is about
+// the ledger itself is for everybody, the rest for those whom it is about, whose
+// request it belongs to, or who decided on that.
+func mayRead(r *store.Reader, facts record.Facts, person canon.ID) (bool, error) {
+	switch f := facts.(type) {
+	case record.LedgerOpen, record.ContractPropose, record.ContractSign, record.HostJoin:
+		return true, nil
+	case record.PersonLogin:
+		return f.Person == person, nil
+	case record.PersonSnapshot:
+		return f.Person == person, nil
+	case record.RequestSubmit:
+		return tookPart(r, f.Request, person)
+	case record.RequestDecide:
+		return tookPart(r, f.Request, person)
+	case record.RequestExpire:
+		return tookPart(r, f.Request, person)
+	case record.CertificateIssue:
+		return tookPart(r, f.Grant, person)
+	default:
+		return false, nil // what this version does not know is nobody's
+	}
+}
+
+func tookPart(r *store.Reader, id canon.ID, person canon.ID) (bool, error) {
+	q, err := record.Request(r, id)
+	return err == nil && (q.By == person || decidedBy(q, person)), err
+}
+
+// signedCertificate returns the certificate that a leaf recorded as one line,
+// empty if the leaf is another kind or nothing was signed after it.
+func signedCertificate(r *store.Reader, e store.Entry) (string, error) {
+	facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
+	if err != nil {
+		return "", err
+	}
+	f, ok := facts.(record.CertificateIssue)
+	if !ok {
+		return "", nil
+	}
+	wire, err := r.SignedCertificate(f.Serial)
+	if errors.Is(err, record.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	cert, err := sshcert.ParseCertificate(wire)
+	if err != nil {
+		return "", err
+	}
+	return keyLine(cert), nil
+}

@@ -1,0 +1,173 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed static/*
+var staticFiles embed.FS
+
+// pages are the templates and the files that they name.
+type pages struct {
+	templates map[string]*template.Template // by name: inbox, request, …
+	static    map[string][]byte             // by name with the content's hash in it
+	style     string                        // path of the style sheet
+	icon      string                        // path of the icon
+}
+
+// loadPages parses what is embedded in the binary.
+func loadPages() (*pages, error) {
+	p := &pages{templates: make(map[string]*template.Template), static: make(map[string][]byte)}
+	files, err := fs.ReadDir(staticFiles, "static")
+	if err != nil {
+		return nil, fmt.Errorf("loading the pages: %w", err)
+	}
+	for _, f := range files {
+		content, err := staticFiles.ReadFile("static/" + f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("loading the pages: %w", err)
+		}
+		// The hash is in the name, so browsers may keep the file for good.
+		sum := sha256.Sum256(content)
+		ext := path.Ext(f.Name())
+		name := f.Name()[:len(f.Name())-len(ext)] + "." + hex.EncodeToString(sum[:8]) + ext
+		p.static[name] = content
+		switch ext {
+		case ".css":
+			p.style = "/static/" + name
+		case ".svg":
+			p.icon = "/static/" + name
+		}
+	}
+	for _, name := range []string{"inbox", "request", "login", "logout", "problem"} {
+		t, err := template.New("layout.html").Funcs(pageFuncs()).ParseFS(templateFiles, "templates/layout.html", "templates/"+name+".html")
+		if err != nil {
+			return nil, fmt.Errorf("loading the pages: %w", err)
+		}
+		p.templates[name] = t
+	}
+	return p, nil
+}
+
+// pageFuncs are what templates call. Every text that somebody else wrote goes
+// through visible.
+func pageFuncs() template.FuncMap {
+	return template.FuncMap{
+		"visible":  visible,
+		"sentence": sentence,
+		"spell":    spell,
+		"clock":    func(m canon.Micros) string { return clock(m.Time()) },
+		"stamp":    func(m canon.Micros) string { return stamp(m.Time()) },
+		"iso":      func(m canon.Micros) string { return m.Time().UTC().Format(time.RFC3339) },
+		"any":      func(words []string) string { return listing(words, "or") },
+		"logins":   func(l []sshcert.Login) string { return listing(texts(l), "and") },
+		"hosts":    func(l []sshcert.Host) string { return listing(texts(l), "and") },
+	}
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// frame is the data of layout.html.
+type frame struct {
+	Title  string
+	Origin string
+	Style  string
+	Icon   string
+	Me     string // who is signed in; empty for nobody
+	Body   any    // the data of the page itself
+}
+
+// show answers with a page. It is rendered whole before anything is sent.
+func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name, me string, view titled) error {
+	var b bytes.Buffer
+	err := s.pages.templates[name].Execute(&b, frame{
+		Title: view.title(), Origin: s.authority.Origin(), Style: s.pages.style, Icon: s.pages.icon, Me: clip(visible(me), 100), Body: view,
+	})
+	if err != nil {
+		return fmt.Errorf("rendering the page %s: %w", name, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = b.WriteTo(w) // a browser that went away needs no answer
+	}
+	return nil
+}
+
+// titled is the data of a page: it knows what the browser's tab says.
+type titled interface{ title() string }
+
+// problemView is the data of problem.html.
+type problemView struct {
+	Heading, Detail, Next string
+	ID                    string // the request id, where the operator needs it
+	Request               string // path of the request's page, if it was about one
+	SignIn                string // path of the sign-in page, if that helps
+}
+
+func (v problemView) title() string { return v.Heading }
+
+// problemPage answers a browser with a problem in words, and what to do next.
+func (s *Server) problemPage(w http.ResponseWriter, r *http.Request, k kind, detail, id string) {
+	v := problemView{Heading: sentence(k.title), Detail: sentence(detail), Next: k.next}
+	v.Heading = v.Heading[:len(v.Heading)-1]
+	if k.status >= http.StatusInternalServerError {
+		v.ID = id
+	}
+	if asked, err := requestID(r); err == nil {
+		v.Request = "/requests/" + string(asked)
+	}
+	if k.status == http.StatusUnauthorized {
+		v.SignIn = "/login"
+		if v.Request != "" {
+			v.SignIn += "?next=" + v.Request
+		}
+	}
+	if err := s.show(w, r, k.status, "problem", "", v); err != nil {
+		s.logger.LogAttrs(r.Context(), slog.LevelError, "no page for a problem", slog.String("request_id", id), slog.Any("error", err))
+		http.Error(w, k.title, k.status)
+	}
+}
+
+// static answers GET /static/{file}.
+func (s *Server) static(w http.ResponseWriter, r *http.Request) error {
+	name := mux.Vars(r)["file"]
+	content, ok := s.pages.static[name]
+	if !ok {
+		return errNoRoute
+	}
+	kinds := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	mime, ok := kinds[path.Ext(name)]
+	if !ok {
+		return errors.New("a static file of no known type: " + name)
+	}
+	w.Header().Set("Content-Type", mime)
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(content) // a browser that went away needs no answer
+	return nil
+}

@@ -1,0 +1,305 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/record"
+)
+
+// maxRequests bounds a list of requests; the newest are in it.
+const maxRequests = 200
+
+// submit answers POST /v1/requests: 201, or 200 for a document that came before.
+func (s *Server) submit(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	var body api.RequestRequest
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	q, isNew, err := s.authority.Submit(r.Context(), session, authority.Ask{
+		Document: body.Document, Signature: body.Signature, PersonSalt: body.PersonSalt, Reason: body.Reason,
+	})
+	if err != nil {
+		return err
+	}
+	var out api.Request
+	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
+		out, err = s.describe(reader, q, s.now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if isNew {
+		status = http.StatusCreated
+	}
+	return writeJSON(w, status, out)
+}
+
+// listRequests answers GET /v1/requests?scope=mine|waiting.
+func (s *Server) listRequests(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	values, err := query(r, "scope")
+	if err != nil {
+		return err
+	}
+	scope, err := single(values, "scope")
+	if err != nil {
+		return err
+	}
+	list := mine
+	switch scope {
+	case "mine":
+	case "waiting":
+		list = waiting
+	default:
+		return fmt.Errorf("scope: %w: mine or waiting", authority.ErrField)
+	}
+	now := s.now()
+	out := []api.Request{}
+	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
+		requests, err := list(reader, session, now)
+		if err != nil {
+			return err
+		}
+		for _, q := range requests {
+			one, err := s.describe(reader, q, now)
+			if err != nil {
+				return err
+			}
+			out = append(out, one)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// mine lists the person's own requests, newest first.
+func mine(r *store.Reader, session store.Session, _ time.Time) ([]approval.Request, error) {
+	list, err := authority.Requests(r, "by", string(session.Person))
+	return list[:min(len(list), maxRequests)], err
+}
+
+// waiting lists the requests that the person can decide on now, newest first.
+// Somebody whose groups are not known is told so: an empty list would say that
+// nothing waits.
+func waiting(r *store.Reader, session store.Session, now time.Time) ([]approval.Request, error) {
+	subject, err := authority.Subject(r, session)
+	if err != nil {
+		return nil, err
+	}
+	if !subject.GroupsKnown {
+		return nil, contract.ErrGroupsUnknown
+	}
+	pending, err := authority.Requests(r, "state", string(approval.Pending))
+	if err != nil {
+		return nil, err
+	}
+	var out []approval.Request
+	for _, q := range pending {
+		err := mayDecide(r, q, session.Person, subject, now)
+		switch {
+		case err == nil && len(out) < maxRequests:
+			out = append(out, q)
+		case err != nil && !undecidable(err):
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// mayDecide returns nil if the person can decide on the request now.
+func mayDecide(r *store.Reader, q approval.Request, person canon.ID, subject contract.Subject, now time.Time) error {
+	version, err := record.InForce(r, q.Lineage, canon.At(now))
+	if err != nil {
+		return err
+	}
+	if version.Digest != q.Contract {
+		return fmt.Errorf("the contract changed since this request was made: %w", record.ErrNotInForce)
+	}
+	return q.MayDecide(version.Terms, person, subject, now)
+}
+
+// undecidable tells a reason why somebody does not decide from a failure to find
+// out.
+func undecidable(err error) bool {
+	return slices.ContainsFunc([]error{
+		approval.ErrSelfApproval, approval.ErrDecidedTwice, approval.ErrSettled, approval.ErrNotEligible,
+		contract.ErrGroupsUnknown, contract.ErrGroupUnknown, record.ErrNotInForce,
+	}, func(known error) bool { return errors.Is(err, known) })
+}
+
+// showRequest answers GET /v1/requests/{id}.
+func (s *Server) showRequest(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	id, err := requestID(r)
+	if err != nil {
+		return err
+	}
+	var out api.Request
+	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
+		q, err := seen(reader, id, session, s.now())
+		if err != nil {
+			return err
+		}
+		out, err = s.describe(reader, q, s.now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// seen returns a request that the person may see: it is theirs, or they decided
+// on it, or they are in a group that decides in one of its stages. To everybody
+// else it does not exist.
+func seen(r *store.Reader, id canon.ID, session store.Session, now time.Time) (approval.Request, error) {
+	q, err := record.Request(r, id)
+	if errors.Is(err, record.ErrNotFound) {
+		err = authority.ErrNotYours
+	}
+	if err != nil || q.By == session.Person || decidedBy(q, session.Person) {
+		return q, err
+	}
+	version, err := record.InForce(r, q.Lineage, canon.At(now))
+	if errors.Is(err, record.ErrNotInForce) {
+		err = authority.ErrNotYours
+	}
+	if err != nil {
+		return approval.Request{}, err
+	}
+	subject, err := authority.Subject(r, session)
+	if err != nil {
+		return approval.Request{}, err
+	}
+	reason := authority.ErrNotYours
+	for _, stage := range q.Stages {
+		for _, group := range stage.From {
+			member, err := version.Terms.Member(subject, group)
+			switch {
+			case member:
+				return q, nil
+			case errors.Is(err, contract.ErrGroupsUnknown):
+				reason = err
+			}
+		}
+	}
+	return approval.Request{}, reason
+}
+
+func decidedBy(q approval.Request, person canon.ID) bool {
+	return slices.ContainsFunc(q.Decisions, func(d approval.Decision) bool { return d.By == person })
+}
+
+// describe returns a request as its readers see it, free texts included: who may
+// see it was asked before.
+func (s *Server) describe(r *store.Reader, q approval.Request, now time.Time) (api.Request, error) {
+	version, err := r.Version(q.Contract)
+	if err != nil {
+		return api.Request{}, err
+	}
+	role, ok := version.Terms.Role(q.Role)
+	if !ok {
+		return api.Request{}, fmt.Errorf("request %s: role %s is missing in its contract", q.ID, q.Role)
+	}
+	status := q.Status(now)
+	out := api.Request{
+		ID: q.ID, State: string(status.State), By: q.By, Contract: contractOf(version), Role: q.Role, Clause: role.Clause,
+		Logins: q.Logins, Hosts: q.Hosts, Seconds: q.Seconds, SubmittedAt: q.At, URL: s.base.String() + "/requests/" + string(q.ID),
+	}
+	if out.ByName, err = authority.Name(r, q.By); err != nil {
+		return api.Request{}, err
+	}
+	if part, ok, err := personPart[record.RequestPerson](r, q.Leaf); err != nil {
+		return api.Request{}, err
+	} else if ok {
+		out.Reason = part.Reason
+	}
+	if out.Decisions, err = decisions(r, q); err != nil {
+		return api.Request{}, err
+	}
+	switch status.State {
+	case approval.Pending:
+		stage := q.Stages[status.Stage]
+		out.Stage, out.Need, out.From, out.ExpiresAt = stage.ID, status.Need, stage.From, canon.At(status.At)
+	case approval.Expired:
+		out.ExpiresAt = canon.At(status.At)
+	case approval.Granted:
+		out.Grant, err = grantOf(r, q, version, now)
+	case approval.Denied:
+	}
+	return out, err
+}
+
+func decisions(r *store.Reader, q approval.Request) ([]api.Decision, error) {
+	var out []api.Decision
+	for _, d := range q.Decisions {
+		one := api.Decision{By: d.By, Stage: d.Stage, Verdict: string(d.Verdict), Seconds: d.Seconds, At: d.At}
+		name, err := authority.Name(r, d.By)
+		if err != nil {
+			return nil, err
+		}
+		one.ByName = name
+		part, ok, err := personPart[record.DecidePerson](r, d.Leaf)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			one.Words = part.Words
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// personPart returns the free text of a leaf; false if it has none, or it was
+// erased.
+func personPart[T any](r *store.Reader, leaf canon.Digest) (T, bool, error) {
+	var none T
+	index, err := r.LeafIndex(leaf)
+	if err != nil {
+		return none, false, err
+	}
+	entry, err := r.Entry(index)
+	if err != nil || entry.Opening.Person == nil {
+		return none, false, err
+	}
+	part, err := record.ParsePerson(entry.Leaf.Kind, entry.Opening.Person)
+	if err != nil {
+		return none, false, err
+	}
+	typed, ok := part.(T)
+	if !ok {
+		return none, false, fmt.Errorf("%w: leaf %d has another person part", record.ErrEvent, index)
+	}
+	return typed, true, nil
+}
+
+// grantOf returns what a granted request allows. It is active while certificates
+// can be had under it.
+func grantOf(r *store.Reader, q approval.Request, version *contract.Version, now time.Time) (*api.Grant, error) {
+	grant, err := q.Grant(version.Terms)
+	if err != nil {
+		return nil, err
+	}
+	current, err := record.InForce(r, q.Lineage, canon.At(now))
+	if err != nil && !errors.Is(err, record.ErrNotInForce) {
+		return nil, err
+	}
+	return &api.Grant{
+		Start: canon.At(grant.Start), End: canon.At(grant.End),
+		Active: grant.Active(now) == nil && err == nil && current.Digest == q.Contract,
+	}, nil
+}

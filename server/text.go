@@ -1,0 +1,94 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// visible returns s with everything spelled out that a reader would not see as
+// itself: characters that take no room, change the reading direction or control
+// the output. "a<RLO>b" becomes "a⟨U+202E⟩b". Bytes that are no UTF-8 become
+// U+FFFD.
+func visible(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if hidden(r) {
+			fmt.Fprintf(&b, "⟨%U⟩", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// hidden reports controls, format characters (bidirectional and zero-width ones
+// among them), line and paragraph separators, private use, and what else Unicode
+// lets a renderer leave out.
+func hidden(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r,
+		unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp,
+		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Noncharacter_Code_Point)
+}
+
+// clip returns at most n bytes of s, whole characters, with a mark where
+// something is missing.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+// sentence makes an error's text one for a page: it begins with a capital and
+// ends with a full stop.
+func sentence(s string) string {
+	s = strings.TrimRight(s, ". ")
+	if s == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:] + "."
+}
+
+// spell writes a length of time in words: "1 hour 30 minutes".
+func spell(seconds int64) string {
+	var parts []string
+	for _, unit := range []struct {
+		name string
+		size int64
+	}{{"hour", 3600}, {"minute", 60}, {"second", 1}} {
+		n := seconds / unit.size
+		seconds %= unit.size
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+unit.name)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", n, unit.name))
+		}
+	}
+	if len(parts) == 0 {
+		return "0 seconds"
+	}
+	return strings.Join(parts, " ")
+}
+
+// clock writes a moment of today, stamp any moment; both in UTC.
+func clock(t time.Time) string { return t.UTC().Format("15:04 UTC") }
+func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
+
+// listing joins words for a sentence: "a, b or c".
+func listing(words []string, last string) string {
+	n := len(words)
+	if n < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:n-1], ", ") + " " + last + " " + words[n-1]
+}
+
+func bytesText(n int64) string { return fmt.Sprintf("%d KiB", n>>10) }

@@ -1,0 +1,602 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/ca/softkey"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/internal/lab/idp"
+	"github.com/sallyport/sallyport/internal/lab/robot"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/store/sqlite"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/oidc"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/server"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+const (
+	origin    = "server.sallyport.test"
+	webSecret = "web-client-secret-canary"
+)
+
+// terms is the contract of every test: one role that one lead decides, one that
+// two people decide in two stages, and one for others.
+const terms = `terms: sallyport/v1
+contract: {id: acme, title: "Access to <b>Acme</b>'s hosts"}
+parties: {acme: {name: Acme}}
+signatories: [{party: acme, capacity: owner, need: 1, of: {owner: "KEY"}}]
+issuers:
+  lab: {url: "ISSUER", clients: {cli: sally-cli, web: sallyport-web}, algs: [ES256]}
+groups:
+  engineers: oidc:lab/engineers
+  leads: oidc:lab/leads
+  security: oidc:lab/security
+ceilings: {grant: 1h, cert_ttl: 5m, claims_max_age: {decide: 15m, issue: 60m}}
+roles:
+  operator:
+    clause: "§1"
+    who: [engineers]
+    hosts: {env: [demo]}
+    logins: [ops, deploy]
+    grant: {max: 30m}
+    cert: {ttl: 2m}
+    request: {reason: {min_words: 2}}
+    paths: [{id: lead, clause: "§2", stages: [{id: lead, from: [leads], quorum: 1, timeout: 15m}]}]
+  admin:
+    clause: "§3"
+    who: [engineers]
+    hosts: {env: [demo]}
+    logins: [root]
+    grant: {max: 10m}
+    paths:
+      - id: four-eyes
+        clause: "§2"
+        stages:
+          - {id: leads, from: [leads], quorum: 2, timeout: 15m}
+          - {id: security, from: [security], quorum: 1, timeout: 15m}
+  auditor:
+    clause: "§3"
+    who: [security]
+    hosts: {env: [demo]}
+    logins: [audit]
+    grant: {max: 10m}
+    paths: [{id: lead, clause: "§2", stages: [{id: lead, from: [leads], quorum: 1, timeout: 15m}]}]
+`
+
+// clock is the wall clock, moved on by tests.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) Now() time.Time            { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(d time.Duration)   { c.ahead.Add(int64(d)) }
+func (c *clock) micros() canon.Micros      { return canon.At(c.Now()) }
+func (c *clock) in(d time.Duration) canon.Micros { return canon.At(c.Now().Add(d)) }
+
+// mark keeps the newest checkpoint in memory.
+type mark struct {
+	mu   sync.Mutex
+	note []byte
+}
+
+func (m *mark) Load() ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.note == nil {
+		return nil, record.ErrNotFound
+	}
+	return m.note, nil
+}
+
+func (m *mark) Save(note []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note = bytes.Clone(note)
+	return nil
+}
+
+// logs collects what the server logs.
+type logs struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// world is an installation: a provider, an authority on SQLite, and a server on
+// a loopback port.
+type world struct {
+	t         *testing.T
+	idp       *idp.Server
+	authority *authority.Authority
+	store     *store.Store
+	server    *server.Server
+	base      string
+	clock     *clock
+	logs      *logs
+	version   *contract.Version
+	policy    *ledger.Policy
+	ca        ssh.PublicKey
+}
+
+// Accounts of every world. Passwords are NAME-pw.
+func accounts() []idp.Account {
+	return []idp.Account{
+		{Username: "alice", Password: "alice-pw", Name: "Alice Ampère", Email: "alice@acme.test", Groups: []string{"engineers", "leads"}},
+		{Username: "bob", Password: "bob-pw", Name: "Bob", Email: "bob@acme.test", Groups: []string{"leads"}},
+		{Username: "carol", Password: "carol-pw", Name: "Carol", Groups: []string{"leads"}},
+		{Username: "sam", Password: "sam-pw", Name: "Sam", Groups: []string{"security"}},
+		{Username: "eve", Password: "eve-pw", Name: "Eve", Groups: []string{"visitors"}},
+		{Username: "nil", Password: "nil-pw", Name: "Nil"}, // the provider says nothing of groups
+	}
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, clock: &clock{}, logs: &logs{}}
+	var err error
+	w.idp, err = idp.Start(t.Context(), idp.Config{Accounts: accounts(), WebSecret: webSecret, Algorithm: "ES256"})
+	must(t, err)
+	t.Cleanup(func() { must(t, w.idp.Close()) })
+	w.openAuthority()
+	w.addContract()
+	w.addHosts()
+	w.serve()
+	return w
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) openAuthority() {
+	t := w.t
+	engine, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "sallyport.db"))
+	must(t, err)
+	w.store, err = store.New(store.Config{Engine: engine, Now: w.clock.Now, Rand: rand.Reader})
+	must(t, err)
+	t.Cleanup(func() { must(t, w.store.Close()) })
+	signer, err := softkey.Create(filepath.Join(t.TempDir(), "user_ca"), "", rand.Reader)
+	must(t, err)
+	w.ca = signer.PublicKey()
+	private, public, err := ledger.NewLogKey(rand.Reader, origin)
+	must(t, err)
+	w.policy, err = ledger.NewPolicy(origin, public)
+	must(t, err)
+	logSigner, err := ledger.NewLogSigner(private)
+	must(t, err)
+	w.authority, err = authority.Create(t.Context(), authority.Config{
+		Store: w.store, CA: signer, Log: logSigner, Mark: &mark{}, Now: w.clock.Now, Rand: rand.Reader,
+		Secrets: func(string) string { return webSecret },
+	})
+	must(t, err)
+}
+
+func (w *world) addContract() {
+	t := w.t
+	owner := newKey(t)
+	text := strings.NewReplacer("KEY", line(owner.PublicKey()), "ISSUER", w.idp.URL()).Replace(terms)
+	files := map[string][]byte{contract.TermsFile: []byte(text), contract.ProseFile: []byte("# §1 One\n\n# §2 Two\n\n# §3 Three\n")}
+	manifest, err := contract.NewManifest(files)
+	must(t, err)
+	files[contract.ManifestFile] = manifest
+	w.version, err = contract.Load(files)
+	must(t, err)
+	statement, err := contract.NewStatement(w.version, "acme", "owner")
+	must(t, err)
+	armored, err := sshcert.Sign(rand.Reader, owner, sshcert.NamespaceContract, statement)
+	must(t, err)
+	added, err := w.authority.AddContract(t.Context(), files, []authority.Signature{{Statement: statement, Armored: []byte(armored)}})
+	must(t, err)
+	if len(added.Missing) > 0 {
+		t.Fatalf("signatures are missing: %+v", added.Missing)
+	}
+}
+
+func (w *world) addHosts() {
+	for name, env := range map[sshcert.Host]string{"web-1.demo": "demo", "web-2.demo": "demo", "db-1.demo": "prod"} {
+		_, err := w.authority.AddHost(w.t.Context(), authority.NewHost{
+			Name: name, Address: "127.0.0.1", Port: 22, Key: newKey(w.t).PublicKey(), Labels: map[string]string{"env": env},
+		})
+		must(w.t, err)
+	}
+}
+
+// serve starts the server on a free loopback port.
+func (w *world) serve() {
+	t := w.t
+	var listen net.ListenConfig
+	ln, err := listen.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	must(t, err)
+	w.base = "http://" + ln.Addr().String()
+	w.idp.AllowRedirect(w.base + "/callback")
+	w.server, err = server.New(server.Config{
+		Authority: w.authority, BaseURL: w.base, Now: w.clock.Now, Rand: rand.Reader, Version: "test",
+		Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
+	})
+	must(t, err)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- w.server.Serve(ctx, ln, nil) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func newKey(t testing.TB) ssh.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	signer, err := ssh.NewSignerFromSigner(private)
+	must(t, err)
+	return signer
+}
+
+func line(key ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))) }
+
+// size is how many leaves the ledger has.
+func (w *world) size() int64 {
+	w.t.Helper()
+	var size int64
+	must(w.t, w.store.Read(w.t.Context(), func(r *store.Reader) error {
+		head, err := r.Head()
+		size = head.Tree.Size
+		return err
+	}))
+	return size
+}
+
+// request reads a request's row.
+func (w *world) decisions(id canon.ID) int {
+	w.t.Helper()
+	n := 0
+	must(w.t, w.store.Read(w.t.Context(), func(r *store.Reader) error {
+		q, err := record.Request(r, id)
+		n = len(q.Decisions)
+		return err
+	}))
+	return n
+}
+
+// reply is what a server answered.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (r reply) problem(t testing.TB) api.Problem {
+	t.Helper()
+	var p api.Problem
+	if err := json.Unmarshal(r.body, &p); err != nil || r.header.Get("Content-Type") != "application/problem+json" {
+		t.Fatalf("no problem document but %d %s: %.200s", r.status, r.header.Get("Content-Type"), r.body)
+	}
+	if p.Status != r.status || p.Instance == "" || p.Title == "" {
+		t.Fatalf("status %d, problem %+v", r.status, p)
+	}
+	return p
+}
+
+// wantProblem demands a problem of a slug and status, and words of its detail.
+func (r reply) wantProblem(t testing.TB, status int, slug string, words ...string) {
+	t.Helper()
+	p := r.problem(t)
+	if p.Status != status || p.Type != "/problems/"+slug {
+		t.Errorf("got %d %s (%s), want %d %s", p.Status, p.Type, p.Detail, status, slug)
+	}
+	for _, word := range words {
+		if !strings.Contains(p.Detail, word) {
+			t.Errorf("detail %q does not say %q", p.Detail, word)
+		}
+	}
+}
+
+func into[T any](t testing.TB, r reply, status int) T {
+	t.Helper()
+	var v T
+	if r.status != status {
+		t.Fatalf("status %d, want %d: %s", r.status, status, r.body)
+	}
+	must(t, json.Unmarshal(r.body, &v))
+	return v
+}
+
+// send makes one raw request, without following redirects.
+func (w *world) send(method, path string, header http.Header, body io.Reader) reply {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.base+path, body)
+	must(w.t, err)
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	if host := header.Get("Host"); host != "" {
+		req.Host = host
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	must(w.t, err)
+	content, err := io.ReadAll(resp.Body)
+	must(w.t, errors.Join(err, resp.Body.Close()))
+	return reply{resp.StatusCode, resp.Header, content}
+}
+
+// cli is a person's command-line client.
+type cli struct {
+	w      *world
+	bearer string
+	device ssh.Signer
+	api.Session
+}
+
+// call posts JSON, or gets if body is nil.
+func (c *cli) call(path string, body any) reply {
+	c.w.t.Helper()
+	header := http.Header{}
+	if c.bearer != "" {
+		header.Set("Authorization", "Bearer "+c.bearer)
+	}
+	if body == nil {
+		return c.w.send(http.MethodGet, path, header, nil)
+	}
+	header.Set("Content-Type", "application/json")
+	text, ok := body.(string)
+	if !ok {
+		b, err := json.Marshal(body)
+		must(c.w.t, err)
+		text = string(b)
+	}
+	return c.w.send(http.MethodPost, path, header, strings.NewReader(text))
+}
+
+// idToken runs the code flow as the CLI does, with a nonce that commits to the
+// device key.
+func (w *world) idToken(username, nonce string) string {
+	t := w.t
+	t.Helper()
+	about := into[api.Server](t, w.send(http.MethodGet, "/v1/server", nil, nil), http.StatusOK)
+	i := about.Issuers[0]
+	p, err := oidc.New(oidc.Issuer{ID: i.ID, URL: i.URL, ClientID: i.ClientID, Algs: i.Algs, SubjectClaim: i.Subject, GroupsClaim: i.Groups}, time.Now)
+	must(t, err)
+	loopback, err := oidc.ListenLoopback()
+	must(t, err)
+	defer func() { must(t, loopback.Close()) }()
+	authURL, pending, err := p.Start(t.Context(), loopback.RedirectURI(), nonce, nil)
+	must(t, err)
+	browser, err := robot.New(nil)
+	must(t, err)
+	defer browser.Close()
+	_, err = browser.LogIn(t.Context(), authURL, username, username+"-pw")
+	must(t, err)
+	answer, err := loopback.Wait(t.Context())
+	must(t, err)
+	raw, err := p.Exchange(t.Context(), pending, answer)
+	must(t, err)
+	return raw
+}
+
+// sessionBody makes the body of POST /v1/sessions.
+func (w *world) sessionBody(username string, device ssh.Signer) api.SessionRequest {
+	t := w.t
+	t.Helper()
+	rz := [32]byte{1, 2, 3}
+	wire := device.PublicKey().Marshal()
+	token := w.idToken(username, oidc.DeviceNonce(rz, wire))
+	challenge := into[api.Challenge](t, (&cli{w: w}).call("/v1/challenges", api.ChallengeRequest{Purpose: "session"}), http.StatusOK)
+	document, err := canon.Marshal(record.SessionDoc{
+		V: record.SessionVersion, Origin: origin, IDToken: sha256.Sum256([]byte(token)), Challenge: challenge.Challenge,
+	})
+	must(t, err)
+	return api.SessionRequest{
+		Issuer: "acme/lab", IDToken: token, RZ: canon.B64(rz[:]), DeviceKey: canon.B64(wire),
+		Document: string(document), Signature: sign(t, device, sshcert.NamespaceDevice, document),
+	}
+}
+
+func sign(t testing.TB, key ssh.Signer, namespace string, text []byte) string {
+	t.Helper()
+	armored, err := sshcert.Sign(rand.Reader, key, namespace, text)
+	must(t, err)
+	return armored
+}
+
+// logIn opens a session for a command-line client.
+func (w *world) logIn(username string) *cli {
+	w.t.Helper()
+	device := newKey(w.t)
+	c := &cli{w: w, device: device}
+	c.Session = into[api.Session](w.t, c.call("/v1/sessions", w.sessionBody(username, device)), http.StatusCreated)
+	c.bearer = c.Bearer
+	return c
+}
+
+// ask is what a request is made of; change mends it before it is signed.
+type ask struct {
+	record.RequestDoc
+	reason string
+}
+
+// requestBody signs a request for 10 minutes as ops on web-1.demo.
+func (c *cli) requestBody(change func(*ask)) api.RequestRequest {
+	t := c.w.t
+	t.Helper()
+	id, err := canon.NewID(rand.Reader)
+	must(t, err)
+	a := ask{reason: "INC-42 checkout latency", RequestDoc: record.RequestDoc{
+		V: record.RequestVersion, Origin: origin, Request: id, Person: c.Person, Contract: c.w.version.Digest, Role: "operator",
+		Logins: []sshcert.Login{"ops"}, Hosts: []sshcert.Host{"web-1.demo"}, Seconds: 600, ExpiresAt: c.w.clock.in(5 * time.Minute),
+	}}
+	if change != nil {
+		change(&a)
+	}
+	salt, err := ledger.NewSalt(rand.Reader)
+	must(t, err)
+	if a.Commitment.IsZero() && a.reason != "" {
+		part, err := canon.Marshal(record.RequestPerson{Reason: a.reason})
+		must(t, err)
+		a.Commitment = ledger.PersonCommitment(salt, part)
+	}
+	document, err := canon.Marshal(a.RequestDoc)
+	must(t, err)
+	return api.RequestRequest{
+		Document: string(document), Signature: sign(t, c.device, sshcert.NamespaceDevice, document), PersonSalt: salt.String(), Reason: a.reason,
+	}
+}
+
+// submit files a request.
+func (c *cli) submit(change func(*ask)) api.Request {
+	c.w.t.Helper()
+	return into[api.Request](c.w.t, c.call("/v1/requests", c.requestBody(change)), http.StatusCreated)
+}
+
+// issueBody signs an issue call for key under the grant.
+func (c *cli) issueBody(q api.Request, key ssh.Signer) api.CertificateRequest {
+	t := c.w.t
+	t.Helper()
+	challenge := into[api.Challenge](t, c.call("/v1/challenges", api.ChallengeRequest{Purpose: "issue"}), http.StatusOK)
+	document, err := canon.Marshal(record.IssueDoc{
+		V: record.IssueVersion, Origin: origin, Lineage: q.Contract.Lineage, Person: c.Person, Grant: q.ID,
+		Key: canon.B64(key.PublicKey().Marshal()), Challenge: challenge.Challenge, ExpiresAt: c.w.clock.in(5 * time.Minute),
+	})
+	must(t, err)
+	return api.CertificateRequest{
+		Document: string(document), DeviceSignature: sign(t, c.device, sshcert.NamespaceDevice, document),
+		PossessionSignature: sign(t, key, sshcert.NamespacePossession, document),
+	}
+}
+
+// browser is a person's browser.
+type browser struct {
+	*robot.Robot
+	w *world
+}
+
+func (w *world) newBrowser() *browser {
+	w.t.Helper()
+	r, err := robot.New(nil)
+	must(w.t, err)
+	w.t.Cleanup(r.Close)
+	return &browser{r, w}
+}
+
+// signIn opens a page and signs in on the way.
+func (w *world) signIn(username, path string) (*browser, *robot.Page) {
+	w.t.Helper()
+	b := w.newBrowser()
+	page, err := b.LogIn(w.t.Context(), w.base+path, username, username+"-pw")
+	must(w.t, err)
+	return b, page
+}
+
+func (b *browser) open(path string) *robot.Page {
+	b.w.t.Helper()
+	page, err := b.Get(b.w.t.Context(), b.w.base+path)
+	must(b.w.t, err)
+	return page
+}
+
+// press fills in the decision form of a page and presses a button.
+func (b *browser) press(page *robot.Page, id canon.ID, button string, values map[string]string) *robot.Page {
+	b.w.t.Helper()
+	next, err := b.Submit(b.w.t.Context(), page, decisionsPath(id), values, button)
+	must(b.w.t, err)
+	return next
+}
+
+func decisionsPath(id canon.ID) string { return requestPath(id) + "/decisions" }
+func requestPath(id canon.ID) string   { return "/requests/" + string(id) }
+
+// cookieHeader is the Cookie header that the browser would send.
+func (b *browser) cookieHeader() string {
+	b.w.t.Helper()
+	cookies, err := b.Cookies(b.w.base + "/")
+	must(b.w.t, err)
+	var parts []string
+	for _, c := range cookies {
+		parts = append(parts, c.Name+"="+c.Value)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// post sends a hand-made form with the browser's cookies.
+func (b *browser) post(path string, form url.Values, header http.Header) reply {
+	b.w.t.Helper()
+	h := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Cookie": {b.cookieHeader()}}
+	for name, values := range header {
+		h[name] = values
+	}
+	return b.w.send(http.MethodPost, path, h, strings.NewReader(form.Encode()))
+}
+
+// ownPage are the headers of a form that our own page sent.
+func (w *world) ownPage() http.Header {
+	return http.Header{"Origin": {w.base}, "Sec-Fetch-Site": {"same-origin"}}
+}
+
+func hidden(t testing.TB, page *robot.Page, id canon.ID, name string) string {
+	t.Helper()
+	form, err := page.Form(decisionsPath(id))
+	must(t, err)
+	for _, f := range form.Fields {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	t.Fatalf("the form has no field %s", name)
+	return ""
+}
+
+func contains(t testing.TB, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			t.Errorf("%q is not in:\n%s", word, text)
+		}
+	}
+}
+
+func names(form *robot.Form) string {
+	var out []string
+	for _, b := range form.Buttons {
+		out = append(out, fmt.Sprintf("%s=%s", b.Name, b.Value))
+	}
+	return strings.Join(out, " ")
+}
