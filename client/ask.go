@@ -1,0 +1,260 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// maxReason is the longest reason, in bytes.
+const maxReason = 1000
+
+// documentLife is how long a signed document is good for.
+const documentLife = 5 * time.Minute
+
+// Ask is what a person asks for, as typed.
+type Ask struct {
+	// Principals are LOGIN@HOST, at least one. Every login named is asked for
+	// on every host named.
+	Principals []string
+	// For is the length of the grant: a duration such as 10m or 1h30m.
+	For string
+	// Because is the reason.
+	Because string
+	// Role and Contract pick one where several would do.
+	Role, Contract string
+}
+
+// wanted is an Ask that can be sent.
+type wanted struct {
+	logins         []sshcert.Login
+	hosts          []sshcert.Host
+	length         time.Duration
+	reason         string
+	role, contract string
+}
+
+// check refuses what no server would accept, before any network call. Each
+// refusal names the field and its limit.
+func (a Ask) check() (wanted, error) {
+	w := wanted{role: a.Role, contract: a.Contract}
+	var err error
+	if w.logins, w.hosts, err = parsePrincipals(a.Principals); err != nil {
+		return wanted{}, err
+	}
+	if w.length, err = parseLength(a.For); err != nil {
+		return wanted{}, err
+	}
+	if w.reason, err = parseReason(a.Because); err != nil {
+		return wanted{}, err
+	}
+	return w, nil
+}
+
+// parsePrincipals reads LOGIN@HOST words. A request is for each login on each
+// host, so a list that is not such a rectangle would ask for more than was
+// typed, and is refused.
+func parsePrincipals(words []string) ([]sshcert.Login, []sshcert.Host, error) {
+	if len(words) == 0 {
+		return nil, nil, Usagef("name at least one LOGIN@HOST, such as ops@web-1.example")
+	}
+	logins, hosts, typed := make([]string, 0, len(words)), make([]string, 0, len(words)), make([]string, 0, len(words))
+	for _, word := range words {
+		p, err := sshcert.ParsePrincipal(word)
+		if err != nil {
+			return nil, nil, Usagef("LOGIN@HOST: %w", err)
+		}
+		logins, hosts, typed = append(logins, string(p.Login)), append(hosts, string(p.Host)), append(typed, p.String())
+	}
+	someLogins, err := sshcert.ParseLogins(logins)
+	if err != nil {
+		return nil, nil, Usagef("LOGIN@HOST: %w", err)
+	}
+	someHosts, err := sshcert.ParseHosts(hosts)
+	if err != nil {
+		return nil, nil, Usagef("LOGIN@HOST: %w", err)
+	}
+	all, err := sshcert.Principals(someLogins, someHosts)
+	if err != nil {
+		return nil, nil, Usagef("LOGIN@HOST: %w", err)
+	}
+	for _, p := range all {
+		if !slices.Contains(typed, p) {
+			return nil, nil, Usagef("LOGIN@HOST: one request is for every named login on every named host, so this would ask for %s too; make two requests", p)
+		}
+	}
+	return someLogins, someHosts, nil
+}
+
+func parseLength(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, Usagef("--for: say for how long, such as --for 10m")
+	}
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, Usagef("--for %q: not a duration; write 90s, 10m or 1h30m", s)
+	case d < time.Second:
+		return 0, Usagef("--for %s: at least 1s", s)
+	case d%time.Second != 0:
+		return 0, Usagef("--for %s: whole seconds only", s)
+	}
+	return d, nil
+}
+
+// parseReason returns the reason as it will be recorded: composed (NFC) and
+// without white space around it.
+func parseReason(s string) (string, error) {
+	if !utf8.ValidString(s) {
+		return "", Usagef("--because: not UTF-8 text")
+	}
+	reason := strings.TrimSpace(norm.NFC.String(s))
+	switch {
+	case reason == "":
+		return "", Usagef(`--because: say why, such as --because "INC-42 checkout latency"; it cannot be empty`)
+	case len(reason) > maxReason:
+		return "", Usagef("--because: %d bytes, at most %d", len(reason), maxReason)
+	case strings.ContainsFunc(reason, unicode.IsControl):
+		return "", Usagef("--because: one line without control characters")
+	}
+	return reason, nil
+}
+
+// chooseRole asks the server which roles would do, and picks the one. What a
+// role allows the server decides; here only the choice is made.
+func (a *account) chooseRole(ctx context.Context, w wanted) (api.RoleOption, error) {
+	var options []api.RoleOption
+	for i, login := range w.logins { // an option must do for every login
+		query := url.Values{"login": {string(login)}}
+		for _, h := range w.hosts {
+			query.Add("host", string(h))
+		}
+		var some []api.RoleOption
+		if err := a.conn.get(ctx, "/v1/roles", query, &some); err != nil {
+			return api.RoleOption{}, err
+		}
+		if i == 0 {
+			options = some
+			continue
+		}
+		options = slices.DeleteFunc(options, func(o api.RoleOption) bool {
+			return !slices.ContainsFunc(some, func(s api.RoleOption) bool {
+				return s.Role == o.Role && s.Contract.Digest == o.Contract.Digest
+			})
+		})
+	}
+	names := make([]string, 0, len(options))
+	var fitting []api.RoleOption
+	for _, o := range options {
+		names = append(names, o.Contract.ID+"/"+o.Role)
+		if (w.role == "" || w.role == o.Role) && (w.contract == "" || w.contract == o.Contract.ID) {
+			fitting = append(fitting, o)
+		}
+	}
+	switch {
+	case len(fitting) == 1:
+		return fitting[0], nil
+	case len(options) == 0:
+		return api.RoleOption{}, fail(ExitForbidden, "no contract in force lets you ask for %s; sally whoami shows your groups", w.principals())
+	case len(fitting) == 0:
+		return api.RoleOption{}, Usagef("--role or --contract: for %s you may choose %s", w.principals(), strings.Join(names, ", "))
+	default:
+		return api.RoleOption{}, Usagef("several roles allow %s: add --contract and --role with one of %s (CONTRACT/ROLE)", w.principals(), strings.Join(names, ", "))
+	}
+}
+
+// principals names what is wanted, for people.
+func (w wanted) principals() string { return listPrincipals(w.logins, w.hosts) }
+
+func listPrincipals(logins []sshcert.Login, hosts []sshcert.Host) string {
+	names := make([]string, 0, len(logins)*len(hosts))
+	for _, h := range hosts {
+		for _, l := range logins {
+			names = append(names, sshcert.Principal{Login: l, Host: h}.String())
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// submit files the request, signed by the device key. The id is drawn here, so
+// that sending it again after a lost answer is the same request.
+func (a *account) submit(ctx context.Context, w wanted) (api.Request, error) {
+	role, err := a.chooseRole(ctx, w)
+	if err != nil {
+		return api.Request{}, err
+	}
+	body, err := a.signRequest(w, role)
+	if err != nil {
+		return api.Request{}, err
+	}
+	const tries = 3
+	var r api.Request
+	for i := range tries {
+		if err = a.conn.post(ctx, "/v1/requests", body, &r); ExitCode(err) != ExitUnreachable || i == tries-1 {
+			break
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return api.Request{}, err
+		}
+	}
+	if err != nil {
+		return api.Request{}, err
+	}
+	return r, nil
+}
+
+// signRequest makes the body of POST /v1/requests. What is signed carries no
+// free text, only the commitment to it.
+func (a *account) signRequest(w wanted, role api.RoleOption) (api.RequestRequest, error) {
+	id, err := canon.NewID(a.env.Rand)
+	if err != nil {
+		return api.RequestRequest{}, err
+	}
+	salt, err := ledger.NewSalt(a.env.Rand)
+	if err != nil {
+		return api.RequestRequest{}, err
+	}
+	part, err := canon.Marshal(record.RequestPerson{Reason: w.reason})
+	if err != nil {
+		return api.RequestRequest{}, fmt.Errorf("--because: %w", err)
+	}
+	document, err := canon.Marshal(record.RequestDoc{
+		V: record.RequestVersion, Origin: a.at.pin.Origin, Request: id, Person: a.session.Person,
+		Contract: role.Contract.Digest, Role: role.Role, Logins: w.logins, Hosts: w.hosts,
+		Seconds: int64(w.length / time.Second), Commitment: ledger.PersonCommitment(salt, part),
+		ExpiresAt: canon.At(a.conn.now().Add(documentLife)),
+	})
+	if err != nil {
+		return api.RequestRequest{}, err
+	}
+	signature, err := sshcert.Sign(a.env.Rand, a.device, sshcert.NamespaceDevice, document)
+	if err != nil {
+		return api.RequestRequest{}, err
+	}
+	return api.RequestRequest{Document: string(document), Signature: signature, PersonSalt: salt.String(), Reason: w.reason}, nil
+}
+
+// sleep waits for d or for the end of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

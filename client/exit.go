@@ -1,0 +1,65 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Exit codes of `sally`. Scripts rely on them.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1   // something else went wrong; the message says what
+	ExitUsage       = 2   // the command line is not understood
+	ExitDenied      = 3   // denied, or expired unanswered: the request is settled
+	ExitLogin       = 4   // log in first, or again
+	ExitTimeout     = 5   // the wait is over, the request is still open
+	ExitUnreachable = 6   // the server or the identity provider does not answer
+	ExitForbidden   = 7   // the contract forbids it, whoever approves
+	ExitInterrupted = 130 // Ctrl-C, as shells count it (128 + SIGINT)
+)
+
+// Error is a failure that ends the program with its own exit code.
+type Error struct {
+	Code int
+	Err  error
+}
+
+// Error returns the sentence for the person.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Usagef returns an error that ends the program with ExitUsage.
+func Usagef(format string, args ...any) error { return fail(ExitUsage, format, args...) }
+
+func fail(code int, format string, args ...any) error {
+	return &Error{Code: code, Err: fmt.Errorf(format, args...)}
+}
+
+// ExitCode returns the code that a program which met err exits with.
+func ExitCode(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	if errors.Is(err, context.Canceled) {
+		return ExitInterrupted
+	}
+	return ExitFailed
+}
+
+// Report tells the person about err, if there is one, and returns the exit code.
+func Report(e Env, err error) int {
+	switch {
+	case err == nil:
+	case errors.Is(err, context.Canceled):
+		e.say("interrupted")
+	default:
+		e.say("%s", err.Error())
+	}
+	return ExitCode(err)
+}

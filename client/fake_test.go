@@ -1,0 +1,610 @@
+package client
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"encoding/pem"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/certproof"
+	"github.com/sallyport/sallyport/ledger/ledgertest"
+	"github.com/sallyport/sallyport/oidc"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+const testOrigin = "ledger.test/prod"
+
+// fake is a server's HTTP side with a real CA key, a real ledger and the real
+// checks of what a client signs. It decides nothing: tests tell it what happens.
+// Each field that a test may change while a client runs is guarded by mu.
+type fake struct {
+	t        *testing.T
+	ca       ssh.Signer
+	log      *ledgertest.Log
+	pin      Pin
+	url      string
+	contract api.Contract
+	stop     func() // the server goes away
+
+	mu       sync.Mutex
+	person   canon.ID
+	device   ssh.PublicKey // of the session; nil before a login
+	bearer   string
+	issuers  []api.Issuer
+	hosts    []api.Host
+	roles    []api.RoleOption
+	requests map[canon.ID]*api.Request // by id
+	order    []canon.ID                // oldest first
+	entries  []api.EntryProof          // by index
+	ttl      time.Duration
+	calls    []string // method and path, in order of arrival
+
+	// tamper changes a certificate before it is recorded and signed, finish one
+	// before it is signed (its proof included), answer what is sent.
+	tamper, finish func(*ssh.Certificate)
+	answer         func(*api.Certificate)
+	signer         ssh.Signer // another CA, if set
+	proofLog       *ledgertest.Log
+	polled         func(*api.Request) // at each GET of a request, under mu
+	refuse         map[string]api.Problem
+}
+
+func newSigner(t *testing.T) ssh.Signer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func newID(t *testing.T) canon.ID {
+	t.Helper()
+	id, err := canon.NewID(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func newFake(t *testing.T) *fake {
+	t.Helper()
+	f := &fake{
+		t: t, ca: newSigner(t), log: ledgertest.New(t, testOrigin, "client"), person: newID(t), bearer: strings.Repeat("b", 43),
+		requests: map[canon.ID]*api.Request{}, ttl: time.Minute, refuse: map[string]api.Problem{},
+		contract: api.Contract{ID: "acme", Title: "Acme", Version: 1, Digest: canon.Sum("test", []byte("v1")), Lineage: canon.Sum("test", []byte("v1"))},
+	}
+	f.pin = Pin{Origin: testOrigin, LogKey: f.log.PublicKey(), CA: f.ca.PublicKey()}
+	f.hosts = []api.Host{
+		{Name: "web-1.demo", Address: "127.0.0.1", Port: 2222, HostKey: keyLine(newSigner(t).PublicKey()), Lineage: f.contract.Lineage},
+		{Name: "web-2.demo", Address: "::1", Port: 22, HostKey: keyLine(newSigner(t).PublicKey()), Lineage: f.contract.Lineage},
+	}
+	f.roles = []api.RoleOption{{Contract: f.contract, Role: "ops", Clause: "§2", MaxSeconds: 3600, Approvers: []string{"leads"}}}
+	mux := http.NewServeMux()
+	handle := func(pattern string, withBearer bool, h func(*http.Request) (int, any)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, withBearer, h) })
+	}
+	handle("GET /v1/server", false, f.getServer)
+	handle("POST /v1/challenges", false, f.postChallenge)
+	handle("POST /v1/sessions", false, f.postSession)
+	handle("GET /v1/sessions/current", true, f.getSession)
+	handle("DELETE /v1/sessions/current", true, func(*http.Request) (int, any) { return http.StatusNoContent, nil })
+	handle("GET /v1/hosts", true, func(*http.Request) (int, any) { return http.StatusOK, f.hosts })
+	handle("GET /v1/roles", true, func(*http.Request) (int, any) { return http.StatusOK, f.roles })
+	handle("POST /v1/requests", true, f.postRequest)
+	handle("GET /v1/requests", true, f.listRequests)
+	handle("GET /v1/requests/{id}", true, f.getRequest)
+	handle("POST /v1/grants/{id}/certificates", true, f.postCertificate)
+	handle("GET /v1/ledger/entries", true, f.listEntries)
+	handle("GET /v1/ledger/entries/{index}", true, f.getEntry)
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	f.url, f.stop = s.URL, s.Close
+	return f
+}
+
+func (f *fake) serve(w http.ResponseWriter, r *http.Request, withBearer bool, h func(*http.Request) (int, any)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, r.Method+" "+r.URL.Path)
+	status, body := 0, any(nil)
+	p, refused := f.refuse[r.Method+" "+r.URL.Path]
+	switch {
+	case refused:
+		status, body = p.Status, p
+	case withBearer && r.Header.Get("Authorization") != "Bearer "+f.bearer:
+		status, body = problemBody("unauthenticated", http.StatusUnauthorized, "no session")
+	default:
+		status, body = h(r)
+	}
+	if _, ok := body.(api.Problem); ok {
+		w.Header().Set("Content-Type", "application/problem+json")
+	} else {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	w.WriteHeader(status)
+	if body != nil {
+		_ = json.NewEncoder(w).Encode(body) // a client that went away is the test's business
+	}
+}
+
+func problemBody(slug string, status int, detail string) (int, any) {
+	return status, api.Problem{Type: "/problems/" + slug, Title: slug, Status: status, Detail: detail}
+}
+
+func decode[T any](r *http.Request) (T, error) {
+	var v T
+	err := json.NewDecoder(r.Body).Decode(&v)
+	return v, err
+}
+
+func (f *fake) getServer(*http.Request) (int, any) {
+	return http.StatusOK, api.Server{Origin: testOrigin, Version: "test", Now: canon.At(time.Now()), Issuers: f.issuers, Contracts: []api.Contract{f.contract}}
+}
+
+func (f *fake) postChallenge(*http.Request) (int, any) {
+	return http.StatusOK, f.challenge()
+}
+
+func (f *fake) challenge() api.Challenge {
+	return api.Challenge{Challenge: canon.Sum("challenge", []byte(strconv.Itoa(len(f.calls)))), ExpiresAt: canon.At(time.Now().Add(5 * time.Minute))}
+}
+
+// postSession checks the binding of person and key as the server does, but for
+// the identity provider's signature.
+func (f *fake) postSession(r *http.Request) (int, any) {
+	body, err := decode[api.SessionRequest](r)
+	if err != nil {
+		return problemBody("malformed", http.StatusBadRequest, err.Error())
+	}
+	wire, err := canon.ParseB64(body.DeviceKey)
+	if err != nil {
+		return problemBody("malformed", http.StatusBadRequest, err.Error())
+	}
+	device, err := sshcert.ParseSubjectKey(wire)
+	if err != nil {
+		return problemBody("key-refused", http.StatusUnprocessableEntity, err.Error())
+	}
+	doc, err := record.OpenSession(body.Document, body.Signature, device)
+	if err != nil || doc.Origin != testOrigin || doc.IDToken != sha256.Sum256([]byte(body.IDToken)) {
+		return problemBody("unauthenticated", http.StatusUnauthorized, "session document")
+	}
+	rz, err := canon.ParseB64(body.RZ)
+	if err != nil || len(rz) != 32 || nonceOf(body.IDToken) != oidc.DeviceNonce([32]byte(rz), wire) {
+		return problemBody("unauthenticated", http.StatusUnauthorized, "nonce")
+	}
+	f.device = device
+	s := f.sessionAnswer()
+	s.Bearer = f.bearer
+	return http.StatusCreated, s
+}
+
+// nonceOf reads the nonce out of an ID token whose signature nobody checked.
+func nonceOf(idToken string) string {
+	parts := strings.Split(idToken, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	payload, err := canon.ParseB64(parts[1])
+	if err != nil {
+		return ""
+	}
+	var claims struct {
+		Nonce string `json:"nonce"`
+	}
+	if json.Unmarshal(payload, &claims) != nil {
+		return ""
+	}
+	return claims.Nonce
+}
+
+func (f *fake) sessionAnswer() api.Session {
+	return api.Session{
+		Person: f.person, Name: "Alice Example", Email: "alice@acme.example", Issuer: "acme/lab", Groups: []string{"engineers"}, GroupsKnown: true,
+		ClaimsAt: canon.At(time.Now()), ExpiresAt: canon.At(time.Now().Add(12 * time.Hour)),
+	}
+}
+
+func (f *fake) getSession(*http.Request) (int, any) { return http.StatusOK, f.sessionAnswer() }
+
+func (f *fake) postRequest(r *http.Request) (int, any) {
+	body, err := decode[api.RequestRequest](r)
+	if err != nil {
+		return problemBody("malformed", http.StatusBadRequest, err.Error())
+	}
+	doc, err := record.OpenRequest(body.Document, body.Signature, f.device)
+	if err != nil {
+		return problemBody("malformed", http.StatusBadRequest, err.Error())
+	}
+	salt, err := ledger.ParseSalt(body.PersonSalt)
+	if err != nil {
+		return problemBody("malformed", http.StatusBadRequest, err.Error())
+	}
+	part, err := canon.Marshal(record.RequestPerson{Reason: body.Reason})
+	if err != nil || ledger.PersonCommitment(salt, part) != doc.Commitment || doc.Origin != testOrigin || doc.Person != f.person {
+		return problemBody("malformed", http.StatusBadRequest, "commitment")
+	}
+	if known, ok := f.requests[doc.Request]; ok {
+		return http.StatusOK, known
+	}
+	q := &api.Request{
+		ID: doc.Request, State: "pending", By: doc.Person, ByName: "Alice Example", Contract: f.contract, Role: doc.Role, Clause: "§2",
+		Logins: doc.Logins, Hosts: doc.Hosts, Seconds: doc.Seconds, Reason: body.Reason,
+		SubmittedAt: canon.At(time.Now()), ExpiresAt: canon.At(time.Now().Add(30 * time.Minute)),
+		Stage: "lead", Need: 1, From: []string{"leads"}, URL: f.url + "/requests/" + string(doc.Request),
+	}
+	f.add(q)
+	return http.StatusCreated, q
+}
+
+func (f *fake) add(q *api.Request) {
+	f.requests[q.ID] = q
+	f.order = append(f.order, q.ID)
+}
+
+// grant settles a request; the grant runs from now.
+func grant(q *api.Request, length time.Duration) {
+	now := time.Now()
+	q.State, q.Stage, q.Need = "granted", "", 0
+	q.Decisions = []api.Decision{{By: "mzxw6ytboi4dknrzgq2tmnzxgi", ByName: "Bob Example", Stage: "lead", Verdict: "approve", At: canon.At(now)}}
+	q.Grant = &api.Grant{Start: canon.At(now), End: canon.At(now.Add(length)), Active: true}
+}
+
+func (f *fake) listRequests(*http.Request) (int, any) {
+	list := []api.Request{}
+	for _, id := range slices.Backward(f.order) {
+		list = append(list, *f.requests[id])
+	}
+	return http.StatusOK, list
+}
+
+func (f *fake) getRequest(r *http.Request) (int, any) {
+	q, ok := f.requests[canon.ID(r.PathValue("id"))]
+	if !ok {
+		return problemBody("not-found", http.StatusNotFound, "there is no such request for you")
+	}
+	if f.polled != nil {
+		f.polled(q)
+	}
+	return http.StatusOK, q
+}
+
+func (f *fake) postCertificate(r *http.Request) (int, any) {
+	q, ok := f.requests[canon.ID(r.PathValue("id"))]
+	if !ok || q.Grant == nil {
+		return problemBody("not-granted", http.StatusConflict, "this request is not granted")
+	}
+	body, err := decode[api.CertificateRequest](r)
+	if err != nil {
+		return problemBody("malformed", http.StatusBadRequest, err.Error())
+	}
+	doc, key, err := record.OpenIssue(body.Document, body.DeviceSignature, body.PossessionSignature, f.device)
+	if err != nil || doc.Grant != q.ID || doc.Origin != testOrigin || doc.Person != f.person || doc.Lineage != q.Contract.Lineage {
+		return problemBody("malformed", http.StatusBadRequest, "issue document")
+	}
+	cert := f.issue(q, key)
+	a := api.Certificate{
+		Certificate: keyLine(cert), Serial: cert.Serial,
+		ValidAfter: canon.At(unixTime(cert.ValidAfter)), ValidBefore: canon.At(unixTime(cert.ValidBefore)),
+		GrantEnd: q.Grant.End, Challenge: f.challenge(),
+	}
+	if f.answer != nil {
+		f.answer(&a)
+	}
+	return http.StatusCreated, a
+}
+
+// issue records and signs a certificate in the order of DESIGN §5.
+func (f *fake) issue(q *api.Request, key ssh.PublicKey) *ssh.Certificate {
+	f.t.Helper()
+	now := time.Now()
+	principals, err := sshcert.Principals(q.Logins, q.Hosts)
+	if err != nil {
+		f.t.Error(err)
+	}
+	before := now.Add(f.ttl)
+	if end := q.Grant.End.Time(); before.After(end) {
+		before = end
+	}
+	log, signer := f.log, f.ca
+	if f.signer != nil {
+		signer = f.signer
+	}
+	if f.proofLog != nil {
+		log = f.proofLog
+	}
+	index := log.Tree().Size
+	cert := &ssh.Certificate{
+		Nonce: bytes.Repeat([]byte{7}, 32), Key: key, Serial: ledger.Serial(index), CertType: ssh.UserCert,
+		KeyId:           sshcert.KeyID{Person: f.person, Request: q.ID, Contract: q.Contract.Digest, End: q.Grant.End.Time().Truncate(time.Second)}.String(),
+		ValidPrincipals: principals, ValidAfter: uint64(now.Add(-time.Minute).Unix()), ValidBefore: uint64(before.Unix()),
+		Permissions:  ssh.Permissions{Extensions: map[string]string{"permit-pty": ""}},
+		SignatureKey: signer.PublicKey(),
+	}
+	if f.tamper != nil {
+		f.tamper(cert)
+	}
+	f.record(log, q, cert)
+	if f.finish != nil {
+		f.finish(cert)
+	}
+	if cert.Signature, err = signer.Sign(rand.Reader, sshcert.SignedBytes(cert)); err != nil {
+		f.t.Error(err)
+	}
+	if int64(len(f.entries)) == index+1 {
+		f.entries[index].Certificate = keyLine(cert)
+	}
+	return cert
+}
+
+// record appends the leaf of a certificate and embeds its proof.
+func (f *fake) record(log *ledgertest.Log, q *api.Request, cert *ssh.Certificate) {
+	f.t.Helper()
+	tbs := sshcert.TBS(cert)
+	claims := record.Claims{Login: f.contract.Digest, Snapshot: f.contract.Digest, ClaimsAt: canon.At(time.Now())}
+	facts := record.CertificateIssue{
+		At: canon.At(time.Now()), Lineage: q.Contract.Lineage, Contract: q.Contract.Digest, Person: f.person, Grant: q.ID,
+		GrantLeaf: f.contract.Digest, Claims: claims, Serial: cert.Serial, Nonce: canon.B64(cert.Nonce), TBS: canon.B64(tbs),
+		Document: "{}", DeviceSig: "-", Possession: "-",
+	}
+	leaf := f.append(log, facts, nil)
+	extra := certproof.Extra(leaf.Lineage, leaf.Facts)
+	if err := certproof.Embed(cert, log.Prove(log.Tree().Size-1, log.Tree().Size, extra)); err != nil {
+		f.t.Error(err)
+	}
+}
+
+// append adds a leaf with its opening to the log, and to the entries that the
+// fake shows if it is the fake's own log.
+func (f *fake) append(log *ledgertest.Log, facts record.Facts, person any) ledger.Leaf {
+	f.t.Helper()
+	text, err := canon.Marshal(facts)
+	if err != nil {
+		f.t.Error(err)
+	}
+	salt, err := ledger.NewSalt(rand.Reader)
+	if err != nil {
+		f.t.Error(err)
+	}
+	leaf := ledger.Leaf{Kind: facts.Kind(), Lineage: facts.InLineage(), Reference: facts.Reference(), Facts: ledger.FactsCommitment(salt, text)}
+	e := api.Entry{Kind: string(facts.Kind()), At: facts.When(), Facts: string(text), FactsSalt: salt.String()}
+	if person != nil {
+		part, err := canon.Marshal(person)
+		if err != nil {
+			f.t.Error(err)
+		}
+		own, err := ledger.NewSalt(rand.Reader)
+		if err != nil {
+			f.t.Error(err)
+		}
+		leaf.Person = ledger.PersonCommitment(own, part)
+		e.Person, e.PersonSalt = string(part), own.String()
+	}
+	lines, err := leaf.Marshal()
+	if err != nil {
+		f.t.Error(err)
+	}
+	e.Leaf, e.Index = string(lines), log.Append(leaf)
+	if log == f.log {
+		f.entries = append(f.entries, api.EntryProof{Entry: e})
+	}
+	return leaf
+}
+
+func (f *fake) listEntries(r *http.Request) (int, any) {
+	before, limit := int64(len(f.entries)), 50
+	if s := r.URL.Query().Get("before"); s != "" {
+		before, _ = strconv.ParseInt(s, 10, 64)
+	}
+	if s := r.URL.Query().Get("limit"); s != "" {
+		limit, _ = strconv.Atoi(s)
+	}
+	out := api.Entries{Size: int64(len(f.entries)), Entries: []api.Entry{}}
+	for i := min(before, int64(len(f.entries))) - 1; i >= 0 && len(out.Entries) < limit; i-- {
+		out.Entries = append(out.Entries, f.entries[i].Entry)
+	}
+	return http.StatusOK, out
+}
+
+func (f *fake) getEntry(r *http.Request) (int, any) {
+	index, err := strconv.ParseInt(r.PathValue("index"), 10, 64)
+	if err != nil || index < 0 || index >= int64(len(f.entries)) {
+		return problemBody("not-found", http.StatusNotFound, "the ledger has no such entry")
+	}
+	return http.StatusOK, f.entry(index)
+}
+
+// entry is what the fake shows of an entry, with a proof at the present size.
+func (f *fake) entry(index int64) api.EntryProof {
+	e := f.entries[index]
+	e.Proof = string(f.log.Prove(index, f.log.Tree().Size, nil))
+	return e
+}
+
+// called counts the calls whose method and path start with prefix.
+func (f *fake) called(prefix string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, c := range f.calls {
+		if strings.HasPrefix(c, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// world is one person's machine: an Env whose output is kept, and a state
+// folder. Its methods may be called while a verb runs.
+type world struct {
+	Env
+	root string
+	vars map[string]string
+
+	mu       sync.Mutex
+	out, err bytes.Buffer // guarded by mu
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	to *bytes.Buffer
+}
+
+func (w lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{root: filepath.Join(t.TempDir(), "state")}
+	w.vars = map[string]string{"SALLY_STATE": w.root, "HOME": t.TempDir()}
+	vars := w.vars
+	w.Env = Env{
+		Out: lockedWriter{&w.mu, &w.out}, Err: lockedWriter{&w.mu, &w.err},
+		Getenv: func(name string) string { return vars[name] }, Now: time.Now, Rand: rand.Reader,
+	}
+	return w
+}
+
+func (w *world) stdout() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.String()
+}
+
+func (w *world) stderr() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err.String()
+}
+
+// withEnv returns an Env with one more variable.
+func (w *world) withEnv(name, value string) Env {
+	vars := maps.Clone(w.vars)
+	vars[name] = value
+	e := w.Env
+	e.Getenv = func(name string) string { return vars[name] }
+	return e
+}
+
+// logIn keeps a session as Login would, without an identity provider.
+func (w *world) logIn(t *testing.T, f *fake) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	device, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.device = device.PublicKey()
+	f.mu.Unlock()
+	at, err := url.Parse(f.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = saveLogin(w.root, authority{server: at, pin: f.pin, issuer: "acme/lab"}, session{
+		Server: f.url, Origin: testOrigin, Person: f.person, Who: "Alice Example", ExpiresAt: canon.At(time.Now().Add(time.Hour)),
+		Bearer: f.bearer, DeviceKey: string(pem.EncodeToMemory(block)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// account opens the kept login.
+func (w *world) account(t *testing.T) *account {
+	t.Helper()
+	a, err := openAccount(w.Env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// wantExit demands an exit code and, in the sentence, each text.
+func wantExit(t *testing.T, err error, code int, texts ...string) {
+	t.Helper()
+	if got := ExitCode(err); got != code {
+		t.Errorf("exit code %d, want %d: %v", got, code, err)
+	}
+	for _, text := range texts {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("no %q in %v", text, err)
+		}
+	}
+}
+
+// bareCertificate is a certificate by the fake's CA that no ledger knows.
+func (f *fake) bareCertificate() *ssh.Certificate {
+	f.t.Helper()
+	cert := &ssh.Certificate{
+		Nonce: bytes.Repeat([]byte{1}, 32), Key: newSigner(f.t).PublicKey(), Serial: 1, CertType: ssh.UserCert, KeyId: "x",
+		ValidPrincipals: []string{"ops@web-1.demo"}, ValidBefore: uint64(time.Now().Add(time.Hour).Unix()), SignatureKey: f.ca.PublicKey(),
+	}
+	var err error
+	if cert.Signature, err = f.ca.Sign(rand.Reader, sshcert.SignedBytes(cert)); err != nil {
+		f.t.Fatal(err)
+	}
+	return cert
+}
+
+func logins(names ...string) []sshcert.Login {
+	out := make([]sshcert.Login, len(names))
+	for i, n := range names {
+		out[i] = sshcert.Login(n)
+	}
+	return out
+}
+
+func hostsOf(names ...string) []sshcert.Host {
+	out := make([]sshcert.Host, len(names))
+	for i, n := range names {
+		out[i] = sshcert.Host(n)
+	}
+	return out
+}
+
+// granted adds an active grant for ops on the hosts.
+func (f *fake) granted(length time.Duration, hosts ...string) api.Request {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q := pending(time.Now())
+	q.ID, q.By, q.Contract, q.Role, q.Seconds = newID(f.t), f.person, f.contract, "ops", int64(length/time.Second)
+	q.Logins, q.Hosts, q.URL = logins("ops"), hostsOf(hosts...), f.url+"/requests/"+string(q.ID)
+	grant(&q, length)
+	f.add(&q)
+	return q
+}

@@ -1,0 +1,111 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+)
+
+// RequestOptions are the settings of [Request].
+type RequestOptions struct {
+	Env
+	Ask
+	// NoWait returns as soon as the request is filed.
+	NoWait bool
+	// Timeout bounds the wait; 0 waits until the request is settled.
+	Timeout time.Duration
+	JSON    bool
+}
+
+// Request files a request, prints its id and the page where it is decided, and
+// waits until it is settled. The error is nil only if it was granted, or filed
+// with NoWait.
+func Request(ctx context.Context, o RequestOptions) error {
+	w, err := o.Ask.check()
+	if err != nil {
+		return err
+	}
+	if o.Timeout < 0 {
+		return Usagef("--timeout: not negative")
+	}
+	a, err := openAccount(o.Env)
+	if err != nil {
+		return err
+	}
+	r, err := a.submit(ctx, w)
+	if err != nil {
+		return err
+	}
+	a.tellFiled(r)
+	if !o.JSON {
+		if err := o.print(string(r.ID), r.URL); err != nil {
+			return err
+		}
+	}
+	if !o.NoWait {
+		r, err = a.waiter(o.Timeout, "sally status --wait "+string(r.ID)).wait(ctx, r)
+	}
+	if o.JSON {
+		if err := o.printJSON(r); err != nil {
+			return err
+		}
+	}
+	if err != nil || o.NoWait {
+		return err
+	}
+	return a.tellOutcome(r)
+}
+
+func (a *account) waiter(timeout time.Duration, resume string) waiter {
+	return waiter{env: a.env, get: a.request, timeout: timeout, resume: resume}
+}
+
+// request reads one request.
+func (a *account) request(ctx context.Context, id canon.ID) (api.Request, error) {
+	var r api.Request
+	err := a.conn.get(ctx, "/v1/requests/"+string(id), nil, &r)
+	return r, err
+}
+
+// mine lists the person's own requests, newest first.
+func (a *account) mine(ctx context.Context) ([]api.Request, error) {
+	var list []api.Request
+	err := a.conn.get(ctx, "/v1/requests", map[string][]string{"scope": {"mine"}}, &list)
+	return list, err
+}
+
+func (a *account) tellFiled(r api.Request) {
+	a.env.say("asked for %s for %s under %s/%s %s; it is decided at %s",
+		listPrincipals(r.Logins, r.Hosts), seconds(r.Seconds), r.Contract.ID, r.Role, r.Clause, r.URL)
+}
+
+func (a *account) tellOutcome(r api.Request) error {
+	if err := outcome(r); err != nil {
+		return err
+	}
+	by := ""
+	for _, d := range r.Decisions {
+		if approval.Verdict(d.Verdict) == approval.Approve {
+			if by != "" {
+				by += ", "
+			}
+			by += first(d.ByName, "person "+string(d.By))
+		}
+	}
+	if r.Grant == nil {
+		a.env.say("granted by %s", by)
+		return nil
+	}
+	length := r.Grant.End.Time().Sub(r.Grant.Start.Time()).Round(time.Second)
+	asked := ""
+	if want := seconds(r.Seconds); length < want {
+		asked = " (asked " + want.String() + ")"
+	}
+	a.env.say("granted by %s for %s%s, until %s", by, length, asked, a.env.clock(r.Grant.End.Time()))
+	return nil
+}
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }

@@ -1,0 +1,142 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+)
+
+// StatusOptions are the settings of [Status].
+type StatusOptions struct {
+	Env
+	// ID is one request; empty lists what is open.
+	ID string
+	// Wait waits until the request ID is settled.
+	Wait bool
+	// Timeout bounds the wait; 0 waits until the request is settled.
+	Timeout time.Duration
+	JSON    bool
+}
+
+// Status prints the person's open requests and active grants, or one request in
+// full. With Wait the error is nil only if the request was granted.
+func Status(ctx context.Context, o StatusOptions) error {
+	var id canon.ID
+	var err error
+	switch {
+	case o.ID != "":
+		if id, err = canon.ParseID(o.ID); err != nil {
+			return Usagef("ID %q: a request's id is 26 characters a-z and 2-7", o.ID)
+		}
+	case o.Wait:
+		return Usagef("--wait: name the request to wait for")
+	}
+	if o.Timeout < 0 {
+		return Usagef("--timeout: not negative")
+	}
+	a, err := openAccount(o.Env)
+	if err != nil {
+		return err
+	}
+	if o.ID == "" {
+		return a.listOpen(ctx, o)
+	}
+	r, err := a.request(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !o.Wait {
+		return a.showRequest(r, o.JSON)
+	}
+	r, waited := a.waiter(o.Timeout, "sally status --wait "+o.ID).wait(ctx, r)
+	if err := a.showRequest(r, o.JSON); err != nil {
+		return err
+	}
+	if waited != nil {
+		return waited
+	}
+	return outcome(r)
+}
+
+// listOpen prints the person's pending requests and active grants.
+func (a *account) listOpen(ctx context.Context, o StatusOptions) error {
+	all, err := a.mine(ctx)
+	if err != nil {
+		return err
+	}
+	open := make([]api.Request, 0, len(all))
+	for _, r := range all {
+		if approval.State(r.State) == approval.Pending || active(r) {
+			open = append(open, r)
+		}
+	}
+	if o.JSON {
+		return o.printJSON(open)
+	}
+	if len(open) == 0 {
+		o.say("no open request and no grant; ask with: sally request LOGIN@HOST --for 10m --because \"…\"")
+		return nil
+	}
+	lines := make([]string, 0, len(open))
+	for _, r := range open {
+		until := "pending until " + o.clock(r.ExpiresAt.Time())
+		if active(r) {
+			until = "granted until " + o.clock(r.Grant.End.Time())
+		}
+		lines = append(lines, fmt.Sprintf("%s  %s  %s", r.ID, until, listPrincipals(r.Logins, r.Hosts)))
+	}
+	return o.print(lines...)
+}
+
+// active reports whether certificates can be had under r.
+func active(r api.Request) bool {
+	return approval.State(r.State) == approval.Granted && r.Grant != nil && r.Grant.Active
+}
+
+func (a *account) showRequest(r api.Request, asJSON bool) error {
+	if asJSON {
+		return a.env.printJSON(r)
+	}
+	lines := []string{
+		"request   " + string(r.ID),
+		"state     " + a.stateOf(r),
+		"for       " + listPrincipals(r.Logins, r.Hosts) + ", " + seconds(r.Seconds).String(),
+		"under     " + fmt.Sprintf("%s/%s %s, version %d (%s)", r.Contract.ID, r.Role, r.Clause, r.Contract.Version, r.Contract.Digest),
+		"by        " + first(r.ByName, "person "+string(r.By)) + " at " + a.env.clock(r.SubmittedAt.Time()),
+	}
+	if r.Reason != "" {
+		lines = append(lines, "because   "+r.Reason)
+	}
+	for _, d := range r.Decisions {
+		text := fmt.Sprintf("decision  %s by %s at %s, stage %s", d.Verdict, first(d.ByName, "person "+string(d.By)), a.env.clock(d.At.Time()), d.Stage)
+		if d.Seconds > 0 {
+			text += ", for " + seconds(d.Seconds).String()
+		}
+		if d.Words != "" {
+			text += ": " + d.Words
+		}
+		lines = append(lines, text)
+	}
+	if r.Grant != nil {
+		lines = append(lines, "grant     "+a.env.clock(r.Grant.Start.Time())+" to "+a.env.clock(r.Grant.End.Time()))
+	}
+	return a.env.print(append(lines, "page      "+r.URL)...)
+}
+
+func (a *account) stateOf(r api.Request) string {
+	switch {
+	case approval.State(r.State) == approval.Pending:
+		return fmt.Sprintf("pending until %s, %d still needed of %s", a.env.clock(r.ExpiresAt.Time()), r.Need, strings.Join(r.From, " or "))
+	case active(r):
+		return "granted, active"
+	case r.Grant != nil:
+		return "granted, over"
+	default:
+		return r.State
+	}
+}

@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+)
+
+const (
+	pollFirst = 300 * time.Millisecond
+	pollMost  = 2 * time.Second
+	tellEvery = 15 * time.Second // where the line cannot be rewritten
+	patience  = time.Minute      // with a server that stopped answering
+)
+
+// waiter waits until a request is settled.
+type waiter struct {
+	env Env
+	// get reads the request again.
+	get func(ctx context.Context, id canon.ID) (api.Request, error)
+	// timeout ends the wait with ExitTimeout; 0 waits for as long as it takes.
+	timeout time.Duration
+	// resume is the command that goes on with the request.
+	resume string
+}
+
+// wait polls until r is settled and returns it then. Ctrl-C, the timeout and a
+// server that stays away end the wait and leave the request open; the error
+// says how to go on.
+func (w waiter) wait(ctx context.Context, r api.Request) (api.Request, error) {
+	start, tick := w.env.Now(), pollFirst
+	line := newProgress(w.env)
+	defer line.clear()
+	var lost time.Time // when the server stopped answering
+	for {
+		if approval.State(r.State) != approval.Pending {
+			return r, nil
+		}
+		waited := w.env.Now().Sub(start)
+		if w.timeout > 0 && waited >= w.timeout {
+			return r, fail(ExitTimeout, "nobody has decided within %s; the request stays open until %s; go on with: %s",
+				w.timeout, w.env.clock(r.ExpiresAt.Time()), w.resume)
+		}
+		line.show(waited, w.progressText(r, waited))
+		if err := sleep(ctx, tick); err != nil {
+			return r, &Error{ExitInterrupted, fmt.Errorf("interrupted; the request stays open until %s; go on with: %s",
+				w.env.clock(r.ExpiresAt.Time()), w.resume)}
+		}
+		tick = min(tick*5/4, pollMost)
+		next, err := w.get(ctx, r.ID)
+		switch {
+		case err == nil:
+			r, lost = next, time.Time{}
+		case errors.Is(err, context.Canceled): // told at the next sleep
+		case ExitCode(err) != ExitUnreachable:
+			return r, err
+		case lost.IsZero():
+			lost = w.env.Now()
+		case w.env.Now().Sub(lost) >= patience:
+			return r, fail(ExitUnreachable, "%w; the request stays open, go on with: %s", err, w.resume)
+		}
+	}
+}
+
+func (w waiter) progressText(r api.Request, waited time.Duration) string {
+	who := strings.Join(r.From, " or ")
+	if who == "" {
+		who = "a decision"
+	}
+	if r.Need > 1 {
+		who = fmt.Sprintf("%d of %s", r.Need, who)
+	}
+	text := fmt.Sprintf("waiting for %s, %s", who, waited.Truncate(time.Second))
+	if left := r.ExpiresAt.Time().Sub(w.env.Now()).Truncate(time.Second); left > 0 {
+		text += fmt.Sprintf(", %s left", left)
+	}
+	return text + "; Ctrl-C keeps it open"
+}
+
+// outcome says what became of a settled request: nil if it was granted.
+func outcome(r api.Request) error {
+	switch approval.State(r.State) {
+	case approval.Granted:
+		return nil
+	case approval.Denied:
+		for _, d := range r.Decisions {
+			if approval.Verdict(d.Verdict) != approval.Deny {
+				continue
+			}
+			words := ""
+			if d.Words != "" {
+				words = ": " + d.Words
+			}
+			return fail(ExitDenied, "denied by %s%s (request %s)", first(d.ByName, "person "+string(d.By)), words, r.ID)
+		}
+		return fail(ExitDenied, "denied (request %s)", r.ID)
+	case approval.Expired:
+		return fail(ExitDenied, "nobody decided in time, so request %s expired; ask again, and tell %s",
+			r.ID, first(strings.Join(r.From, " or "), "those who decide"))
+	case approval.Pending:
+		return fail(ExitTimeout, "request %s is still open", r.ID)
+	default:
+		return fail(ExitDenied, "request %s is %s", r.ID, r.State)
+	}
+}
+
+// progress shows that the program is waiting: one line that is rewritten on a
+// terminal, else a line at the start and one each tellEvery.
+type progress struct {
+	env   Env
+	tty   bool
+	shown bool
+	next  time.Duration // when the next plain line is due
+}
+
+func newProgress(e Env) *progress { return &progress{env: e, tty: e.terminal(e.Err)} }
+
+func (p *progress) show(waited time.Duration, text string) {
+	if p.tty {
+		_, _ = io.WriteString(p.env.Err, "\r\x1b[Ksally: "+visible(text)) // for people; see Env.say
+		p.shown = true
+		return
+	}
+	if waited >= p.next {
+		p.env.say("%s", text)
+		p.next += tellEvery
+	}
+}
+
+// clear removes the line before something else is written.
+func (p *progress) clear() {
+	if p.shown {
+		_, _ = io.WriteString(p.env.Err, "\r\x1b[K") // for people; see Env.say
+		p.shown = false
+	}
+}

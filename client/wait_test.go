@@ -1,0 +1,258 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
+)
+
+// pending is a request that expires in half an hour.
+func pending(now time.Time) api.Request {
+	return api.Request{ID: "mzxw6ytboi4dknrzgq2tmnzxgi", State: "pending", Need: 1, From: []string{"leads"}, ExpiresAt: canon.At(now.Add(30 * time.Minute))}
+}
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	away := fail(ExitUnreachable, "the server does not answer")
+	tests := []struct {
+		name    string
+		timeout time.Duration
+		get     func(waited time.Duration) (state string, err error)
+		cancel  time.Duration // 0: never
+		code    int           // of wait
+		want    string        // in its error, or the state
+		took    time.Duration // at most
+	}{
+		{
+			name: "granted", code: ExitOK, want: "granted", took: 22 * time.Second,
+			get: func(d time.Duration) (string, error) { return after(d, 20*time.Second, "granted"), nil },
+		},
+		{
+			name: "denied", code: ExitOK, want: "denied", took: 3 * time.Second,
+			get: func(d time.Duration) (string, error) { return after(d, 2*time.Second, "denied"), nil },
+		},
+		{
+			name: "nobody decides in time", timeout: time.Minute, code: ExitTimeout, want: "within 1m0s; the request stays open", took: 63 * time.Second,
+			get: func(time.Duration) (string, error) { return "pending", nil },
+		},
+		{
+			name: "Ctrl-C", cancel: 5 * time.Second, code: ExitInterrupted, want: "go on with: sally status --wait", took: 5 * time.Second,
+			get: func(time.Duration) (string, error) { return "pending", nil },
+		},
+		{
+			name: "the server comes back", code: ExitOK, want: "granted", took: 63 * time.Second,
+			get: func(d time.Duration) (string, error) {
+				if d > 5*time.Second && d < 50*time.Second {
+					return "", away
+				}
+				return after(d, time.Minute, "granted"), nil
+			},
+		},
+		{
+			name: "the server stays away", code: ExitUnreachable, want: "the request stays open", took: 70 * time.Second,
+			get: func(d time.Duration) (string, error) {
+				if d > 5*time.Second {
+					return "", away
+				}
+				return "pending", nil
+			},
+		},
+		{
+			name: "the session ends", code: ExitLogin, want: "log in", took: 3 * time.Second,
+			get: func(time.Duration) (string, error) {
+				return "", problem(api.Problem{Type: "/problems/unauthenticated", Detail: "the session is over"})
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tt.cancel > 0 {
+					time.AfterFunc(tt.cancel, cancel)
+				}
+				w := newWorld(t)
+				start := time.Now()
+				r := pending(start)
+				var last time.Time
+				w.Env.Now = time.Now
+				got, err := waiter{env: w.Env, timeout: tt.timeout, resume: "sally status --wait " + string(r.ID), get: func(_ context.Context, id canon.ID) (api.Request, error) {
+					if id != r.ID {
+						t.Errorf("asked for %s", id)
+					}
+					if pause := time.Since(last); !last.IsZero() && (pause < pollFirst || pause > pollMost) {
+						t.Errorf("polled after %s", pause)
+					}
+					last = time.Now()
+					state, err := tt.get(time.Since(start))
+					next := r
+					next.State = state
+					return next, err
+				}}.wait(ctx, r)
+				if took := time.Since(start); took > tt.took {
+					t.Errorf("took %s, want at most %s", took, tt.took)
+				}
+				if tt.code != ExitOK {
+					wantExit(t, err, tt.code, tt.want)
+				} else if err != nil || got.State != tt.want {
+					t.Errorf("got %s, %v; want %s", got.State, err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func after(waited, when time.Duration, state string) string {
+	if waited < when {
+		return "pending"
+	}
+	return state
+}
+
+// Without a terminal there is one line at the start and one each 15 seconds.
+func TestWaitTellsInPlainLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		start := time.Now()
+		_, err := waiter{env: w.Env, get: func(context.Context, canon.ID) (api.Request, error) {
+			r := pending(start)
+			r.State = after(time.Since(start), 50*time.Second, "granted")
+			return r, nil
+		}}.wait(t.Context(), pending(start))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(w.stderr()), "\n")
+		if len(lines) != 4 || lines[0] != "sally: waiting for leads, 0s, 30m0s left; Ctrl-C keeps it open" || w.stdout() != "" {
+			t.Errorf("said %q", lines)
+		}
+	})
+}
+
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	r := pending(time.Now())
+	deny := api.Decision{ByName: "Bob Example", Verdict: "deny", Words: "use the replica"}
+	tests := []struct {
+		name      string
+		state     string
+		decisions []api.Decision
+		code      int
+		want      string
+	}{
+		{"granted", "granted", nil, ExitOK, ""},
+		{"denied", "denied", []api.Decision{{ByName: "Carol", Verdict: "approve"}, deny}, ExitDenied, "denied by Bob Example: use the replica"},
+		{"denied in silence", "denied", nil, ExitDenied, "denied (request " + string(r.ID)},
+		{"expired", "expired", nil, ExitDenied, "nobody decided in time"},
+		{"cancelled", "cancelled", nil, ExitDenied, "is cancelled"},
+		{"a state of later", "frozen", nil, ExitDenied, "is frozen"},
+		{"pending", "pending", nil, ExitTimeout, "still open"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := r
+			r.State, r.Decisions = tt.state, tt.decisions
+			err := outcome(r)
+			if tt.code == ExitOK {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantExit(t, err, tt.code, tt.want)
+		})
+	}
+}
+
+// A request that is filed and decided while sally waits, over HTTP.
+func TestRequestWaitsForTheDecision(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		decide func(*api.Request)
+		code   int
+		want   string
+	}{
+		{"granted and narrowed", func(q *api.Request) { grant(q, 5*time.Minute) }, ExitOK, "granted by Bob Example for 5m0s (asked 10m0s), until "},
+		{"denied", func(q *api.Request) {
+			q.State = "denied"
+			q.Decisions = []api.Decision{{By: "mzxw6ytboi4dknrzgq2tmnzxgi", ByName: "Bob\x1b]52;c;x\x07", Verdict: "deny", Words: "no\u202e"}}
+		}, ExitDenied, `denied by Bob\x1b]52;c;x\x07: no\u202e`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f, w := newFake(t), newWorld(t)
+			w.logIn(t, f)
+			polls := 0
+			f.polled = func(q *api.Request) {
+				if polls++; polls == 2 {
+					tt.decide(q)
+				}
+			}
+			err := Request(t.Context(), RequestOptions{Env: w.Env, JSON: true, Ask: Ask{Principals: []string{"ops@web-1.demo"}, For: "10m", Because: "x"}})
+			if code := Report(w.Env, err); code != tt.code || !strings.Contains(w.stderr(), tt.want) {
+				t.Errorf("exit %d, said %q; want %d, %q", code, w.stderr(), tt.code, tt.want)
+			}
+			if !strings.Contains(w.stdout(), `"state": "`+string(f.requests[f.order[0]].State)) {
+				t.Errorf("printed %s", w.stdout())
+			}
+		})
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	f, w := newFake(t), newWorld(t)
+	w.logIn(t, f)
+	now := time.Now()
+	ids := make([]canon.ID, 4)
+	for i, state := range []string{"pending", "granted", "denied", "over"} {
+		q := pending(now)
+		q.ID, q.By, q.State, q.Contract, q.Role, q.Logins, q.Hosts = newID(t), f.person, state, f.contract, "ops", logins("ops"), hostsOf("web-1.demo")
+		q.Reason, q.Seconds, q.URL = "INC-42", 600, f.url+"/requests/x"
+		switch state {
+		case "granted":
+			grant(&q, time.Minute)
+		case "over":
+			grant(&q, time.Minute)
+			q.Grant.Active = false
+		}
+		ids[i] = q.ID
+		f.add(&q)
+	}
+	if err := Status(t.Context(), StatusOptions{Env: w.Env}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(w.stdout()), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], string(ids[1])+"  granted until ") || !strings.HasPrefix(lines[1], string(ids[0])+"  pending until ") {
+		t.Errorf("open are %q", lines)
+	}
+	for i, want := range []string{"state     pending until", "state     granted, active", "state     denied", "state     granted, over"} {
+		if err := Status(t.Context(), StatusOptions{Env: w.Env, ID: string(ids[i])}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(w.stdout(), want) || !strings.Contains(w.stdout(), "because   INC-42") {
+			t.Errorf("no %q in %q", want, w.stdout())
+		}
+	}
+	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, ID: string(ids[1]), Wait: true}), ExitOK)
+	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, ID: string(ids[2]), Wait: true}), ExitDenied, "denied")
+	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, ID: string(ids[0]), Wait: true, Timeout: time.Millisecond}), ExitTimeout, "stays open")
+	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, ID: string(newID(t))}), ExitFailed, "no such request")
+	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, ID: "../x"}), ExitUsage, "26 characters")
+	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, Wait: true}), ExitUsage, "name the request")
+	if err := errors.Join(Status(t.Context(), StatusOptions{Env: w.Env, JSON: true}), Status(t.Context(), StatusOptions{Env: w.Env, JSON: true, ID: string(ids[2])})); err != nil {
+		t.Error(err)
+	}
+}
