@@ -25,7 +25,7 @@ ran=0 failed=()
 while read -r folder target; do
 	printf '== %s%s for %s\n' "$folder" "$target" "$fuzztime"
 	ran=$((ran + 1))
-	if ! go test -run='^$' -fuzz="^$target\$" -fuzztime="$fuzztime" "$folder" </dev/null; then
+	if ! go test -run='^$' -fuzz="^$target\$" -fuzztime="$fuzztime" -fuzzminimizetime=10x "$folder" </dev/null; then
 		failed+=("$folder$target")
 	fi
 done <<<"$targets"
