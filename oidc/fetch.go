@@ -174,9 +174,12 @@ func (f *fetched[T]) kept() (value T, fresh bool, err error) {
 	age := f.now().Sub(f.got)
 	if !f.have || age > f.times.keep {
 		var none T
+		if f.err == nil { // never an empty value without an error, whatever the clock does
+			return none, false, fmt.Errorf("%w: nothing fetched is recent enough; try again in a moment", ErrUnreachable)
+		}
 		return none, false, f.err
 	}
-	return f.value, age < f.times.fresh, nil
+	return f.value, 0 <= age && age < f.times.fresh, nil
 }
 
 func (f *fetched[T]) mayAsk() bool {

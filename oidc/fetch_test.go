@@ -132,10 +132,24 @@ func TestOutage(t *testing.T) {
 	if err := verify(t, p, h.forge()); !errors.Is(err, oidc.ErrUnreachable) {
 		t.Errorf("and no longer: %v", err)
 	}
-	h.set(func() { h.down = false })
-	h.clock.advance(-24 * time.Hour)
+}
+
+// TestClockSetBack: keys that seem to come from the future are neither fresh
+// nor a reason to wait.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	h := newHostile(t, false)
+	p := h.provider(t, nil)
 	if err := verify(t, p, h.forge()); err != nil {
-		t.Errorf("a clock set back: %v", err)
+		t.Fatal(err)
+	}
+	h.set(func() { h.keys = h.keys[1:] })
+	h.clock.advance(-24 * time.Hour)
+	if err := verify(t, p, h.forge()); !errors.Is(err, oidc.ErrSignature) {
+		t.Errorf("the withdrawn key: %v", err)
+	}
+	if n := h.count("/keys"); n != 2 {
+		t.Errorf("asked %d times", n)
 	}
 }
 

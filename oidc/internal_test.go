@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -72,6 +73,30 @@ func TestCauseShowsOnlyPrintableASCII(t *testing.T) {
 	got := cause{inner}
 	if !errors.Is(got, inner) || len(got.Error()) != maxCauseBytes || !strings.HasPrefix(got.Error(), "x509: valid for ?[31m??evil") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestNoValueWithoutError: a clock that leaps while a caller looks must not
+// yield an empty value that passes for an answer.
+func TestNoValueWithoutError(t *testing.T) {
+	t.Parallel()
+	// Five looks at the clock for the first get, then three a second later and
+	// one two days later.
+	leaps := []time.Duration{0, 0, 0, 0, 0, time.Second, time.Second, time.Second, 48 * time.Hour}
+	begun := time.Unix(1_800_000_000, 0)
+	now := func() time.Time {
+		at := begun.Add(leaps[0])
+		if len(leaps) > 1 {
+			leaps = leaps[1:]
+		}
+		return at
+	}
+	f := newFetched(now, metadataTimes(), func(context.Context) (string, error) { return "good", nil })
+	if v, err := f.get(t.Context(), func(string) bool { return true }); v != "good" || err != nil {
+		t.Fatalf("first: %q, %v", v, err)
+	}
+	if v, err := f.get(t.Context(), func(string) bool { return false }); v != "" || !errors.Is(err, ErrUnreachable) || len(leaps) != 1 {
+		t.Errorf("second: %q, %v, %d looks left", v, err, len(leaps)-1)
 	}
 }
 

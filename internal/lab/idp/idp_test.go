@@ -3,8 +3,7 @@ package idp_test
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -196,8 +195,42 @@ func TestDisabledBetween(t *testing.T) {
 	if err := s.SetDisabled("alice", true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Exchange(t.Context(), pending, answer); !errors.Is(err, oidc.ErrExchange) {
+	if _, err := p.Exchange(t.Context(), pending, answer); !errors.Is(err, oidc.ErrExchange) || !strings.Contains(err.Error(), "invalid_grant") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSecondUseEndsAccess brings a code twice and looks at what the first gave.
+func TestSecondUseEndsAccess(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	pending, answer := answered(t, provider(t, s, idp.CLIClient, ""), "alice", "alice-pw")
+	exchange := func() (status int, access string) {
+		form := url.Values{
+			"grant_type": {"authorization_code"}, "client_id": {idp.CLIClient}, "code": {answer.Get("code")},
+			"code_verifier": {pending.Verifier}, "redirect_uri": {pending.RedirectURI},
+		}
+		resp := send(t, http.MethodPost, s.URL()+"/oauth/token", form.Encode(), map[string]string{"Content-Type": "application/x-www-form-urlencoded"})
+		var got struct {
+			Access string `json:"access_token"`
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, got.Access
+	}
+	status, access := exchange()
+	userinfo := func() int {
+		return send(t, http.MethodGet, s.URL()+"/userinfo", "", map[string]string{"Authorization": "Bearer " + access}).StatusCode
+	}
+	if got := userinfo(); status != http.StatusOK || got != http.StatusOK {
+		t.Fatalf("first use: status %d, userinfo %d", status, got)
+	}
+	if status, _ := exchange(); status != http.StatusBadRequest {
+		t.Errorf("second use: status %d", status)
+	}
+	if got := userinfo(); got != http.StatusForbidden {
+		t.Errorf("userinfo afterwards: %d", got)
 	}
 }
 
@@ -353,137 +386,6 @@ func send(t *testing.T, method, address, body string, header map[string]string) 
 	}
 	resp.Body = io.NopCloser(strings.NewReader(string(text)))
 	return resp
-}
-
-// open starts a login and returns the address of its form.
-func open(t *testing.T, s *idp.Server) string {
-	t.Helper()
-	p := provider(t, s, idp.CLIClient, "")
-	authURL, _, err := p.Start(t.Context(), "http://127.0.0.1:7/callback", "n", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := send(t, http.MethodGet, authURL, "", nil).Location()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return to.String()
-}
-
-// TestForm posts the form as other pages or programs would.
-func TestForm(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	form := "application/x-www-form-urlencoded"
-	for _, tt := range []struct {
-		name   string
-		header map[string]string
-		status int
-	}{
-		{"own page", map[string]string{"Origin": s.URL(), "Sec-Fetch-Site": "same-origin"}, http.StatusSeeOther},
-		{"own page, old browser", map[string]string{"Origin": s.URL()}, http.StatusSeeOther},
-		{"neither header", nil, http.StatusForbidden},
-		{"other page", map[string]string{"Origin": "https://evil.test", "Sec-Fetch-Site": "cross-site"}, http.StatusForbidden},
-		{"other port", map[string]string{"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"}, http.StatusForbidden},
-		{"hidden page", map[string]string{"Origin": "null"}, http.StatusForbidden},
-		{"contradiction", map[string]string{"Origin": "https://evil.test", "Sec-Fetch-Site": "same-origin"}, http.StatusForbidden},
-		{"other host name", map[string]string{"Origin": s.URL(), "Host": "evil.test"}, http.StatusMisdirectedRequest},
-		{"no cookie", map[string]string{"Origin": s.URL(), "Cookie": ""}, http.StatusBadRequest},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			address := open(t, s)
-			shown := send(t, http.MethodGet, address, "", nil)
-			u, err := url.Parse(address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			header := map[string]string{"Content-Type": form, "Cookie": shown.Header.Get("Set-Cookie")}
-			for k, v := range tt.header {
-				header[k] = v
-			}
-			body := url.Values{"request": {u.Query().Get("request")}, "username": {"alice"}, "password": {"alice-pw"}}.Encode()
-			if resp := send(t, http.MethodPost, s.URL()+"/login", body, header); resp.StatusCode != tt.status {
-				t.Errorf("status %d, want %d", resp.StatusCode, tt.status)
-			}
-		})
-	}
-}
-
-// TestCodeGoesToTheSameBrowser plays the sender of a login link: the person
-// signs in, the sender asks for the code.
-func TestCodeGoesToTheSameBrowser(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	address := open(t, s)
-	person := newRobot(t)
-	// The redirect to port 7 fails after the person signed in, which is all we need.
-	if _, err := person.LogIn(t.Context(), address, "alice", "alice-pw"); err == nil || errors.Is(err, robot.ErrLogin) {
-		t.Fatalf("nothing listens on port 7, yet: %v", err)
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fetch := s.URL() + "/authorize/callback?id=" + u.Query().Get("request")
-	sender := newRobot(t)
-	if _, err := sender.Get(t.Context(), open(t, s)); err != nil { // for a cookie of its own
-		t.Fatal(err)
-	}
-	page, err := sender.Get(t.Context(), fetch)
-	if err != nil || page.Status != http.StatusForbidden || !strings.Contains(page.Text(), "Nobody signed in with this browser") {
-		t.Errorf("got %+v, %v", page, err)
-	}
-}
-
-func TestWrongPasswordsEndTheLogin(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	r := newRobot(t)
-	page, err := r.Get(t.Context(), open(t, s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	typed := map[string]string{"username": "alice", "password": "guess"}
-	for range 10 {
-		if page, err = r.Submit(t.Context(), page, "#login", typed, "Sign in"); err != nil || page.Status != http.StatusUnauthorized {
-			t.Fatalf("status %v, %v", page, err)
-		}
-	}
-	typed["password"] = "alice-pw"
-	if page, err = r.Submit(t.Context(), page, "#login", typed, ""); err != nil || page.Status != http.StatusNotFound {
-		t.Errorf("the eleventh password was looked at: %v, %v", page, err)
-	}
-}
-
-// TestPage checks that a browser would apply the page's style and allow the
-// form to end at the client.
-func TestPage(t *testing.T) {
-	t.Parallel()
-	s := start(t, func(c *idp.Config) { c.Host = "localhost" })
-	if !strings.HasPrefix(s.URL(), "http://localhost:") {
-		t.Errorf("issuer is %s", s.URL())
-	}
-	page, err := newRobot(t).Get(t.Context(), open(t, s)+"&x=%3Cscript%3E")
-	if err != nil {
-		t.Fatal(err)
-	}
-	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(page.Body)
-	if style == nil {
-		t.Fatal("no style")
-	}
-	sum := sha256.Sum256([]byte(style[1]))
-	policy := page.Header.Get("Content-Security-Policy")
-	for _, want := range []string{
-		"'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'", "default-src 'none'", "frame-ancestors 'none'", "form-action 'self' http://127.0.0.1:7",
-	} {
-		if !strings.Contains(policy, want) {
-			t.Errorf("policy %q lacks %q", policy, want)
-		}
-	}
-	if !strings.Contains(page.Text(), "Username") || page.Title != "Sign in" {
-		t.Errorf("page reads %q", page.Text())
-	}
 }
 
 func TestStartRefuses(t *testing.T) {
