@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -199,7 +200,7 @@ func hostFolder(out, at string) (string, error) {
 }
 
 func writeHostFile(cmd *cobra.Command, path, text string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // sshd's child reads them as the user
+	if err := makeOpenFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
 	if err := writeFile(path, []byte(text), 0o644); err != nil {
@@ -207,6 +208,25 @@ func writeHostFile(cmd *cobra.Command, path, text string) error {
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote       %s\n", path)
 	return err
+}
+
+// makeOpenFolder makes a folder, and those above it that are missing, with mode
+// 0755 whatever the umask: sshd's child reads the principals file as the user.
+// A folder that is there keeps its mode.
+func makeOpenFolder(path string) error {
+	switch _, err := os.Stat(path); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := makeOpenFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o755); err != nil { //nolint:gosec // see above
+		return err
+	}
+	return os.Chmod(path, 0o755) //nolint:gosec // see above
 }
 
 // hostFiles makes the files of a host from the ledger: the CA of leaf 0 and the

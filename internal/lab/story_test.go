@@ -26,13 +26,13 @@ func (l teller) Answered(text string) { l.t.Log(text) }
 
 // openSite is an installation that serves, with Alice logged in and Bob signed
 // in at the pages.
-func openSite(t *testing.T, ctx context.Context, plan site.Plan) *site.Site {
+func openSite(t *testing.T, ctx context.Context, cfg site.Config) *site.Site {
 	t.Helper()
-	bin := t.TempDir()
-	if err := site.Build(ctx, bin); err != nil {
+	cfg.Bin, cfg.Tell = t.TempDir(), teller{t}
+	if err := site.Build(ctx, cfg.Bin); err != nil {
 		t.Fatal(err)
 	}
-	s, err := site.Open(ctx, site.Config{Bin: bin, Tell: teller{t}, Plan: plan})
+	s, err := site.Open(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestStoryAgentDenialAndTwoRequests(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	s := openSite(t, ctx, site.Plan{CertTTL: 2 * time.Minute})
+	s := openSite(t, ctx, site.Config{Plan: site.Plan{CertTTL: 2 * time.Minute}})
 	agent, err := lab.StartAgent(ctx, s.Dir, "agent")
 	if err != nil {
 		t.Fatal(err)
@@ -178,6 +178,28 @@ func TestStoryAgentDenialAndTwoRequests(t *testing.T) {
 	}
 	if log := s.Hosts[site.Web2].Log(); strings.Contains(log, "Accepted") || strings.Contains(log, "serial") {
 		t.Errorf("%s saw a certificate:\n%s", site.Web2, log)
+	}
+}
+
+// TestStoryHostFilesUnderAStrictUmask: a host whose root has umask 077 still lets
+// people in. sshd reads the principals file as the user who logs in.
+func TestStoryHostFilesUnderAStrictUmask(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	s := openSite(t, ctx, site.Config{Umask: "077"})
+	task, err := s.Alice.Start(ctx, "sally", "ssh", s.Principal(site.Web1), "--for", "10m", "--because", "a strict umask", "--", "id -un")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := task.Expect(ctx, "it is decided at")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, _ := page(t, line)
+	decide(t, ctx, s, path, "approve", "")
+	if out, err := task.End(ctx, 0, "sally ssh"); err != nil || !strings.Contains(out, "\n"+string(s.Account.Login)+"\n") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/lab/robot"
 )
 
 // errCheck is wrapped by every assertion that does not hold.
@@ -24,6 +26,11 @@ func contains(answer string, texts ...string) error {
 		}
 	}
 	return nil
+}
+
+// shows asserts that a page has all the texts, however its lines break.
+func shows(page *robot.Page, texts ...string) error {
+	return contains(strings.Join(strings.Fields(page.Text()), " "), texts...)
 }
 
 // printed is what ssh-keygen -L says about a certificate.

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&o.bin, "bin", "bin", "folder of sally and sallyd")
-	flags.BoolVar(&o.keep, "keep", false, "leave the workspace in place")
+	flags.BoolVar(&o.keep, "keep", false, "leave the workspace in place until the next run")
 	flags.BoolVar(&o.verbose, "v", false, "show long lines in full, and the logs of sallyd and sshd at the end")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		fmt.Fprintln(out, "usage: demo -bin DIR [-keep] [-v]")
@@ -78,9 +78,9 @@ func tell(ctx context.Context, p *player, o options) (err error) {
 	}()
 	p.say("A session through Sallyport, on real parts. W=%s", s.Dir.Path())
 	if o.keep {
-		p.say("The workspace stays; remove it with rm -r.")
+		p.say("The workspace stays until the next run.")
 	}
-	st := newStory(s, p)
+	st := newStory(s, p, o.keep)
 	err = p.play(ctx, st.steps())
 	if err != nil || o.verbose {
 		for _, log := range st.logs() {

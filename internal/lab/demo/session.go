@@ -34,7 +34,7 @@ func (s *story) selfApproval(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := contains(page.Text(), reason, "Nobody decides on their own request"); err != nil {
+	if err := shows(page, reason, "Nobody decides on their own request"); err != nil {
 		return "", err
 	}
 	if _, err := page.Form(decisions); err == nil {
@@ -47,7 +47,7 @@ func (s *story) selfApproval(ctx context.Context) (string, error) {
 	if answer.Status != http.StatusForbidden {
 		return "", wrong("the answer is %d: %s", answer.Status, answer.Text())
 	}
-	if err := contains(answer.Text(), "Nobody decides on their own request"); err != nil {
+	if err := shows(answer, "Nobody decides on their own request"); err != nil {
 		return "", err
 	}
 	if s.session.Code() != -1 || strings.Contains(s.session.Log(), "granted") {

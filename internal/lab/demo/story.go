@@ -31,6 +31,7 @@ const (
 type story struct {
 	*site.Site
 	tell *player
+	keep bool // the workspace stays
 
 	pin      client.Pin
 	contract *contract.Version
@@ -44,8 +45,8 @@ type story struct {
 	kept     []site.Log // from before the end
 }
 
-func newStory(s *site.Site, p *player) *story {
-	return &story{Site: s, tell: p, login: string(s.Account.Login)}
+func newStory(s *site.Site, p *player, keep bool) *story {
+	return &story{Site: s, tell: p, keep: keep, login: string(s.Account.Login)}
 }
 
 func (s *story) steps() []step {
@@ -285,7 +286,7 @@ func (s *story) approve(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := contains(page.Text(), "Alice Example", reason, s.Principal(site.Web1), "0 of 1 approvals"); err != nil {
+	if err := shows(page, "Alice Example", reason, s.Principal(site.Web1), "0 of 1 approvals"); err != nil {
 		return "", err
 	}
 	page, err = s.Bob.Submit(ctx, page, s.page+"/decisions", map[string]string{
@@ -297,7 +298,7 @@ func (s *story) approve(ctx context.Context) (string, error) {
 	if page.Status != http.StatusOK {
 		return "", wrong("the answer is %d: %s", page.Status, page.Text())
 	}
-	if err := contains(page.Text(), "Granted", "approved by\nBob Example\nfor 5 minutes"); err != nil {
+	if err := shows(page, "Granted", "approved by Bob Example for 5 minutes"); err != nil {
 		return "", err
 	}
 	return "the page shows the grant, for 5 minutes, by Bob Example", nil
@@ -319,7 +320,14 @@ func (s *story) end(ctx context.Context) (string, error) {
 	if left := s.Running(ctx); len(left) > 0 {
 		return "", wrong("still there: %s", strings.Join(left, ", "))
 	}
-	return "processes and ports are gone, and so are the temporary account and files", nil
+	gone := []string{"processes", "ports"}
+	if s.Account.Temporary() {
+		gone = append(gone, "the temporary account")
+	}
+	if !s.keep {
+		gone = append(gone, "files")
+	}
+	return "gone: " + strings.Join(gone, ", "), nil
 }
 
 // certificateFile reads an OpenSSH certificate file.

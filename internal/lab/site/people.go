@@ -135,10 +135,11 @@ func (s *Site) answer(page *robot.Page) {
 	if page.Title == "" && text == "" { // no HTML
 		text = strings.TrimSpace(page.Body)
 	}
-	if head, main, ok := strings.Cut(text, "\nSign out\n"); ok {
+	if lines := strings.Split(text, "\n"); lines[0] == "Skip to the content" && len(lines) > 3 {
+		text = strings.Join(lines[2:], "\n") // behind the site's name
+	}
+	if _, main, ok := strings.Cut(text, "Sign out\n"); ok {
 		text = main
-	} else if lines := strings.SplitN(head, "\n", 3); len(lines) == 3 && lines[0] == "Skip to the content" {
-		text = lines[2]
 	}
 	if top, _, ok := strings.Cut(text, "\nDetails\n"); ok {
 		text = top + "\n…"

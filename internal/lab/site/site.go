@@ -48,6 +48,8 @@ type Config struct {
 	Tell Teller
 	Keep bool // Close leaves the workspace
 	Plan Plan // of the contract; its zero value is a plan
+	// Umask is what the operator's shell has set, such as "077"; empty is ours.
+	Umask string
 }
 
 // Site is an installation. Its acts are called from one goroutine.

@@ -61,7 +61,11 @@ func (t *Terminal) command(argv []string) (lab.Command, error) {
 			return lab.Command{}, err
 		}
 	}
-	return lab.Command{Path: path, Args: argv[1:], Dir: t.home, Env: t.env}, nil
+	c := lab.Command{Path: path, Args: argv[1:], Dir: t.home, Env: t.env}
+	if mask := t.site.cfg.Umask; mask != "" && t == t.site.Operator {
+		c.Path, c.Args = "/bin/sh", append([]string{"-c", "umask " + mask + `; exec "$0" "$@"`, path}, argv[1:]...)
+	}
+	return c, nil
 }
 
 // Run types a command and waits for its end. What it answers is told; whether
