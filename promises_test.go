@@ -35,7 +35,7 @@ func TestPromisesDocument(t *testing.T) {
 	tests, faults := promiseTests(t), promiseFaults(t)
 	want := head + "<!-- tests -->\n" + list(tests) + "\n## Planted faults\n\n<!-- faults -->\n" + list(faults)
 	if *updatePromises {
-		if err := os.WriteFile(promisesFile, []byte(want), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(promisesFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -83,7 +83,7 @@ func promiseFaults(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	for _, path := range files {
-		text, err := os.ReadFile(path) //nolint:gosec // a file of the tree
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}

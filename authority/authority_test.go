@@ -45,7 +45,7 @@ func TestStory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result.Lineage != w.v.Lineage() || cert.Serial != uint64(w.size()) { //nolint:gosec // small
+	if result.Lineage != w.v.Lineage() || cert.Serial != uint64(w.size()) {
 		t.Errorf("proof of lineage %s, serial %d in a ledger of %d", result.Lineage, cert.Serial, w.size())
 	}
 	if got := strings.Join(cert.ValidPrincipals, " "); got != "ops@web-1.demo" {
@@ -153,7 +153,9 @@ func TestPromiseP14_ASignerThatFails(t *testing.T) {
 }
 
 // wrongBytes signs something else, as a key service with a wrong setting does.
-type wrongBytes struct{ inner interface{ PublicKey() ssh.PublicKey } }
+type wrongBytes struct {
+	inner interface{ PublicKey() ssh.PublicKey }
+}
 
 func (s wrongBytes) PublicKey() ssh.PublicKey { return s.inner.PublicKey() }
 
@@ -429,4 +431,3 @@ func TestPromiseP06_AnEditedTableIssuesNothing(t *testing.T) {
 		})
 	}
 }
-

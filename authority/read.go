@@ -84,6 +84,14 @@ func Subject(r *store.Reader, s store.Session) (contract.Subject, error) {
 	if err != nil {
 		return contract.Subject{}, err
 	}
+	person, err := record.Person(r, s.Person)
+	if err != nil {
+		return contract.Subject{}, err
+	}
+	newest := record.SnapshotRef{Issuer: snapshot.Issuer, Leaf: s.Snapshot}
+	if !slices.Contains(person.Snapshots, newest) {
+		return contract.Subject{Issuer: snapshot.Issuer}, nil
+	}
 	return contract.Subject{Issuer: snapshot.Issuer, Groups: snapshot.Groups, GroupsKnown: snapshot.GroupsKnown}, nil
 }
 

@@ -51,7 +51,7 @@ func lockFolder(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a folder of sallyd; make one with `sallyd init DIR`: %w", path, err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // a file descriptor is small
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s is in use by another sallyd; stop `sallyd serve` first", path), f.Close())
 	}
 	return f, nil
@@ -59,7 +59,7 @@ func lockFolder(path string) (*os.File, error) {
 
 // openFolder locks the folder and opens its ledger.
 func openFolder(ctx context.Context, path string, logger *slog.Logger, secrets func(string) string) (*folder, error) {
-	if _, err := os.Stat(filepath.Join(path, databaseFile)); path != "" && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(path, databaseFile)); path != "" && errors.Is(err, fs.ErrNotExist) { //nolint:gosec // the operator names the folder
 		return nil, fmt.Errorf("%s has no ledger; make one with `sallyd init DIR`, or check --dir", path)
 	}
 	lock, err := lockFolder(path)
@@ -117,7 +117,7 @@ func (f *folder) file(name string) string { return filepath.Join(f.path, name) }
 
 // readPrivate reads a file that only its owner can read.
 func readPrivate(path string) (string, error) {
-	info, err := os.Stat(path)
+	info, err := os.Stat(path) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return "", fmt.Errorf("reading a key: %w", err)
 	}
