@@ -22,8 +22,7 @@ const (
 )
 
 func contractCommand(dir *string) *cobra.Command {
-	cmd := &cobra.Command{Use: "contract", Short: "Prepare and add access contracts", Args: cobra.NoArgs}
-	cmd.AddCommand(
+	return group("contract", "Prepare and add access contracts",
 		&cobra.Command{
 			Use:   "prepare CONTRACT-DIR",
 			Short: "Write manifest.json and one statement for each signatory",
@@ -31,17 +30,16 @@ func contractCommand(dir *string) *cobra.Command {
 				"the command with which each signatory signs. It needs no server and no key.",
 			Example: "  sallyd contract prepare acme-prod",
 			Args:    cobra.ExactArgs(1),
-			RunE:    func(cmd *cobra.Command, args []string) error { return runPrepare(cmd, args[0]) },
+			RunE:    verb(func(cmd *cobra.Command, args []string) error { return runPrepare(cmd, args[0]) }),
 		},
 		&cobra.Command{
 			Use:     "add CONTRACT-DIR",
 			Short:   "Record a contract and its signatures in the ledger",
 			Example: "  sallyd --dir /var/lib/sallyport contract add acme-prod",
 			Args:    cobra.ExactArgs(1),
-			RunE:    func(cmd *cobra.Command, args []string) error { return runContractAdd(cmd, *dir, args[0]) },
+			RunE:    verb(func(cmd *cobra.Command, args []string) error { return runContractAdd(cmd, *dir, args[0]) }),
 		},
 	)
-	return cmd
 }
 
 func runPrepare(cmd *cobra.Command, path string) error {

@@ -42,14 +42,25 @@ type folder struct {
 	auth  *authority.Authority
 }
 
+// isFolder refuses what `sallyd init` did not make.
+func isFolder(path string) error {
+	if path == "" {
+		return errors.New("no folder named; give --dir DIR or set SALLYD_DIR")
+	}
+	switch _, err := os.Stat(filepath.Join(path, databaseFile)); { //nolint:gosec // the operator names the folder
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s is not a folder of sallyd; make one with `sallyd init DIR`, or check --dir", path)
+	case err != nil:
+		return fmt.Errorf("looking at the folder: %w", err)
+	}
+	return nil
+}
+
 // lockFolder takes the folder's lock, or says who has it.
 func lockFolder(path string) (*os.File, error) {
-	if path == "" {
-		return nil, errors.New("no folder named; give --dir DIR or set SALLYD_DIR")
-	}
 	f, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the folder
 	if err != nil {
-		return nil, fmt.Errorf("%s is not a folder of sallyd; make one with `sallyd init DIR`: %w", path, err)
+		return nil, fmt.Errorf("locking the folder: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s is in use by another sallyd; stop `sallyd serve` first", path), f.Close())
@@ -59,8 +70,8 @@ func lockFolder(path string) (*os.File, error) {
 
 // openFolder locks the folder and opens its ledger.
 func openFolder(ctx context.Context, path string, logger *slog.Logger, secrets func(string) string) (*folder, error) {
-	if _, err := os.Stat(filepath.Join(path, databaseFile)); path != "" && errors.Is(err, fs.ErrNotExist) { //nolint:gosec // the operator names the folder
-		return nil, fmt.Errorf("%s has no ledger; make one with `sallyd init DIR`, or check --dir", path)
+	if err := isFolder(path); err != nil {
+		return nil, err
 	}
 	lock, err := lockFolder(path)
 	if err != nil {

@@ -22,9 +22,7 @@ import (
 )
 
 func hostsCommand(dir *string) *cobra.Command {
-	cmd := &cobra.Command{Use: "hosts", Short: "Add hosts and print their sshd settings", Args: cobra.NoArgs}
-	cmd.AddCommand(hostsAddCommand(dir), hostsListCommand(dir), hostsConfigCommand(dir))
-	return cmd
+	return group("hosts", "Add hosts and print their sshd settings", hostsAddCommand(dir), hostsListCommand(dir), hostsConfigCommand(dir))
 }
 
 func hostsAddCommand(dir *string) *cobra.Command {
@@ -35,10 +33,10 @@ func hostsAddCommand(dir *string) *cobra.Command {
 		Long:    "Records a host with its address, its public host key and its labels. The labels decide which roles of the contract reach it.",
 		Example: "  sallyd hosts add web-1.prod --addr 10.20.0.11:22 --host-key ssh_host_ed25519_key.pub --label env=prod --label tier=web",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
 			return runHostsAdd(cmd, *dir, o)
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&o.addr, "addr", "", "where ssh reaches the host, HOST:PORT (required)")
 	cmd.Flags().StringVar(&o.keyFile, "host-key", "", "file with the host's public key (required)")
@@ -108,7 +106,7 @@ func runHostsAdd(cmd *cobra.Command, dir string, o hostOptions) (err error) {
 func hostsListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the hosts of the ledger", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: verb(func(cmd *cobra.Command, _ []string) (err error) {
 			f, err := openFolder(cmd.Context(), *dir, nil, nil)
 			if err != nil {
 				return err
@@ -126,7 +124,7 @@ func hostsListCommand(dir *string) *cobra.Command {
 				}
 				return nil
 			})
-		},
+		}),
 	}
 }
 
@@ -140,7 +138,7 @@ func hostsConfigCommand(dir *string) *cobra.Command {
 			"Without sally-host the host trusts the user CA alone: it does not ask for the ledger proof.",
 		Example: "  sallyd hosts config web-1.prod --out ./web-1 --at /etc/ssh/sallyport",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runHostsConfig(cmd, *dir, args[0], out, at) },
+		RunE:    verb(func(cmd *cobra.Command, args []string) error { return runHostsConfig(cmd, *dir, args[0], out, at) }),
 	}
 	cmd.Flags().StringVar(&out, "out", "", "folder to write the files to")
 	cmd.Flags().StringVar(&at, "at", "", "folder in which the host will have them (default: the folder of --out, else /etc/ssh/sallyport)")

@@ -27,10 +27,10 @@ func initCommand() *cobra.Command {
 			"Nobody can log in and nothing is issued before a contract is signed and added.",
 		Example: "  sallyd init /var/lib/sallyport --origin ssh.acme.example --listen 127.0.0.1:8443",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
 			return runInit(cmd, o)
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&o.origin, "origin", "", "the ledger's permanent name (required)")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8443", "address to serve on")

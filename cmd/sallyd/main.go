@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,26 +35,52 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	usage := true // until a verb runs, what goes wrong is the command line
-	root.PersistentPreRun = func(*cobra.Command, []string) { usage = false }
 	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitOK
-	case usage:
-		_, _ = fmt.Fprintf(stderr, "sallyd: %v; see `sallyd --help`\n", err)
-		return exitUsage
-	default:
-		_, _ = fmt.Fprintf(stderr, "sallyd: %v\n", err)
+	}
+	_, _ = fmt.Fprintf(stderr, "sallyd: %v\n", err)
+	if _, ok := errors.AsType[*verbError](err); ok {
 		return exitFailed
+	}
+	_, _ = fmt.Fprintln(stderr, "sallyd: see `sallyd --help`")
+	return exitUsage // it was the command line, no verb ran
+}
+
+// verbError is what a verb returned; other errors are about the command line.
+type verbError struct{ err error }
+
+func (e *verbError) Error() string { return e.err.Error() }
+func (e *verbError) Unwrap() error { return e.err }
+
+// verb marks the errors of a verb.
+func verb(fn func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := fn(cmd, args); err != nil {
+			return &verbError{err}
+		}
+		return nil
 	}
 }
 
-func command() *cobra.Command {
-	root := &cobra.Command{
-		Use: "sallyd", Short: "SSH certificate authority with just-in-time issuance under signed access contracts",
-		SilenceErrors: true, SilenceUsage: true, Version: version, Args: cobra.NoArgs,
+// group is a command that only has others below it.
+func group(use, short string, below ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+			}
+			return cmd.Help()
+		},
 	}
+	cmd.AddCommand(below...)
+	return cmd
+}
+
+func command() *cobra.Command {
+	root := group("sallyd", "SSH certificate authority with just-in-time issuance under signed access contracts")
+	root.SilenceErrors, root.SilenceUsage, root.Version = true, true, version
 	dir := root.PersistentFlags().String("dir", os.Getenv("SALLYD_DIR"), "the server's folder (environment: SALLYD_DIR)")
 	root.AddCommand(initCommand(), contractCommand(dir), hostsCommand(dir), serveCommand(dir))
 	return root

@@ -27,12 +27,15 @@ func serveCommand(dir *string) *cobra.Command {
 		Short: "Serve the API and the pages",
 		Long:  "Serves until it is interrupted; then it finishes what it is doing. Settings are in DIR/config.yaml.",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) },
+		RunE:  verb(func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) }),
 	}
 }
 
 func runServe(cmd *cobra.Command, dir string) (err error) {
 	ctx := cmd.Context()
+	if err := isFolder(dir); err != nil {
+		return err
+	}
 	logger := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
 	c, err := loadConfig(filepath.Join(dir, configFile))
 	if err != nil {
