@@ -15,8 +15,7 @@ import (
 // account is a kept login: what every verb but login starts from.
 type account struct {
 	env     Env
-	root    string // the state folder
-	dir     string // the authority's folder in it
+	dir     string // the authority's folder in the state folder
 	at      authority
 	session session
 	device  ssh.Signer
@@ -45,7 +44,7 @@ func openAccount(e Env) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &account{env: e, root: root, dir: dir, at: at, session: s, device: device, conn: newConn(e, at.server, s.Bearer)}, nil
+	return &account{env: e, dir: dir, at: at, session: s, device: device, conn: newConn(e, at.server, s.Bearer)}, nil
 }
 
 // WhoamiOptions are the settings of [Whoami].

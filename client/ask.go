@@ -136,25 +136,16 @@ func parseReason(s string) (string, error) {
 // chooseRole asks the server which roles would do, and picks the one. What a
 // role allows the server decides; here only the choice is made.
 func (a *account) chooseRole(ctx context.Context, w wanted) (api.RoleOption, error) {
+	query := url.Values{}
+	for _, l := range w.logins {
+		query.Add("login", string(l))
+	}
+	for _, h := range w.hosts {
+		query.Add("host", string(h))
+	}
 	var options []api.RoleOption
-	for i, login := range w.logins { // an option must do for every login
-		query := url.Values{"login": {string(login)}}
-		for _, h := range w.hosts {
-			query.Add("host", string(h))
-		}
-		var some []api.RoleOption
-		if err := a.conn.get(ctx, "/v1/roles", query, &some); err != nil {
-			return api.RoleOption{}, err
-		}
-		if i == 0 {
-			options = some
-			continue
-		}
-		options = slices.DeleteFunc(options, func(o api.RoleOption) bool {
-			return !slices.ContainsFunc(some, func(s api.RoleOption) bool {
-				return s.Role == o.Role && s.Contract.Digest == o.Contract.Digest
-			})
-		})
+	if err := a.conn.get(ctx, "/v1/roles", query, &options); err != nil {
+		return api.RoleOption{}, err
 	}
 	names := make([]string, 0, len(options))
 	var fitting []api.RoleOption
@@ -196,7 +187,11 @@ func (a *account) submit(ctx context.Context, w wanted) (api.Request, error) {
 	if err != nil {
 		return api.Request{}, err
 	}
-	body, err := a.signRequest(w, role)
+	id, err := canon.NewID(a.env.Rand)
+	if err != nil {
+		return api.Request{}, err
+	}
+	body, err := a.signRequest(id, w, role)
 	if err != nil {
 		return api.Request{}, err
 	}
@@ -213,16 +208,21 @@ func (a *account) submit(ctx context.Context, w wanted) (api.Request, error) {
 	if err != nil {
 		return api.Request{}, err
 	}
-	return r, nil
+	return r, sameRequest(r, id)
+}
+
+// sameRequest holds an answer to the request that was asked about: a
+// certificate is later issued under its id.
+func sameRequest(r api.Request, id canon.ID) error {
+	if r.ID != id {
+		return fmt.Errorf("the server answered about request %s when asked about %s; tell the operator", r.ID, id)
+	}
+	return nil
 }
 
 // signRequest makes the body of POST /v1/requests. What is signed carries no
 // free text, only the commitment to it.
-func (a *account) signRequest(w wanted, role api.RoleOption) (api.RequestRequest, error) {
-	id, err := canon.NewID(a.env.Rand)
-	if err != nil {
-		return api.RequestRequest{}, err
-	}
+func (a *account) signRequest(id canon.ID, w wanted, role api.RoleOption) (api.RequestRequest, error) {
 	salt, err := ledger.NewSalt(a.env.Rand)
 	if err != nil {
 		return api.RequestRequest{}, err

@@ -161,3 +161,20 @@ func TestChooseRole(t *testing.T) {
 		})
 	}
 }
+
+// An answer about another request is not taken for an answer.
+func TestAnswerAboutAnotherRequest(t *testing.T) {
+	t.Parallel()
+	f, w := newFake(t), newWorld(t)
+	w.logIn(t, f)
+	a := w.account(t)
+	other := newID(t)
+	f.polled = func(q *api.Request) { q.ID = other }
+	r := f.granted(time.Minute, "web-1.demo")
+	_, err := a.request(t.Context(), r.ID)
+	wantExit(t, err, ExitFailed, "answered about request "+string(other))
+
+	f.renumber = func(q *api.Request) { q.ID = other }
+	_, err = a.submit(t.Context(), wanted{logins: logins("ops"), hosts: hostsOf("web-1.demo"), length: time.Minute, reason: "x"})
+	wantExit(t, err, ExitFailed, "answered about request "+string(other))
+}

@@ -66,8 +66,10 @@ func (a *account) waiter(timeout time.Duration, resume string) waiter {
 // request reads one request.
 func (a *account) request(ctx context.Context, id canon.ID) (api.Request, error) {
 	var r api.Request
-	err := a.conn.get(ctx, "/v1/requests/"+string(id), nil, &r)
-	return r, err
+	if err := a.conn.get(ctx, "/v1/requests/"+string(id), nil, &r); err != nil {
+		return api.Request{}, err
+	}
+	return r, sameRequest(r, id)
 }
 
 // mine lists the person's own requests, newest first.

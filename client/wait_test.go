@@ -74,7 +74,7 @@ func TestWait(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithCancel(t.Context())
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // a wait without end fails
 				defer cancel()
 				if tt.cancel > 0 {
 					time.AfterFunc(tt.cancel, cancel)

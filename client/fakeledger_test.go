@@ -1,0 +1,160 @@
+package client
+
+import (
+	"bytes"
+	"crypto/rand"
+	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/certproof"
+	"github.com/sallyport/sallyport/ledger/ledgertest"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// issue records and signs a certificate in the order of DESIGN §5.
+func (f *fake) issue(q *api.Request, key ssh.PublicKey) *ssh.Certificate {
+	f.t.Helper()
+	now := time.Now()
+	principals, err := sshcert.Principals(q.Logins, q.Hosts)
+	if err != nil {
+		f.t.Error(err)
+	}
+	before := now.Add(f.ttl)
+	if end := q.Grant.End.Time(); before.After(end) {
+		before = end
+	}
+	log, signer := f.log, f.ca
+	if f.signer != nil {
+		signer = f.signer
+	}
+	if f.proofLog != nil {
+		log = f.proofLog
+	}
+	index := log.Tree().Size
+	cert := &ssh.Certificate{
+		Nonce: bytes.Repeat([]byte{7}, 32), Key: key, Serial: ledger.Serial(index), CertType: ssh.UserCert,
+		KeyId:           sshcert.KeyID{Person: f.person, Request: q.ID, Contract: q.Contract.Digest, End: q.Grant.End.Time().Truncate(time.Second)}.String(),
+		ValidPrincipals: principals, ValidAfter: uint64(now.Add(-time.Minute).Unix()), ValidBefore: uint64(before.Unix()),
+		Permissions:  ssh.Permissions{Extensions: map[string]string{"permit-pty": ""}},
+		SignatureKey: signer.PublicKey(),
+	}
+	if f.tamper != nil {
+		f.tamper(cert)
+	}
+	f.record(log, q, cert)
+	if f.finish != nil {
+		f.finish(cert)
+	}
+	if cert.Signature, err = signer.Sign(rand.Reader, sshcert.SignedBytes(cert)); err != nil {
+		f.t.Error(err)
+	}
+	if int64(len(f.entries)) == index+1 {
+		f.entries[index].Certificate = keyLine(cert)
+	}
+	return cert
+}
+
+// record appends the leaf of a certificate and embeds its proof.
+func (f *fake) record(log *ledgertest.Log, q *api.Request, cert *ssh.Certificate) {
+	f.t.Helper()
+	tbs := sshcert.TBS(cert)
+	claims := record.Claims{Login: f.contract.Digest, Snapshot: f.contract.Digest, ClaimsAt: canon.At(time.Now())}
+	facts := record.CertificateIssue{
+		At: canon.At(time.Now()), Lineage: q.Contract.Lineage, Contract: q.Contract.Digest, Person: f.person, Grant: q.ID,
+		GrantLeaf: f.contract.Digest, Claims: claims, Serial: cert.Serial, Nonce: canon.B64(cert.Nonce), TBS: canon.B64(tbs),
+		Document: "{}", DeviceSig: "-", Possession: "-",
+	}
+	leaf := f.append(log, facts, nil)
+	extra := certproof.Extra(leaf.Lineage, leaf.Facts)
+	if err := certproof.Embed(cert, log.Prove(log.Tree().Size-1, log.Tree().Size, extra)); err != nil {
+		f.t.Error(err)
+	}
+}
+
+// append adds a leaf with its opening to the log, and to the entries that the
+// fake shows if it is the fake's own log.
+func (f *fake) append(log *ledgertest.Log, facts record.Facts, person any) ledger.Leaf {
+	f.t.Helper()
+	text, err := canon.Marshal(facts)
+	if err != nil {
+		f.t.Error(err)
+	}
+	salt, err := ledger.NewSalt(rand.Reader)
+	if err != nil {
+		f.t.Error(err)
+	}
+	leaf := ledger.Leaf{Kind: facts.Kind(), Lineage: facts.InLineage(), Reference: facts.Reference(), Facts: ledger.FactsCommitment(salt, text)}
+	e := api.Entry{Kind: string(facts.Kind()), At: facts.When(), Facts: string(text), FactsSalt: salt.String()}
+	if person != nil {
+		part, err := canon.Marshal(person)
+		if err != nil {
+			f.t.Error(err)
+		}
+		own, err := ledger.NewSalt(rand.Reader)
+		if err != nil {
+			f.t.Error(err)
+		}
+		leaf.Person = ledger.PersonCommitment(own, part)
+		e.Person, e.PersonSalt = string(part), own.String()
+	}
+	lines, err := leaf.Marshal()
+	if err != nil {
+		f.t.Error(err)
+	}
+	e.Leaf, e.Index = string(lines), log.Append(leaf)
+	if log == f.log {
+		f.entries = append(f.entries, api.EntryProof{Entry: e})
+	}
+	return leaf
+}
+
+func (f *fake) listEntries(r *http.Request) (int, any) {
+	before, limit := int64(len(f.entries)), 50
+	if s := r.URL.Query().Get("before"); s != "" {
+		before, _ = strconv.ParseInt(s, 10, 64)
+	}
+	if s := r.URL.Query().Get("limit"); s != "" {
+		limit, _ = strconv.Atoi(s)
+	}
+	out := api.Entries{Size: int64(len(f.entries)), Entries: []api.Entry{}}
+	for i := min(before, int64(len(f.entries))) - 1; i >= 0 && len(out.Entries) < limit; i-- {
+		out.Entries = append(out.Entries, f.entries[i].Entry)
+	}
+	return http.StatusOK, out
+}
+
+func (f *fake) getEntry(r *http.Request) (int, any) {
+	index, err := strconv.ParseInt(r.PathValue("index"), 10, 64)
+	if err != nil || index < 0 || index >= int64(len(f.entries)) {
+		return problemBody("not-found", http.StatusNotFound, "the ledger has no such entry")
+	}
+	return http.StatusOK, f.entry(index)
+}
+
+// entry is what the fake shows of an entry, with a proof at the present size.
+func (f *fake) entry(index int64) api.EntryProof {
+	e := f.entries[index]
+	e.Proof = string(f.log.Prove(index, f.log.Tree().Size, nil))
+	return e
+}
+
+// bareCertificate is a certificate by the fake's CA that no ledger knows.
+func (f *fake) bareCertificate() *ssh.Certificate {
+	f.t.Helper()
+	cert := &ssh.Certificate{
+		Nonce: bytes.Repeat([]byte{1}, 32), Key: newSigner(f.t).PublicKey(), Serial: 1, CertType: ssh.UserCert, KeyId: "x",
+		ValidPrincipals: []string{"ops@web-1.demo"}, ValidBefore: uint64(time.Now().Add(time.Hour).Unix()), SignatureKey: f.ca.PublicKey(),
+	}
+	var err error
+	if cert.Signature, err = f.ca.Sign(rand.Reader, sshcert.SignedBytes(cert)); err != nil {
+		f.t.Fatal(err)
+	}
+	return cert
+}

@@ -1,0 +1,122 @@
+package client
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cli/browser"
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal makes a terminal and returns the side that a program writes to
+// and the side that shows it (pty(7)).
+func openTerminal(t *testing.T) (program, screen *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = screen.Close() })
+	if err := unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = program.Close() })
+	return program, screen
+}
+
+// shown reads what is on the screen, up to and with the given end.
+func shown(t *testing.T, screen *os.File, end string) string {
+	t.Helper()
+	var all bytes.Buffer
+	part := make([]byte, 256)
+	for !strings.HasSuffix(all.String(), end) {
+		n, err := screen.Read(part)
+		if err != nil {
+			t.Fatalf("after %q: %v", all.String(), err)
+		}
+		all.Write(part[:n])
+	}
+	return all.String()
+}
+
+// On a terminal the progress is one line that is rewritten and goes away; the
+// texts in it still cannot move the cursor.
+func TestProgressOnATerminal(t *testing.T) {
+	t.Parallel()
+	program, screen := openTerminal(t)
+	w := newWorld(t)
+	w.Err = program
+	p := newProgress(w.Env)
+	p.show(0, "waiting for a\x1b[2J")
+	p.show(time.Second, "waiting for b")
+	p.clear()
+	p.clear()
+	w.say("done")
+	want := "\r\x1b[Ksally: waiting for a\\x1b[2J" + "\r\x1b[Ksally: waiting for b" + "\r\x1b[K" + "sally: done\r\n"
+	if got := shown(t, screen, "done\r\n"); got != want {
+		t.Errorf("the screen got %q, want %q", got, want)
+	}
+}
+
+func TestColourOnlyOnATerminalThatWantsIt(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		env  map[string]string
+		tty  bool
+		want string
+	}{
+		{"terminal", nil, true, "\x1b[32m✓\x1b[0m"},
+		{"no terminal", nil, false, "✓"},
+		{"NO_COLOR", map[string]string{"NO_COLOR": "1"}, true, "✓"},
+		{"dumb terminal", map[string]string{"TERM": "dumb"}, true, "✓"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := Env{Out: &bytes.Buffer{}, Getenv: func(name string) string { return tt.env[name] }}
+			if tt.tty {
+				e.Out, _ = openTerminal(t)
+			}
+			if got := mark(e, Passed); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// The browser gets the page, and the terminal none of its launcher's words.
+func TestOpenBrowser(t *testing.T) {
+	dir := t.TempDir()
+	got := filepath.Join(dir, "got")
+	launcher := "#!/bin/sh\necho complaint\necho complaint >&2\nprintf %s \"$1\" >'" + got + "'\n"
+	if err := os.WriteFile(filepath.Join(dir, "xdg-open"), []byte(launcher), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":/usr/bin:/bin")
+	program, screen := openTerminal(t)
+	browser.Stdout, browser.Stderr = program, program // as if the library had found a terminal
+	openBrowser("https://idp.example/authorize?state=x&nonce=y")
+	if page, err := os.ReadFile(got); err != nil || string(page) != "https://idp.example/authorize?state=x&nonce=y" {
+		t.Errorf("the launcher got %q, %v", page, err)
+	}
+	if _, err := program.WriteString("end"); err != nil {
+		t.Fatal(err)
+	}
+	if got := shown(t, screen, "end"); got != "end" {
+		t.Errorf("the terminal shows %q", got)
+	}
+}
