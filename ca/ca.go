@@ -62,9 +62,10 @@ type Template struct {
 
 // NewTemplate returns what a certificate for key says that is issued at now
 // under g (docs/issuance.md, step 2). Times are whole seconds: ValidAfter is now
-// less Backdate but not before the grant's first second, ValidBefore is the
-// grant's TTL from now but not after the grant's end. It refuses a grant that is
-// not active, has less than MinLife left, or has no principals.
+// less Backdate, rounded up, but not before the grant's first second; ValidBefore
+// is the grant's TTL from now but not after the grant's end, rounded down. It
+// refuses a grant that is not active, has less than MinLife left, or has no
+// principals.
 func NewTemplate(g approval.Grant, key ssh.PublicKey, now time.Time) (Template, error) {
 	if err := g.Active(now); err != nil {
 		return Template{}, err
@@ -80,7 +81,7 @@ func NewTemplate(g approval.Grant, key ssh.PublicKey, now time.Time) (Template, 
 	if g.TTL <= 0 || g.TTL > MaxLife {
 		return Template{}, fmt.Errorf("%w: a certificate of %s", ErrTemplate, g.TTL)
 	}
-	after := later(now.Add(-Backdate), g.Start).Truncate(time.Second)
+	after := later(now.Add(time.Second-1-Backdate).Truncate(time.Second), g.Start.Truncate(time.Second))
 	before := earlier(now.Add(g.TTL), g.End).Truncate(time.Second)
 	if before.Sub(now) < MinLife {
 		return Template{}, fmt.Errorf("only %s are left of it; ask again: %w", before.Sub(now).Round(time.Second), approval.ErrGrantOver)

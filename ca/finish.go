@@ -37,6 +37,9 @@ func Finish(ctx context.Context, s Signer, recorded *ssh.Certificate, proof []by
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSigner, err)
 	}
+	if sig == nil {
+		return nil, fmt.Errorf("%w: it answered without one", ErrSigner)
+	}
 	if err := s.PublicKey().Verify(tbs, sig); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSigner, err)
 	}
@@ -72,7 +75,7 @@ func Lint(wire []byte, g approval.Grant, key, authority ssh.PublicKey, serial ui
 		{"the principals are not the grant's", principalsMatch(cert.ValidPrincipals, g)},
 		{"it has a critical option", len(cert.CriticalOptions) == 0},
 		{"the extensions are not the grant's", extensionsMatch(cert.Extensions, g.Extensions)},
-		{"it is valid before it was issued", !after.Before(issued.Add(-Backdate-time.Second)) && !after.Before(g.Start.Truncate(time.Second))},
+		{"it is valid before it was issued", !after.Before(issued.Add(-Backdate)) && !after.Before(g.Start.Truncate(time.Second))},
 		{"it is not valid yet when issued", !after.After(issued)},
 		{"it outlives the grant", !before.After(g.End)},
 		{"it outlives the limit for one certificate", !before.After(issued.Add(g.TTL))},

@@ -184,6 +184,12 @@ func (e Event) requestExpire(v View, f RequestExpire) ([]Change, error) {
 	if s := r.Status(f.At.Time()); s.State != approval.Expired {
 		return nil, fmt.Errorf("%w: request %s is %s", ErrEvent, r.ID, s.State)
 	}
+	switch _, err := get[ExpiryRow](v, TableExpiry, string(r.ID)); {
+	case err == nil:
+		return nil, fmt.Errorf("the expiry of request %s: %w", r.ID, ErrExists)
+	case !errors.Is(err, ErrNotFound):
+		return nil, err
+	}
 	mark, err := once(put(TableExpiry, string(r.ID), ExpiryRow{At: f.At}))
 	if err != nil {
 		return nil, err

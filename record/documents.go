@@ -120,7 +120,7 @@ func Fresh(expires canon.Micros, now time.Time, life time.Duration) error {
 }
 
 func open(text string, doc any, version func() string, want string) error {
-	if err := canon.Unmarshal([]byte(text), doc); err != nil {
+	if err := parseExactly([]byte(text), doc); err != nil {
 		return fmt.Errorf("%w: %w", ErrDocument, err)
 	}
 	if version() != want {

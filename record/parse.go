@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/sallyport/sallyport/canon"
@@ -55,7 +56,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 
 func parseFacts[T Facts](text []byte) (Facts, error) {
 	var f T
-	if err := canon.Unmarshal(text, &f); err != nil {
+	if err := parseExactly(text, &f); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
 	}
 	return f, nil
@@ -63,8 +64,24 @@ func parseFacts[T Facts](text []byte) (Facts, error) {
 
 func parsePart[T any](text []byte) (any, error) {
 	var p T
-	if err := canon.Unmarshal(text, &p); err != nil {
+	if err := parseExactly(text, &p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
 	}
 	return p, nil
+}
+
+// parseExactly reads canonical JSON into v and refuses a text that v would not
+// be written as: one that lacks a member, say.
+func parseExactly(text []byte, v any) error {
+	if err := canon.Unmarshal(text, v); err != nil {
+		return err
+	}
+	again, err := canon.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(again, text) {
+		return fmt.Errorf("%w: a member is missing", canon.ErrNotCanonical)
+	}
+	return nil
 }

@@ -139,7 +139,8 @@ type CertificateRow struct {
 // IdentityKey is the key of TableIdentity. It is a digest so that the key
 // itself shows no name; the row is destroyed with the person part it came from.
 func IdentityKey(issuer, subject string) string {
-	return canon.Sum("sallyport.identity/v1", []byte(issuer), []byte{0}, []byte(subject)).String()
+	of := canon.Sum("sallyport.issuer/v1", []byte(issuer)) // of fixed length, so that no two pairs read alike
+	return canon.Sum("sallyport.identity/v1", of[:], []byte(subject)).String()
 }
 
 // Log returns the ledger's identity.

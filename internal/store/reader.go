@@ -62,11 +62,10 @@ func (r *Reader) Row(t record.Table, key string) ([]byte, error) {
 	return body, err
 }
 
-// Version returns a contract version from the leaf that proposed it.
+// Version returns a contract version from the leaf that proposed it. It looks
+// for the leaf each time: a version may have been parsed in a write that was
+// undone.
 func (r *Reader) Version(d canon.Digest) (*contract.Version, error) {
-	if v := r.versions.get(d); v != nil {
-		return v, nil
-	}
 	var leaf int64
 	err := r.db.QueryRowContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND id = $2 AND name = $3`,
 		string(record.TableContract), d.String(), "all").Scan(&leaf)
@@ -75,6 +74,9 @@ func (r *Reader) Version(d canon.Digest) (*contract.Version, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if v := r.versions.get(d); v != nil {
+		return v, nil
 	}
 	entry, err := r.Entry(leaf)
 	if err != nil {

@@ -197,6 +197,10 @@ func (tx *Tx) open(d Draft) (Opening, ledger.Leaf, error) {
 	if err != nil {
 		return Opening{}, ledger.Leaf{}, err
 	}
+	// What nobody could read back must not stand in the ledger for ever.
+	if _, err := record.ParseFacts(d.Facts.Kind(), facts); err != nil {
+		return Opening{}, ledger.Leaf{}, err
+	}
 	o := Opening{Facts: facts}
 	if o.FactsSalt, err = ledger.NewSalt(tx.rand); err != nil {
 		return Opening{}, ledger.Leaf{}, err
@@ -209,6 +213,9 @@ func (tx *Tx) open(d Draft) (Opening, ledger.Leaf, error) {
 		return o, leaf, nil
 	}
 	if o.Person, err = canon.Marshal(d.Person); err != nil {
+		return Opening{}, ledger.Leaf{}, err
+	}
+	if _, err := record.ParsePerson(d.Facts.Kind(), o.Person); err != nil {
 		return Opening{}, ledger.Leaf{}, err
 	}
 	o.PersonID, o.PersonSalt = d.PersonID, d.PersonSalt

@@ -1,0 +1,142 @@
+package record_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/record/recordtest"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+func TestOpenSessionRefuses(t *testing.T) {
+	t.Parallel()
+	w := recordtest.New(t, t.Name())
+	device := w.Alice.Device
+	text := marshal(t, record.SessionDoc{V: record.SessionVersion, Origin: recordtest.Origin, IDToken: recordtest.TokenDigest("a.b.c"), Challenge: w.Digest()})
+	sig := w.Signature(device, sshcert.NamespaceDevice, text)
+	if _, err := record.OpenSession(text, sig, device.PublicKey()); err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Replace(text, "session/v1", "session/v2", 1)
+	ask := w.Ask(w.NewMap(), w.Alice)
+	ask.Doc.Commitment = w.Digest()
+	request := marshal(t, ask.Doc)
+	for _, tt := range []struct{ name, text, sig string }{
+		{"another text", strings.Replace(text, "ledger", "Ledger", 1), sig},
+		{"another key", text, w.Signature(w.Key(), sshcert.NamespaceDevice, text)},
+		{"another purpose", text, w.Signature(device, sshcert.NamespacePossession, text)},
+		{"another version", other, w.Signature(device, sshcert.NamespaceDevice, other)},
+		{"another document", request, w.Signature(device, sshcert.NamespaceDevice, request)},
+		{"no signature", text, ""},
+		{"nothing", "", w.Signature(device, sshcert.NamespaceDevice, "")},
+		{"over 1 MiB", strings.Repeat(" ", 1<<20+1), sig},
+	} {
+		if _, err := record.OpenSession(tt.text, tt.sig, device.PublicKey()); !errors.Is(err, record.ErrDocument) {
+			t.Errorf("%s: %v, want ErrDocument", tt.name, err)
+		}
+	}
+}
+
+func marshal(t testing.TB, v any) string {
+	t.Helper()
+	b, err := canon.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestFresh(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name    string
+		expires time.Duration
+		ok      bool
+	}{
+		{"just expired", -time.Microsecond, false},
+		{"expires now", 0, true},
+		{"as clients write it", 5 * time.Minute, true},
+		{"by a clock a minute ahead", 6 * time.Minute, true},
+		{"by a clock further ahead", 6*time.Minute + time.Microsecond, false},
+	} {
+		err := record.Fresh(canon.At(now.Add(tt.expires)), now, record.DocumentLife)
+		if (err == nil) != tt.ok || err != nil && !errors.Is(err, record.ErrDocument) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// Facts and person parts are read back as they were written, each as its own
+// kind only, and with no member missing or added.
+func TestFactsHaveOneText(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	everyKind(t, w, m)
+	for _, e := range m.Entries {
+		f, err := record.ParseFacts(e.Leaf.Kind, e.Facts)
+		if err != nil || marshal(t, f) != string(e.Facts) {
+			t.Errorf("%s: read as %+v, %v", e.Leaf.Kind, f, err)
+			continue
+		}
+		if e.Person != nil {
+			p, err := record.ParsePerson(e.Leaf.Kind, e.Person)
+			if err != nil || marshal(t, p) != string(e.Person) {
+				t.Errorf("%s: person part read as %+v, %v", e.Leaf.Kind, p, err)
+			}
+		} else if _, err := record.ParsePerson(e.Leaf.Kind, []byte(`{"reason":"x"}`)); !errors.Is(err, record.ErrEvent) && e.Leaf.Kind != "request.submit" {
+			t.Errorf("%s has a person part: %v", e.Leaf.Kind, err)
+		}
+		for _, other := range m.Entries {
+			if other.Leaf.Kind == e.Leaf.Kind {
+				continue
+			}
+			if _, err := record.ParseFacts(other.Leaf.Kind, e.Facts); !errors.Is(err, record.ErrEvent) {
+				t.Errorf("the facts of %s pass as those of %s: %v", e.Leaf.Kind, other.Leaf.Kind, err)
+			}
+		}
+		for name, text := range map[string]string{
+			"a member more":    strings.Replace(string(e.Facts), `{`, `{"aaa":1,`, 1),
+			"a member missing": regexp.MustCompile(`"at":[0-9]+,`).ReplaceAllString(string(e.Facts), ""),
+			"white space":      string(e.Facts) + " ",
+		} {
+			if _, err := record.ParseFacts(e.Leaf.Kind, []byte(text)); !errors.Is(err, record.ErrEvent) {
+				t.Errorf("%s, %s: %v, want ErrEvent", e.Leaf.Kind, name, err)
+			}
+		}
+	}
+	for _, kind := range []ledger.Kind{"moon.landing", ""} {
+		if _, err := record.ParsePerson(kind, []byte(`{"reason":"x"}`)); !errors.Is(err, record.ErrEvent) {
+			t.Errorf("person part of kind %q: %v", kind, err)
+		}
+		if _, err := record.ParseFacts(kind, []byte(`{"at":1}`)); !errors.Is(err, record.ErrEvent) {
+			t.Errorf("facts of kind %q: %v", kind, err)
+		}
+	}
+}
+
+// everyKind appends a leaf of each kind that Setup has left out.
+func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
+	t.Helper()
+	silent := w.Ask(m, w.Alice)
+	granted := w.Granted(m, 300)
+	issue, err := w.Issue(m, w.Alice, granted, w.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []recordtest.Draft{plain(issue), w.Submit(m, w.Alice, silent)} {
+		if _, err := m.Append(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.Clock += micros(15 * time.Minute)
+	if _, err := m.Append(plain(w.Expire(m, w.Request(m, silent.Doc.Request)))); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,114 @@
+package record_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/record/recordtest"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+func kinds() []ledger.Kind {
+	return []ledger.Kind{
+		ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot,
+		ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.CertificateIssue,
+	}
+}
+
+// Every kind that the ledger knows has facts, and the seeds below have each.
+func TestEveryKindHasFacts(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	everyKind(t, w, m)
+	seen := make(map[ledger.Kind]bool)
+	for _, e := range m.Entries {
+		seen[e.Leaf.Kind] = true
+	}
+	for _, k := range kinds() {
+		if !k.Known() || !seen[k] {
+			t.Errorf("%s: known %t, in the story %t", k, k.Known(), seen[k])
+		}
+	}
+}
+
+func FuzzParseFacts(f *testing.F) {
+	w := recordtest.New(f, f.Name())
+	m := w.NewMap()
+	w.Setup(m)
+	everyKind(f, w, m)
+	for _, e := range m.Entries {
+		f.Add(e.Facts)
+		if e.Person != nil {
+			f.Add(e.Person)
+		}
+	}
+	f.Add([]byte(`{}`))
+	f.Add([]byte(`{"at":9007199254740992}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, kind := range kinds() {
+			facts, err := record.ParseFacts(kind, text)
+			switch {
+			case err != nil:
+				if !errors.Is(err, record.ErrEvent) {
+					t.Errorf("%s: %v, want ErrEvent", kind, err)
+				}
+			case facts.Kind() != kind || marshal(t, facts) != string(text):
+				t.Errorf("%s: %q is read as %s %s", kind, text, facts.Kind(), marshal(t, facts))
+			default:
+				// Whatever was read, the fold answers; it never allows these in a ledger
+				// that has nothing but leaf 0.
+				if _, err := record.Check(m, record.Event{Index: 0, Facts: facts}); err == nil && kind != ledger.LedgerOpen {
+					t.Errorf("%s stands as leaf 0", kind)
+				}
+				_, _ = record.Check(m, record.Event{Index: m.Next(), Facts: facts})
+			}
+			if part, err := record.ParsePerson(kind, text); err == nil && marshal(t, part) != string(text) {
+				t.Errorf("%s: person part %q is read as %s", kind, text, marshal(t, part))
+			}
+		}
+	})
+}
+
+// No text is a signed document without its signature, and what is one has one
+// text.
+func FuzzDocuments(f *testing.F) {
+	w := recordtest.New(f, f.Name())
+	m := w.NewMap()
+	w.Setup(m)
+	device := w.Alice.Device
+	for _, e := range m.Entries {
+		f.Add(string(e.Facts), "")
+	}
+	session := marshal(f, record.SessionDoc{V: record.SessionVersion, Origin: recordtest.Origin, IDToken: w.Digest(), Challenge: w.Digest()})
+	f.Add(session, w.Signature(device, sshcert.NamespaceDevice, session))
+	ask := w.Ask(m, w.Alice)
+	ask.Doc.Commitment = w.Digest()
+	request := marshal(f, ask.Doc)
+	f.Add(request, w.Signature(device, sshcert.NamespaceDevice, request))
+	granted := w.Granted(m, 0)
+	issue := marshal(f, w.IssueDoc(m, w.Alice, granted, device))
+	f.Add(issue, w.Signature(device, sshcert.NamespaceDevice, issue))
+	f.Fuzz(func(t *testing.T, text, sig string) {
+		key := device.PublicKey()
+		held := sshcert.Verify(key, sshcert.NamespaceDevice, []byte(text), sig) == nil
+		if d, err := record.OpenSession(text, sig, key); err == nil && (!held || marshal(t, d) != text) {
+			t.Errorf("session document %q", text)
+		}
+		if d, err := record.OpenRequest(text, sig, key); err == nil && (!held || marshal(t, d) != text) {
+			t.Errorf("request document %q", text)
+		}
+		if d, _, err := record.OpenIssue(text, sig, sig, key); err == nil {
+			t.Errorf("one signature serves two purposes in %+v", d)
+		} else if !errors.Is(err, record.ErrDocument) && !errors.Is(err, sshcert.ErrKeyPolicy) {
+			t.Errorf("issue document: %v", err)
+		}
+		if canon.Check([]byte(text)) != nil {
+			if _, err := record.OpenRequest(text, sig, key); err == nil {
+				t.Errorf("%q is not canonical", text)
+			}
+		}
+	})
+}

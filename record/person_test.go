@@ -1,0 +1,105 @@
+package record_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/record/recordtest"
+)
+
+func TestPersonLoginRefuses(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	honest := w.Login(m, w.Alice)
+	bend := func(f func(*record.PersonLogin)) recordtest.Draft { return bent(honest, f) }
+	part := func(f func(*record.LoginPerson)) recordtest.Draft {
+		d := honest
+		p, _ := d.Person.(record.LoginPerson)
+		f(&p)
+		d.Person = p
+		return d
+	}
+	refuses(t, m, honest, []refusal{
+		{"for another person's account", bend(func(f *record.PersonLogin) { f.Person = w.Bob.Person }), record.ErrEvent},
+		{"a new person for a known account", bend(func(f *record.PersonLogin) { f.Person = w.ID() }), record.ErrEvent},
+		{"another account of a known person", part(func(p *record.LoginPerson) { p.Subject = "sub-alice-2" }), record.ErrEvent},
+		{"the account's name in another case", part(func(p *record.LoginPerson) { p.Subject = "Sub-Alice" }), record.ErrEvent},
+		{"the same subject at another issuer", bend(func(f *record.PersonLogin) { f.Issuer = "https://login.other.example" }), record.ErrEvent},
+		{"no issuer", bend(func(f *record.PersonLogin) { f.Issuer = "" }), canon.ErrNotCanonical},
+		{"no time of the claims", bend(func(f *record.PersonLogin) { f.ClaimsAt = 0 }), record.ErrEvent},
+		{"groups out of order", bend(func(f *record.PersonLogin) { f.Groups = []string{"b", "a"} }), record.ErrEvent},
+		{"a group twice", bend(func(f *record.PersonLogin) { f.Groups = []string{"a", "a"} }), record.ErrEvent},
+		{"groups that are not known", bend(func(f *record.PersonLogin) { f.GroupsKnown = false }), record.ErrEvent},
+		{"a device key that is no key", bend(func(f *record.PersonLogin) { f.DeviceKey = "AAAA" }), record.ErrEvent},
+		{"a certificate as device key", bend(func(f *record.PersonLogin) { f.DeviceKey = certificateWire(t, w) }), record.ErrEvent},
+	})
+	// The same checks where the text was never written.
+	for name, bend := range map[string]func(*record.PersonLogin, *record.LoginPerson){
+		"no issuer":  func(f *record.PersonLogin, _ *record.LoginPerson) { f.Issuer = "" },
+		"no subject": func(_ *record.PersonLogin, p *record.LoginPerson) { p.Subject = "" },
+	} {
+		f, _ := honest.Facts.(record.PersonLogin)
+		p, _ := honest.Person.(record.LoginPerson)
+		bend(&f, &p)
+		if _, err := record.Check(m, record.Event{Index: m.Next(), Facts: f, Person: p}); !errors.Is(err, record.ErrEvent) {
+			t.Errorf("%s: %v, want ErrEvent", name, err)
+		}
+	}
+}
+
+// A person is (issuer, subject): a new subject is a new person, and a name,
+// address or handle makes nobody the same.
+func TestPromiseP03_APersonIsIssuerAndSubject(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	twin := w.User("alice")
+	twin.Subject = "sub-alice-2"
+	logIn(t, w, m, twin)
+	for _, u := range []*recordtest.User{w.Alice, twin} {
+		if got, err := record.Identity(m, recordtest.Issuer, u.Subject); err != nil || got != u.Person {
+			t.Errorf("%s is %s, %v; want %s", u.Subject, got, err, u.Person)
+		}
+	}
+	if _, err := record.Identity(m, "https://login.other.example", w.Alice.Subject); !errors.Is(err, record.ErrNotFound) {
+		t.Errorf("the subject at another issuer: %v, want ErrNotFound", err)
+	}
+	if record.IdentityKey("a", "b\x00c") == record.IdentityKey("a\x00b", "c") {
+		t.Error("two identities have one key")
+	}
+}
+
+func TestPersonSnapshotRefuses(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	honest := plain(w.Snapshot(m, w.Alice, w.Alice.Claims.Login))
+	bend := func(f func(*record.PersonSnapshot)) recordtest.Draft { return bent(honest, f) }
+	refuses(t, m, honest, []refusal{
+		{"of nobody", bend(func(f *record.PersonSnapshot) { f.Person = w.ID() }), record.ErrNotFound},
+		{"of no login", bend(func(f *record.PersonSnapshot) { f.Login = canon.Sum("x") }), record.ErrNotFound},
+		{"of another person's login", bend(func(f *record.PersonSnapshot) { f.Login = w.Bob.Claims.Login }), record.ErrEvent},
+		{"read from another person's snapshot", bend(func(f *record.PersonSnapshot) { f.Login = w.Alice.Claims.Snapshot }), record.ErrNotFound},
+		{"of another issuer", bend(func(f *record.PersonSnapshot) { f.Issuer = "https://login.other.example" }), record.ErrEvent},
+		{"groups out of order", bend(func(f *record.PersonSnapshot) { f.Groups = []string{"b", "a"} }), record.ErrEvent},
+		{"a group twice", bend(func(f *record.PersonSnapshot) { f.Groups = []string{"a", "a"} }), record.ErrEvent},
+		{"groups that are not known", bend(func(f *record.PersonSnapshot) { f.GroupsKnown = false }), record.ErrEvent},
+	})
+}
+
+// The person's row names the newest snapshot of each issuer, and each once.
+func TestSnapshotsAreKeptForEachIssuer(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	w.Alice.Groups = []string{"engineers", "leads"}
+	logIn(t, w, m, w.Alice)
+	person, err := record.Person(m, w.Alice.Person)
+	want := []record.SnapshotRef{{Issuer: recordtest.Issuer, Leaf: w.Alice.Claims.Snapshot}}
+	if err != nil || !slices.Equal(person.Snapshots, want) {
+		t.Errorf("snapshots %v, %v; want %v", person.Snapshots, err, want)
+	}
+	if s, err := record.Snapshot(m, w.Alice.Claims.Snapshot); err != nil || !slices.Equal(s.Groups, w.Alice.Groups) {
+		t.Errorf("snapshot %+v, %v", s, err)
+	}
+}
