@@ -145,7 +145,7 @@ func (v *requestView) offer(r *store.Reader, q approval.Request, session store.S
 	}
 	switch err := mayDecide(r, q, session.Person, subject, now); {
 	case errors.Is(err, approval.ErrSelfApproval):
-		v.Why = "Nobody decides on their own request. Somebody of " + listing(v.R.From, "or") + " has to."
+		v.Why = "Nobody decides on their own request. Somebody of " + anyOf(v.R.From) + " has to."
 		return nil
 	case errors.Is(err, approval.ErrDecidedTwice):
 		v.Why = "You have decided; one person counts once."

@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -92,25 +91,4 @@ func (w *world) proveEntries(c *cli, issued api.Certificate) {
 	if checkpoint, err := w.policy.OpenCheckpoint(note.body); err != nil || checkpoint.Size != w.size() {
 		t.Errorf("checkpoint: %v, %+v", err, checkpoint)
 	}
-}
-
-func TestShots(t *testing.T) {
-	dir := os.Getenv("SHOTS")
-	w := newWorld(t)
-	alice := w.logIn("alice")
-	q := alice.submit(nil)
-	alice.submit(func(a *ask) { a.reason = "nightly backup of the checkout database before the migration of Thursday, which needs a look at the disks first"; a.Hosts = append(a.Hosts, "web-2.demo"); a.Seconds = 1800 })
-	alice.submit(func(a *ask) { a.reason = "مراجعة سجل الأخطاء"; a.Seconds = 90 })
-	save := func(name, body string) { must(t, os.WriteFile(dir+"/"+name+".html", []byte(body), 0o600)) }
-	bob, page := w.signIn("bob", requestPath(q.ID))
-	save("request", page.Body)
-	save("inbox", bob.open("/").Body)
-	a, p := w.signIn("alice", requestPath(q.ID))
-	save("own", p.Body)
-	save("refused", bob.press(page, q.ID, "Approve", map[string]string{"minutes": "10", "words": "a\u202eb"}).Body)
-	save("granted", bob.press(page, q.ID, "Approve", map[string]string{"minutes": "5", "words": "go ahead, but keep an eye on the load"}).Body)
-	save("settled", bob.press(page, q.ID, "Deny", nil).Body)
-	save("mine", a.open("/").Body)
-	save("none", a.open("/requests/nothing").Body)
-	save("logout", w.newBrowser().open("/logout").Body)
 }

@@ -191,8 +191,8 @@ func refusal(err error) bool {
 }
 
 // tryRole asks the terms for the longest grant of the role with as short a reason
-// as it takes. With a refusal comes how near the role is: whether its logins and
-// hosts fit counts more than whether the person is a member.
+// as it takes. With a refusal comes how near the role is: that its logins fit, or
+// its hosts, counts more than that the person is a member.
 func tryRole(r *store.Reader, v *contract.Version, role *contract.Role, want wanted, subject contract.Subject) (int, error) {
 	most := min(role.Grant.Max, v.Terms.Ceilings.Grant)
 	ask, err := record.Ask(r, v.Lineage(), role.ID, want.logins, want.hosts, int64(most/time.Second), role.Request.MinWords)
@@ -202,29 +202,17 @@ func tryRole(r *store.Reader, v *contract.Version, role *contract.Role, want wan
 	if _, err = v.Terms.Evaluate(ask, subject); err == nil {
 		return 0, nil
 	}
-	near := 1
-	if fits(role, want, ask.Hosts) {
+	near := 0
+	if !slices.ContainsFunc(ask.Logins, func(l sshcert.Login) bool { return !slices.Contains(role.Logins, l) }) {
+		near += 2
+	}
+	if !slices.ContainsFunc(ask.Hosts, func(h contract.HostLabels) bool { return !role.Matches(h.Labels) }) {
 		near += 2
 	}
 	if refused, ok := errors.AsType[*contract.ClauseError](err); ok && refused.Field != "who" {
 		near++
 	}
 	return near, err
-}
-
-// fits reports whether a role has all logins and hosts, whoever asks.
-func fits(role *contract.Role, want wanted, hosts []contract.HostLabels) bool {
-	for _, l := range want.logins {
-		if !slices.Contains(role.Logins, l) {
-			return false
-		}
-	}
-	for _, h := range hosts {
-		if !role.Matches(h.Labels) {
-			return false
-		}
-	}
-	return true
 }
 
 func optionOf(v *contract.Version, role *contract.Role) api.RoleOption {

@@ -17,7 +17,6 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/sallyport/sallyport/canon"
-	"github.com/sallyport/sallyport/sshcert"
 )
 
 //go:embed templates/*.html
@@ -78,18 +77,8 @@ func pageFuncs() template.FuncMap {
 		"clock":    func(m canon.Micros) string { return clock(m.Time()) },
 		"stamp":    func(m canon.Micros) string { return stamp(m.Time()) },
 		"iso":      func(m canon.Micros) string { return m.Time().UTC().Format(time.RFC3339) },
-		"any":      func(words []string) string { return listing(words, "or") },
-		"logins":   func(l []sshcert.Login) string { return listing(texts(l), "and") },
-		"hosts":    func(l []sshcert.Host) string { return listing(texts(l), "and") },
+		"any":      anyOf,
 	}
-}
-
-func texts[T ~string](list []T) []string {
-	out := make([]string, len(list))
-	for i, v := range list {
-		out[i] = string(v)
-	}
-	return out
 }
 
 // frame is the data of layout.html.

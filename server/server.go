@@ -165,7 +165,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, conf *tls.Config) e
 	if err != nil {
 		err = fmt.Errorf("stopping: requests still ran after %s: %w", stopTimeout, errors.Join(err, srv.Close()))
 	}
-	<-ended // it has ended with http.ErrServerClosed
+	if closed := <-ended; err == nil && !errors.Is(closed, http.ErrServerClosed) {
+		err = fmt.Errorf("serving: %w", closed)
+	}
 	return err
 }
 

@@ -82,13 +82,13 @@ func spell(seconds int64) string {
 func clock(t time.Time) string { return t.UTC().Format("15:04 UTC") }
 func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
 
-// listing joins words for a sentence: "a, b or c".
-func listing(words []string, last string) string {
+// anyOf joins words for a sentence: "a, b or c".
+func anyOf(words []string) string {
 	n := len(words)
 	if n < 2 {
 		return strings.Join(words, "")
 	}
-	return strings.Join(words[:n-1], ", ") + " " + last + " " + words[n-1]
+	return strings.Join(words[:n-1], ", ") + " or " + words[n-1]
 }
 
 func bytesText(n int64) string { return fmt.Sprintf("%d KiB", n>>10) }
