@@ -87,7 +87,13 @@ func newKey(t testing.TB) ssh.Signer {
 // newLedger is a world without contract.
 func newLedger(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), now: time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC), signer: newKey(t)}
+	return newLedgerAt(t, time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC))
+}
+
+// newLedgerAt is a world whose clock stands at now.
+func newLedgerAt(t testing.TB, now time.Time) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), now: now, signer: newKey(t)}
 	signer, err := softkey.Create(filepath.Join(w.dir, "user-ca"), "", rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -165,6 +165,8 @@ func TestPromiseP02_TheRecordedBytesAreTheGrants(t *testing.T) {
 	} {
 		list = append(list, refusal{name, i.recorded(t, bend), record.ErrEvent})
 	}
+	next := i.recorded(t, func(c *ssh.Certificate) { c.Serial++ })
+	list = append(list, refusal{"the next serial, in facts and bytes", bent(next, func(f *record.CertificateIssue) { f.Serial++ }), record.ErrEvent})
 	refuses(t, i.m, i.honest, list)
 	if err := i.m.Check(i.recorded(t, func(*ssh.Certificate) {})); err != nil {
 		t.Errorf("the certificate made again: %v", err)

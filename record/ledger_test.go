@@ -218,7 +218,7 @@ func TestHostJoinRefuses(t *testing.T) {
 		{"a label of 64 bytes", label("env", strings.Repeat("a", 64)), record.ErrEvent},
 	}
 	for _, address := range []string{
-		"-oProxyCommand=x", "a b", "a\nb", "UPPER", "a,b", "$(x)", "a;b", "a%h", "*", "a/b", "user@host", strings.Repeat("a", 254),
+		"-oProxyCommand=x", "-v", "-", "a b", "a\nb", "UPPER", "a,b", "$(x)", "a;b", "a%h", "*", "a/b", "user@host", strings.Repeat("a", 254),
 	} {
 		list = append(list, refusal{"address " + address, bend(func(f *record.HostJoin) { f.Address = address }), record.ErrEvent})
 	}

@@ -128,7 +128,7 @@ func (s *Server) problemPage(w http.ResponseWriter, r *http.Request, k kind, det
 	if k.status >= http.StatusInternalServerError {
 		v.ID = id
 	}
-	if asked, err := requestID(r); err == nil {
+	if asked, err := requestID(r); err == nil && k != notFound {
 		v.Request = "/requests/" + string(asked)
 	}
 	if k.status == http.StatusUnauthorized {

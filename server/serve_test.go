@@ -88,7 +88,9 @@ func TestServeRefusesPlainHTTPElsewhere(t *testing.T) {
 		{"TLS with an http base URL", w.server, "127.0.0.1", &tls.Config{MinVersion: tls.VersionTLS12}},
 	} {
 		ln := loopback(t)
-		err := tt.s.Serve(t.Context(), listener{ln, &net.TCPAddr{IP: net.ParseIP(tt.ip), Port: 80}}, tt.conf)
+		stopped, stop := context.WithCancel(t.Context())
+		stop() // a server that starts ends at once
+		err := tt.s.Serve(stopped, listener{ln, &net.TCPAddr{IP: net.ParseIP(tt.ip), Port: 80}}, tt.conf)
 		if !errors.Is(err, server.ErrConfig) {
 			t.Errorf("%s: %v", tt.name, err)
 		}

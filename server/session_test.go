@@ -266,6 +266,23 @@ func TestLoginFlow(t *testing.T) {
 			t.Errorf("%s: %d %v", name, r.status, r.header.Values("Set-Cookie"))
 		}
 	}
+	// The same answer, with another value in the cookie of its login and with the right one.
+	answered, err := url.Parse(callback)
+	must(t, err)
+	right := answered.Query().Get("state")
+	name := "sallyport-" + w.port() + "-login-" + right[:8]
+	for _, tt := range []struct {
+		value  string
+		status int
+	}{{right[:8] + state[8:], http.StatusUnauthorized}, {right, http.StatusSeeOther}, {right, http.StatusUnauthorized}} {
+		r := w.send(http.MethodGet, callback, http.Header{"Cookie": {name + "=" + tt.value}}, nil)
+		if r.status != tt.status {
+			t.Errorf("cookie %q of state %q: %d, want %d", tt.value, right, r.status, tt.status)
+		}
+		if gone := strings.Contains(strings.Join(r.header.Values("Set-Cookie"), "\n"), name+"=; Path=/; Max-Age=0"); gone != (tt.value == right) {
+			t.Errorf("cookie %q: deleted %v", tt.value, gone)
+		}
+	}
 	// Where a login leads to.
 	id := strings.Repeat("a", 26)
 	for next, want := range map[string]string{
@@ -278,6 +295,35 @@ func TestLoginFlow(t *testing.T) {
 			t.Errorf("next %q led to %s", next, got)
 		}
 	}
+}
+
+// TestChooseIssuer signs in where the contract names two providers, and looks at
+// what is said where it names none for browsers.
+func TestChooseIssuer(t *testing.T) {
+	t.Parallel()
+	const one = `  lab: {url: "ISSUER", clients: {cli: sally-cli, web: sallyport-web}, algs: [ES256]}`
+	w := newWorldOf(t, strings.Replace(terms, one, one+"\n"+`  other: {url: "https://idp.other.test", clients: {web: sallyport}, algs: [RS256]}`, 1))
+	b := w.newBrowser()
+	page := b.open("/requests/abc")
+	contains(t, page.Text(), "Where is your account?", "acme/lab", "acme/other", "https://idp.other.test")
+	var to string
+	for _, l := range page.Links {
+		if strings.Contains(l.Text, "acme/lab") {
+			to = l.URL.String()
+		}
+	}
+	after, err := b.LogIn(t.Context(), to, "bob", "bob-pw")
+	must(t, err)
+	if after.URL.Path != "/requests/abc" || !b.signedIn() {
+		t.Errorf("landed on %s: %s", after.URL, after.Text())
+	}
+	if about := into[api.Server](t, w.send(http.MethodGet, "/v1/server", nil, nil), 200); len(about.Issuers) != 1 || about.Issuers[0].ID != "acme/lab" {
+		t.Errorf("clients of the command line are told of %+v", about.Issuers)
+	}
+
+	none := newWorldOf(t, strings.Replace(terms, ", web: sallyport-web", "", 1))
+	contains(t, none.newBrowser().open("/").Text(), "No contract in force names an identity provider for these pages")
+	contains(t, none.newBrowser().open("/login?issuer=acme/lab").Text(), "A field is not accepted", "acme/lab")
 }
 
 func (w *world) port() string { return w.base[strings.LastIndex(w.base, ":")+1:] }

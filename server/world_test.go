@@ -161,13 +161,19 @@ func accounts() []idp.Account {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, terms)
+}
+
+// newWorldOf is newWorld under another contract.
+func newWorldOf(t *testing.T, terms string) *world {
+	t.Helper()
 	w := &world{t: t, clock: &clock{}, logs: &logs{}}
 	var err error
 	w.idp, err = idp.Start(t.Context(), idp.Config{Accounts: accounts(), WebSecret: webSecret, Algorithm: "ES256"})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.idp.Close()) })
 	w.openAuthority()
-	w.addContract()
+	w.addContract(terms)
 	w.addHosts()
 	w.serve()
 	return w
@@ -203,7 +209,7 @@ func (w *world) openAuthority() {
 	must(t, err)
 }
 
-func (w *world) addContract() {
+func (w *world) addContract(terms string) {
 	t := w.t
 	owner := newKey(t)
 	text := strings.NewReplacer("KEY", line(owner.PublicKey()), "ISSUER", w.idp.URL()).Replace(terms)
@@ -353,4 +359,3 @@ func (w *world) send(method, path string, header http.Header, body io.Reader) re
 	must(w.t, errors.Join(err, resp.Body.Close()))
 	return reply{resp.StatusCode, resp.Header, content}
 }
-
