@@ -61,6 +61,12 @@ type Store struct {
 	now      func() time.Time
 	rand     io.Reader
 	versions *versions
+
+	waiting chan *job     // what Write waits in
+	urgent  chan *job     // what WriteUrgent waits in; served first
+	closing chan struct{} // closed by Close
+	closed  chan struct{} // closed when the writer has ended
+	once    sync.Once
 }
 
 // New returns the Store over an engine whose schema is in place.
@@ -68,40 +74,21 @@ func New(c Config) (*Store, error) {
 	if c.Engine == nil || c.Now == nil || c.Rand == nil {
 		return nil, errors.New("store: engine, clock and randomness must be given")
 	}
-	return &Store{engine: c.Engine, now: c.Now, rand: c.Rand, versions: &versions{byDigest: make(map[canon.Digest]*contract.Version)}}, nil
+	s := &Store{
+		engine: c.Engine, now: c.Now, rand: c.Rand, versions: &versions{byDigest: make(map[canon.Digest]*contract.Version)},
+		waiting: make(chan *job, maxWaiting), urgent: make(chan *job, maxUrgent),
+		closing: make(chan struct{}), closed: make(chan struct{}),
+	}
+	go s.write()
+	return s, nil
 }
 
-// Close ends all connections.
-func (s *Store) Close() error { return s.engine.Close() }
-
-// Write runs fn in one transaction that holds the ledger's head. If fn returns
-// an error nothing of it stands; if Write returns nil everything is durable. fn
-// does no network, file or key service call, and may be run again.
-//
-// The commit is not cancelled with ctx: its outcome would be unknown.
-func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
-	dbtx, err := s.engine.Begin(context.WithoutCancel(ctx))
-	if err != nil {
-		return s.engine.MapError(fmt.Errorf("beginning: %w", err))
-	}
-	defer func() { _ = dbtx.Rollback() }() // a no-op after the commit
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	tx, err := s.newTx(ctx, dbtx)
-	if err != nil {
-		return s.engine.MapError(err)
-	}
-	if err := fn(tx); err != nil {
-		return s.engine.MapError(err)
-	}
-	if err := tx.finish(); err != nil {
-		return s.engine.MapError(err)
-	}
-	if err := dbtx.Commit(); err != nil {
-		return s.engine.MapError(fmt.Errorf("committing: %w", err))
-	}
-	return nil
+// Close finishes the batch that runs, turns away what still waits, and ends all
+// connections.
+func (s *Store) Close() error {
+	s.once.Do(func() { close(s.closing) })
+	<-s.closed
+	return s.engine.Close()
 }
 
 // Read runs fn over one committed state.
