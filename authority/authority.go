@@ -31,6 +31,7 @@ var (
 	ErrShown       = errors.New("the request changed after this page was loaded")
 	ErrNotYours    = errors.New("no such request")
 	ErrHalted      = errors.New("the authority has stopped signing")
+	ErrVoid        = errors.New("the certificate was recorded and not signed in time")
 	ErrIssuer      = errors.New("not an identity provider of a contract in force")
 )
 
@@ -125,8 +126,10 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = a.Checkpoint(ctx)
-	return a, err
+	if _, err := a.Checkpoint(ctx); err != nil {
+		return nil, err
+	}
+	return a, a.voidUnsigned(ctx)
 }
 
 func newAuthority(c Config) (*Authority, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -38,9 +39,7 @@ func (a *Authority) checkGrant(ctx context.Context, id canon.ID) error {
 	if _, done := a.checked.Load(shown); done {
 		return nil
 	}
-	a.signing.Lock()
-	head, err := a.signHead(ctx)
-	a.signing.Unlock()
+	head, err := a.cover(ctx, slices.Max(leaves))
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 	if err := a.mark.Save(note); err != nil {
 		return signedHead{}, fmt.Errorf("%w: the mark can't be written: %w", store.ErrUnavailable, err)
 	}
-	if err := a.store.Write(ctx, func(tx *store.Tx) error { return tx.PutCheckpoint(next, note) }); err != nil {
+	if err := a.store.WriteUrgent(ctx, func(tx *store.Tx) error { return tx.PutCheckpoint(next, note) }); err != nil {
 		return signedHead{}, err
 	}
 	a.last = signedHead{checkpoint: next, note: note}
@@ -96,12 +96,21 @@ func (a *Authority) settle(ctx context.Context) {
 	}
 }
 
+// cover returns a signed checkpoint that has leaf index under it. Whoever comes
+// while another signs finds that one's checkpoint over both.
+func (a *Authority) cover(ctx context.Context, index int64) (signedHead, error) {
+	a.signing.Lock()
+	defer a.signing.Unlock()
+	if a.last.note != nil && a.last.checkpoint.Size > index {
+		return a.last, nil
+	}
+	return a.signHead(ctx)
+}
+
 // prove returns the inclusion proof of leaf index under a checkpoint that covers
 // it, as C2SP tlog-proof text.
 func (a *Authority) prove(ctx context.Context, index int64, extra []byte) ([]byte, error) {
-	a.signing.Lock()
-	head, err := a.signHead(ctx)
-	a.signing.Unlock()
+	head, err := a.cover(ctx, index)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 	if again != nil {
 		return a.answer(ctx, s, call.Grant, again)
 	}
-	return a.finish(ctx, rec)
+	return a.finish(ctx, s, rec)
 }
 
 // openIssue checks the issue call against the session's device key.
@@ -159,11 +159,18 @@ func (a *Authority) record(tx *store.Tx, s store.Session, call IssueCall, key ss
 	return recorded{cert: cert, grant: grant, facts: f, leaf: leaf, key: key}, err
 }
 
+// maxAge is how old a recorded certificate may be when it is signed without
+// asking again whether it is still allowed.
+const maxAge = 5 * time.Second
+
 // finish takes a recorded certificate through steps 4 to 6: checkpoint and
 // proof, signature, lint, keep, release.
-func (a *Authority) finish(ctx context.Context, rec recorded) (Issued, error) {
+func (a *Authority) finish(ctx context.Context, s store.Session, rec recorded) (Issued, error) {
 	proof, err := a.prove(ctx, rec.leaf.Index, certproof.Extra(rec.grant.Lineage, rec.leaf.Leaf.Facts))
 	if err != nil {
+		return Issued{}, err
+	}
+	if err := a.stillAllowed(ctx, s, rec); err != nil {
 		return Issued{}, err
 	}
 	cert, err := ca.Finish(ctx, a.ca, rec.cert, proof, a.policy)
@@ -174,7 +181,12 @@ func (a *Authority) finish(ctx context.Context, rec recorded) (Issued, error) {
 	if err := ca.Lint(wire, rec.grant, rec.key, a.ca.PublicKey(), rec.facts.Serial, rec.facts.At.Time(), a.policy); err != nil {
 		return Issued{}, err
 	}
-	err = a.store.Write(ctx, func(tx *store.Tx) error {
+	// The same write that keeps the certificate asks once more, if the signature
+	// took its time: a denial, a new contract or an end in between wins.
+	err = a.store.WriteUrgent(ctx, func(tx *store.Tx) error {
+		if err := release(tx, s, rec); err != nil {
+			return err
+		}
 		return tx.PutCertificate(rec.facts.Serial, rec.grant.ID, sha256.Sum256(rec.key.Marshal()), wire)
 	})
 	if err != nil {

@@ -147,7 +147,11 @@ func (a *Authority) Decide(ctx context.Context, s store.Session, v Verdict) (app
 		return approval.Request{}, err
 	}
 	var q approval.Request
-	err = a.store.Write(ctx, func(tx *store.Tx) error {
+	write := a.store.Write
+	if v.Verdict == approval.Deny {
+		write = a.store.WriteUrgent // taking away is never turned away
+	}
+	err = write(ctx, func(tx *store.Tx) (err error) {
 		q, err = decide(tx, s, v, id)
 		return err
 	})

@@ -26,6 +26,7 @@ const (
 	RequestDecide    Kind = "request.decide"
 	RequestExpire    Kind = "request.expire"
 	CertificateIssue Kind = "certificate.issue"
+	CertificateVoid  Kind = "certificate.void"
 )
 
 // maxKind is the longest kind, in bytes.
@@ -47,7 +48,7 @@ func ParseKind(s string) (Kind, error) {
 func (k Kind) Known() bool {
 	switch k {
 	case LedgerOpen, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot,
-		RequestSubmit, RequestDecide, RequestExpire, CertificateIssue:
+		RequestSubmit, RequestDecide, RequestExpire, CertificateIssue, CertificateVoid:
 		return true
 	default:
 		return false

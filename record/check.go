@@ -61,6 +61,8 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.requestExpire(v, f)
 	case CertificateIssue:
 		return e.certificateIssue(v, f)
+	case CertificateVoid:
+		return e.certificateVoid(v, f)
 	default:
 		return nil, fmt.Errorf("%w: no rule for %T", ErrEvent, e.Facts)
 	}

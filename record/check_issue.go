@@ -49,10 +49,35 @@ func (e Event) certificateIssue(v View, f CertificateIssue) ([]Change, error) {
 	}
 	row := CertificateRow{
 		Serial: f.Serial, Person: f.Person, Grant: f.Grant, Contract: f.Contract,
-		Key: doc.Key, Before: canon.Micros(cert.ValidBefore) * 1e6, //nolint:gosec // seconds of this century
+		Key: doc.Key, Before: canon.Micros(cert.ValidBefore) * 1e6, Leaf: e.LeafHash, //nolint:gosec // seconds of this century
 	}
-	return changes(once(put(TableCertificate, serialKey(f.Serial), row,
-		Index{"grant", string(f.Grant)}, Index{"person", string(f.Person)})))
+	return changes(once(putCertificate(row)))
+}
+
+func putCertificate(row CertificateRow) (Change, error) {
+	return put(TableCertificate, serialKey(row.Serial), row,
+		Index{"grant", string(row.Grant)}, Index{"person", string(row.Person)}, Index{"all", ""})
+}
+
+// certificateVoid marks a recorded certificate as one that will never be
+// signed. That no signature was released is the server's word.
+func (e Event) certificateVoid(v View, f CertificateVoid) ([]Change, error) {
+	row, err := Certificate(v, f.Serial)
+	if err != nil {
+		return nil, err
+	}
+	r, err := Request(v, row.Grant)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case row.Leaf != f.Leaf || r.Lineage != f.Lineage:
+		return nil, fmt.Errorf("%w: it voids another certificate than its serial's", ErrEvent)
+	case row.Void:
+		return nil, fmt.Errorf("certificate %d is void: %w", f.Serial, ErrExists)
+	}
+	row.Void = true
+	return changes(putCertificate(row))
 }
 
 // Recorded returns the unsigned certificate that the facts stand for, without

@@ -195,6 +195,17 @@ type CertificateIssue struct {
 	Possession string       `json:"possession_signature"`
 }
 
+// CertificateVoid records that a certificate which was recorded will never be
+// signed: it took too long, or the server stopped in between, and what had
+// allowed it does so no more. Its serial stays used.
+type CertificateVoid struct {
+	At      canon.Micros `json:"at"`
+	Void    canon.ID     `json:"void"`
+	Lineage canon.Digest `json:"lineage"`
+	Serial  uint64       `json:"serial"`
+	Leaf    canon.Digest `json:"leaf"` // hash of the certificate.issue leaf
+}
+
 // The Facts methods, kind by kind.
 
 func (LedgerOpen) Kind() ledger.Kind       { return ledger.LedgerOpen }
@@ -258,3 +269,8 @@ func (f CertificateIssue) Reference() string {
 	return canon.Digest(sha256.Sum256(tbs)).String()
 }
 func (f CertificateIssue) InLineage() canon.Digest { return f.Lineage }
+
+func (CertificateVoid) Kind() ledger.Kind         { return ledger.CertificateVoid }
+func (f CertificateVoid) When() canon.Micros      { return f.At }
+func (f CertificateVoid) Reference() string       { return string(f.Void) }
+func (f CertificateVoid) InLineage() canon.Digest { return f.Lineage }

@@ -134,6 +134,8 @@ type CertificateRow struct {
 	Contract canon.Digest `json:"contract"`
 	Key      string       `json:"key"` // b64 of the subject key's SSH wire form
 	Before   canon.Micros `json:"valid_before_at"`
+	Leaf     canon.Digest `json:"leaf"` // hash of the certificate.issue leaf
+	Void     bool         `json:"void,omitempty"`
 }
 
 // IdentityKey is the key of TableIdentity. It is a digest so that the key
