@@ -124,6 +124,9 @@ func New(v *contract.Version, ask contract.Ask, id, by canon.ID, subject contrac
 // expires it. The moment of the deadline itself is too late.
 func (r Request) Status(now time.Time) Status {
 	start, votes, stage := r.At.Time(), 0, 0
+	if len(r.Stages) == 0 { // no contract makes such a request, so nobody can grant it
+		return Status{State: Expired, At: start}
+	}
 	for _, d := range r.Decisions {
 		if d.Verdict == Deny {
 			return Status{State: Denied, At: d.At.Time()}

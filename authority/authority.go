@@ -73,6 +73,7 @@ type Authority struct {
 
 	signing sync.Mutex // one checkpoint at a time
 	last    signedHead // guarded by signing
+	held    bool       // guarded by signing: the stored tree was held against last since the start
 	checked sync.Map   // leaf hash of a grant's last decision → true, once re-derived from leaves
 }
 

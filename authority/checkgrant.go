@@ -18,8 +18,10 @@ import (
 // checkGrant re-derives a granted request from its leaves, once per grant and
 // process (docs/issuance.md, step 2): each leaf opens to what its facts say, is
 // under a signed checkpoint, and the request that they fold to is the one in the
-// tables. A row that was edited behind the ledger's back issues nothing.
-func (a *Authority) checkGrant(ctx context.Context, id canon.ID) error {
+// tables. A row that was edited behind the ledger's back issues nothing. It
+// returns the digest of the request that it checked: the write that follows
+// holds the row that it reads to it.
+func (a *Authority) checkGrant(ctx context.Context, id canon.ID) (canon.Digest, error) {
 	var q approval.Request
 	var leaves []int64
 	err := a.store.Read(ctx, func(r *store.Reader) (err error) {
@@ -30,25 +32,25 @@ func (a *Authority) checkGrant(ctx context.Context, id canon.ID) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return canon.Digest{}, err
 	}
 	shown, err := Shown(q)
 	if err != nil {
-		return err
+		return canon.Digest{}, err
 	}
 	if _, done := a.checked.Load(shown); done {
-		return nil
+		return shown, nil
 	}
 	head, err := a.cover(ctx, slices.Max(leaves))
 	if err != nil {
-		return err
+		return canon.Digest{}, err
 	}
 	err = a.store.Read(ctx, func(r *store.Reader) error { return a.rederive(r, q, leaves, head) })
 	if err != nil {
-		return fmt.Errorf("%w: request %s in the tables is not what its leaves say (%w)", ErrHalted, id, err)
+		return canon.Digest{}, fmt.Errorf("%w: request %s in the tables is not what its leaves say (%w)", ErrHalted, id, err)
 	}
 	a.checked.Store(shown, true)
-	return nil
+	return shown, nil
 }
 
 // leavesOf returns the indexes of the leaves that a request is made of.
@@ -147,4 +149,20 @@ func refold(r *store.Reader, q approval.Request, facts record.Facts, leaf canon.
 	default:
 		return q, fmt.Errorf("%w: a %s leaf in a request", record.ErrEvent, facts.Kind())
 	}
+}
+
+// sameGrant refuses a row that is not the one that checkGrant checked.
+func sameGrant(tx *store.Tx, id canon.ID, checked canon.Digest) error {
+	q, err := record.Request(tx, id)
+	if err != nil {
+		return err
+	}
+	shown, err := Shown(q)
+	if err != nil {
+		return err
+	}
+	if shown != checked {
+		return fmt.Errorf("%w: request %s changed in the tables after it was checked", ErrHalted, id)
+	}
+	return nil
 }

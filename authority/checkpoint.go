@@ -60,7 +60,7 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 			return err
 		}
 		next = ledger.Checkpoint{Origin: a.log.Origin(), Size: head.Tree.Size, Root: root}
-		if next == a.last.checkpoint || a.last.note == nil {
+		if a.last.note == nil || (next == a.last.checkpoint && a.held) {
 			return nil
 		}
 		return ledger.CheckConsistency(a.last.checkpoint, next, r)
@@ -71,8 +71,13 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 			"if a backup was restored, put the newer database back", ErrHalted, err)
 	case err != nil:
 		return signedHead{}, err
-	case next == a.last.checkpoint && a.last.note != nil:
+	case next == a.last.checkpoint && a.held:
 		return a.last, nil
+	case next == a.last.checkpoint:
+		// The first look after a start: the mark may be ahead of the row, if the
+		// process ended between the two.
+		a.held = true
+		return a.last, a.keep(ctx, a.last)
 	}
 	note, err := a.log.Sign(next)
 	if err != nil {
@@ -81,11 +86,17 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 	if err := a.mark.Save(note); err != nil {
 		return signedHead{}, fmt.Errorf("%w: the mark can't be written: %w", store.ErrUnavailable, err)
 	}
-	if err := a.store.WriteUrgent(ctx, func(tx *store.Tx) error { return tx.PutCheckpoint(next, note) }); err != nil {
+	signed := signedHead{checkpoint: next, note: note}
+	if err := a.keep(ctx, signed); err != nil {
 		return signedHead{}, err
 	}
-	a.last = signedHead{checkpoint: next, note: note}
+	a.last, a.held = signed, true
 	return a.last, nil
+}
+
+// keep stores a signed checkpoint for readers.
+func (a *Authority) keep(ctx context.Context, h signedHead) error {
+	return a.store.WriteUrgent(ctx, func(tx *store.Tx) error { return tx.PutCheckpoint(h.checkpoint, h.note) })
 }
 
 // settle signs a checkpoint over what was just committed. The command stands

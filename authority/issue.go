@@ -53,7 +53,8 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 		return Issued{}, err
 	}
 	// Step 2: the grant's leaves are under a signed checkpoint and fold to it.
-	if err := a.checkGrant(ctx, call.Grant); err != nil {
+	checked, err := a.checkGrant(ctx, call.Grant)
+	if err != nil {
 		return Issued{}, err
 	}
 	// Steps 2 and 3: one write decides and records; nothing is signed inside it.
@@ -61,6 +62,9 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 	var again []byte
 	err = a.store.Write(ctx, func(tx *store.Tx) error {
 		if err := tx.TakeChallenge(doc.Challenge, PurposeIssue); err != nil {
+			return err
+		}
+		if err := sameGrant(tx, call.Grant, checked); err != nil {
 			return err
 		}
 		if again, err = a.reusable(tx, s, doc, key); err != nil || again != nil {

@@ -181,6 +181,9 @@ func (a *Authority) logIn(ctx context.Context, id oidc.Identity, kind store.Sess
 		if err := use(tx); err != nil {
 			return err
 		}
+		if now := tx.Now().Time(); id.IssuedAt.After(now) {
+			id.IssuedAt = now // an issuer whose clock is ahead vouches for no longer than others
+		}
 		person, err := a.personOf(tx, id)
 		if err != nil {
 			return err

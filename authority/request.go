@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
@@ -37,6 +38,9 @@ func (a *Authority) Submit(ctx context.Context, s store.Session, ask Ask) (q app
 	salt, err := ledger.ParseSalt(ask.PersonSalt)
 	if err != nil {
 		return approval.Request{}, false, fmt.Errorf("person_salt: %w: %w", ErrField, err)
+	}
+	if ask.Document == "" || ask.Signature == "" {
+		return approval.Request{}, false, fmt.Errorf("document, signature: %w: both must be there", ErrField)
 	}
 	if err := checkText("reason", ask.Reason); err != nil {
 		return approval.Request{}, false, err
@@ -174,9 +178,14 @@ func decide(tx *store.Tx, s store.Session, v Verdict, id canon.ID) (approval.Req
 		At: tx.Now(), Decision: id, Lineage: q.Lineage, Request: q.ID, RequestLeaf: q.Leaf, Contract: q.Contract,
 		Person: s.Person, Claims: s.Claims(), Assurance: "session", Verdict: v.Verdict, Seconds: v.Seconds,
 	}
-	if stage, ok := q.Waiting(tx.Now().Time()); ok {
-		f.Stage = stage.ID
+	stage, waiting := q.Waiting(tx.Now().Time())
+	if !waiting { // nobody decides now; the request itself says best why
+		if err := q.MayDecide(nil, s.Person, contract.Subject{}, tx.Now().Time()); err != nil {
+			return approval.Request{}, err
+		}
+		return approval.Request{}, approval.ErrSettled
 	}
+	f.Stage = stage.ID
 	draft := store.Draft{Facts: f, PersonID: s.Person}
 	if words := strings.TrimSpace(v.Words); words != "" {
 		draft.Person = record.DecidePerson{Words: words}

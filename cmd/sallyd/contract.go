@@ -156,12 +156,16 @@ func readLimited(path string) ([]byte, error) {
 // readSignatures pairs each statement with its detached signature. A statement
 // without one is not signed yet.
 func readSignatures(dir string) ([]authority.Signature, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var out []authority.Signature
-	for _, file := range files {
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), ".json") {
+			continue
+		}
+		file := filepath.Join(dir, entry.Name())
 		armored, err := readLimited(file + ".sig")
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -53,6 +53,19 @@ func isFolder(path string) error {
 	case err != nil:
 		return fmt.Errorf("looking at the folder: %w", err)
 	}
+	return private(path)
+}
+
+// private refuses a folder that others can write to: they could put other files
+// in place of its own.
+func private(path string) error {
+	info, err := os.Stat(path) //nolint:gosec // the operator names the folder
+	if err != nil {
+		return fmt.Errorf("looking at the folder: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("%s has mode %o; others can write to it, so make it 0700", path, mode)
+	}
 	return nil
 }
 

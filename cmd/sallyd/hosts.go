@@ -187,12 +187,15 @@ func hostFolder(out, at string) (string, error) {
 	switch {
 	case at != "":
 	case out != "":
-		return filepath.Abs(out)
+		var err error
+		if at, err = filepath.Abs(out); err != nil {
+			return "", err
+		}
 	default:
 		at = "/etc/ssh/sallyport"
 	}
 	if !filepath.IsAbs(at) || strings.ContainsAny(at, " \t\n\"'%") {
-		return "", fmt.Errorf("--at %q: an absolute path without spaces, quotes or %%", at)
+		return "", fmt.Errorf("--at %q: sshd needs an absolute path without spaces, quotes or %%", at)
 	}
 	return at, nil
 }

@@ -87,7 +87,7 @@ func newFolder(dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
 		return fmt.Errorf("making the folder: %w", err)
 	}
-	return nil
+	return private(dir)
 }
 
 func (f *folder) writeKeys(private, origin string, c config) (*softkey.Signer, error) {
