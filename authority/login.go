@@ -49,6 +49,7 @@ func (a *Authority) Challenge(ctx context.Context, purpose string) (canon.Digest
 
 // DeviceLogin is what the CLI posts after a login (DESIGN §5, step 0).
 type DeviceLogin struct {
+	Server    string // where people reach this server (record.ServerURL): what the login must be signed for
 	Issuer    string // "contract/issuer"
 	IDToken   string
 	RZ        string // b64, 32 bytes
@@ -76,7 +77,7 @@ func (a *Authority) LoginDevice(ctx context.Context, l DeviceLogin) (store.Sessi
 	if err != nil {
 		return store.Session{}, "", err
 	}
-	if doc.Origin != a.Origin() || doc.IDToken != sha256.Sum256([]byte(l.IDToken)) {
+	if doc.Origin != a.Origin() || doc.Server != l.Server || doc.IDToken != sha256.Sum256([]byte(l.IDToken)) {
 		return store.Session{}, "", fmt.Errorf("%w: it was signed for another login or server", record.ErrDocument)
 	}
 	provider, err := a.provider(ctx, l.Issuer, store.CLI)
@@ -88,7 +89,14 @@ func (a *Authority) LoginDevice(ctx context.Context, l DeviceLogin) (store.Sessi
 		return store.Session{}, "", err
 	}
 	return a.logIn(ctx, id, store.CLI, l.DeviceKey, l.RZ, func(tx *store.Tx) error {
-		return tx.TakeChallenge(doc.Challenge, PurposeSession)
+		if err := tx.TakeChallenge(doc.Challenge, PurposeSession); err != nil {
+			return err
+		}
+		// Twice as long as an ID token is accepted after its iat.
+		if err := tx.UseOnce(doc.IDToken, canon.At(tx.Now().Time().Add(2*oidc.MaxSkew))); err != nil {
+			return fmt.Errorf("id_token: %w; log in again", err)
+		}
+		return nil
 	})
 }
 

@@ -16,6 +16,9 @@ import (
 // MaxList bounds how many rows a list reads.
 const MaxList = 500
 
+// maxHosts bounds the inventory that is listed at once.
+const maxHosts = 100_000
+
 func isNotFound(err error) bool { return errors.Is(err, record.ErrNotFound) }
 
 // InForce returns every contract version in force at now, sorted by contract id.
@@ -61,7 +64,7 @@ func Requests(r *store.Reader, index, value string) ([]approval.Request, error) 
 
 // Hosts returns every joined host, sorted by name.
 func Hosts(r *store.Reader) ([]record.HostJoin, error) {
-	rows, err := r.List(record.TableHost, "all", "", MaxList)
+	rows, err := r.List(record.TableHost, "all", "", maxHosts)
 	if err != nil {
 		return nil, err
 	}

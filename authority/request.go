@@ -45,7 +45,7 @@ func (a *Authority) Submit(ctx context.Context, s store.Session, ask Ask) (q app
 	if err := checkText("reason", ask.Reason); err != nil {
 		return approval.Request{}, false, err
 	}
-	if strings.TrimSpace(ask.Reason) == "" {
+	if record.CountWords(ask.Reason) == 0 {
 		return approval.Request{}, false, fmt.Errorf("reason: %w: it is empty; say in a few words what you will do", ErrField)
 	}
 	var doc record.RequestDoc
@@ -74,15 +74,9 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 	case !isNotFound(err):
 		return approval.Request{}, false, err
 	}
-	mine, err := Requests(&tx.Reader, "by", string(s.Person))
+	open, err := tx.Count(record.TableRequest, "open", string(s.Person))
 	if err != nil {
 		return approval.Request{}, false, err
-	}
-	open := 0
-	for _, q := range mine {
-		if q.Status(tx.Now().Time()).State == approval.Pending {
-			open++
-		}
 	}
 	if open >= MaxOpen {
 		return approval.Request{}, false, fmt.Errorf("%w: %d of yours are pending, at most %d may be; wait for some to be decided", ErrTooManyOpen, open, MaxOpen)
@@ -97,7 +91,7 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 	_, err = tx.Append(store.Draft{
 		Facts: record.RequestSubmit{
 			At: tx.Now(), Request: doc.Request, Lineage: version.Lineage(), Claims: s.Claims(),
-			Document: ask.Document, Signature: ask.Signature, ReasonWords: len(strings.Fields(ask.Reason)),
+			Document: ask.Document, Signature: ask.Signature, ReasonWords: record.CountWords(ask.Reason),
 		},
 		Person: record.RequestPerson{Reason: ask.Reason}, PersonID: s.Person, PersonSalt: salt,
 	})
@@ -225,11 +219,15 @@ func (a *Authority) Sweep(ctx context.Context) (expired int, err error) {
 		if err := tx.Sweep(); err != nil {
 			return err
 		}
-		pending, err := Requests(&tx.Reader, "state", string(approval.Pending))
+		pending, err := tx.Oldest(record.TableRequest, "state", string(approval.Pending), MaxList)
 		if err != nil {
 			return err
 		}
-		for _, q := range pending {
+		for _, row := range pending {
+			var q approval.Request
+			if err := canon.Unmarshal(row, &q); err != nil {
+				return err
+			}
 			if q.Status(tx.Now().Time()).State != approval.Expired {
 				continue
 			}

@@ -187,7 +187,7 @@ func openSession(ctx context.Context, c *conn, origin, issuer, idToken string, r
 		return api.Session{}, err
 	}
 	document, err := canon.Marshal(record.SessionDoc{
-		V: record.SessionVersion, Origin: origin, IDToken: sha256.Sum256([]byte(idToken)), Challenge: challenge.Challenge,
+		V: record.SessionVersion, Origin: origin, Server: record.ServerURL(c.base), IDToken: sha256.Sum256([]byte(idToken)), Challenge: challenge.Challenge,
 	})
 	if err != nil {
 		return api.Session{}, err

@@ -21,12 +21,15 @@ var (
 	ErrExists     = errors.New("it is in the ledger already")
 	ErrEvent      = errors.New("the event contradicts the ledger")
 	ErrClaimsOld  = errors.New("what your identity provider said about you is too old")
+	ErrOtherLogin = errors.New("you are logged in under another contract")
+	ErrIssuerRead = errors.New("another contract in force reads this issuer in another way")
 )
 
 // Event is one leaf with its opening, about to be appended or being replayed.
 type Event struct {
 	Index    int64        // of the leaf
 	LeafHash canon.Digest // RFC 6962 hash of the leaf
+	Previous canon.Micros // ledger time of the leaf before, 0 for leaf 0
 	Facts    Facts
 	Person   any // the person part, nil where there is none or it was erased
 	// PersonCommitment is the leaf's, zero where there is no person part.
@@ -73,6 +76,9 @@ func Check(v View, e Event) ([]Change, error) {
 func (e Event) checkOrder(v View) error {
 	if e.Facts == nil || e.Facts.When() <= 0 {
 		return fmt.Errorf("%w: it carries no time", ErrEvent)
+	}
+	if e.Facts.When() < e.Previous {
+		return fmt.Errorf("%w: it is dated before the leaf before it", ErrEvent)
 	}
 	_, opens := e.Facts.(LedgerOpen)
 	if opens != (e.Index == 0) {
@@ -136,6 +142,9 @@ func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
 	if !known {
 		person = PersonRow{Person: f.Person}
 	}
+	if err := person.vouch(f.Issuer, f.ClaimsAt); err != nil {
+		return nil, err
+	}
 	out, err := changes(put(TablePerson, string(f.Person), person, Index{"all", ""}))
 	if err != nil {
 		return nil, err
@@ -147,9 +156,28 @@ func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
 		}
 		out = append(out, identity)
 	}
-	login, err := put(TableLogin, e.LeafHash.String(), LoginRow{Person: f.Person, Issuer: f.Issuer, DeviceKey: f.DeviceKey, ClaimsAt: f.ClaimsAt},
+	login, err := put(TableLogin, e.LeafHash.String(), LoginRow{Person: f.Person, Issuer: f.Issuer, Client: f.Client, DeviceKey: f.DeviceKey, ClaimsAt: f.ClaimsAt},
 		Index{"person", string(f.Person)})
 	return append(out, login), err
+}
+
+// vouch notes when an issuer vouched for the person. An older word than the
+// newest is refused: an ID token from before a group was taken away must not
+// give it back.
+func (p *PersonRow) vouch(issuer string, at canon.Micros) error {
+	for i, v := range p.Vouched {
+		if v.Issuer != issuer {
+			continue
+		}
+		if at < v.At {
+			return fmt.Errorf("a newer login of this account is recorded; log in again: %w", ErrClaimsOld)
+		}
+		p.Vouched[i].At = at
+		return nil
+	}
+	p.Vouched = append(p.Vouched, VouchedRef{Issuer: issuer, At: at})
+	slices.SortFunc(p.Vouched, func(a, b VouchedRef) int { return strings.Compare(a.Issuer, b.Issuer) })
+	return nil
 }
 
 // identity holds (issuer, subject) to one person: a known subject keeps its

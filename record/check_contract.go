@@ -3,6 +3,8 @@ package record
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
@@ -38,24 +40,46 @@ func (e Event) contractPropose(v View, f ContractPropose) ([]Change, error) {
 	case !errors.Is(err, ErrNotFound):
 		return nil, err
 	}
-	id := version.Terms.ID
-	switch other, err := get[LineageRow](v, TableContractID, id); {
-	case err == nil && other.Lineage != f.Lineage:
-		return nil, fmt.Errorf("contract id %s: %w, with another version 1", id, ErrExists)
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return nil, err
-	}
-	row := ContractRow{Contract: f.Contract, Lineage: f.Lineage, ID: id, Version: int64(version.Manifest.Version)}
+	row := ContractRow{Contract: f.Contract, Lineage: f.Lineage, ID: version.Terms.ID, Version: int64(version.Manifest.Version)}
 	c, err := put(TableContract, f.Contract.String(), row, Index{"all", ""})
 	if err != nil {
 		return nil, err
 	}
 	l, err := put(TableLineage, f.Lineage.String(), LineageRow{Lineage: f.Lineage}, Index{"all", ""})
+	return []Change{c, l}, err
+}
+
+// activate is what a version writes beside its own rows when it comes into
+// force: the contract's id is its lineage's from now on, and its issuers are
+// read as it says. A draft that nobody signs takes nothing.
+func activate(v View, version *contract.Version) ([]Change, error) {
+	id, lineage := version.Terms.ID, version.Lineage()
+	switch other, err := get[LineageRow](v, TableContractID, id); {
+	case err == nil && other.Lineage != lineage:
+		return nil, fmt.Errorf("contract id %s: %w, with another version 1", id, ErrExists)
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return nil, err
+	}
+	out, err := changes(put(TableContractID, id, LineageRow{Lineage: lineage}))
 	if err != nil {
 		return nil, err
 	}
-	n, err := put(TableContractID, id, LineageRow{Lineage: f.Lineage})
-	return []Change{c, l, n}, err
+	for _, issuer := range version.Terms.Issuers {
+		row := IssuerRow{URL: issuer.URL, Subject: issuer.Subject, Groups: issuer.Groups, Algs: issuer.Algs}
+		switch other, err := get[IssuerRow](v, TableIssuer, IssuerKey(issuer.URL)); {
+		case err == nil && (other.Subject != row.Subject || other.Groups != row.Groups || !slices.Equal(other.Algs, row.Algs)):
+			return nil, fmt.Errorf("issuer %s (%s): %w: subject %s, groups %s, algs %s; one account must be one person under all contracts",
+				issuer.ID, issuer.URL, ErrIssuerRead, other.Subject, other.Groups, strings.Join(other.Algs, " "))
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+		c, err := put(TableIssuer, IssuerKey(issuer.URL), row)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // contractSign adds a signature. The version comes into force with the last
@@ -86,8 +110,12 @@ func (e Event) contractSign(v View, f ContractSign) ([]Change, error) {
 	all = append(all, signed)
 	row.Signed = append(row.Signed, SignedRow{Party: signed.Party, Capacity: signed.Capacity, Signer: signed.Signer, At: f.At})
 	lineage := LineageRow{Lineage: f.Lineage}
+	var more []Change
 	if row.InForceAt == 0 && len(version.Missing(all)) == 0 {
 		row.InForceAt = canon.At(version.InForceFrom(f.At.Time()))
+		if more, err = activate(v, version); err != nil {
+			return nil, err
+		}
 	}
 	if row.InForceAt != 0 {
 		lineage.Current = f.Contract
@@ -97,5 +125,5 @@ func (e Event) contractSign(v View, f ContractSign) ([]Change, error) {
 		return nil, err
 	}
 	l, err := put(TableLineage, f.Lineage.String(), lineage, Index{"all", ""})
-	return []Change{c, l}, err
+	return append(more, c, l), err
 }

@@ -137,7 +137,7 @@ func GrantAt(v View, id canon.ID, claims Claims, now canon.Micros) (approval.Gra
 	if err := newest(v, r.By, claims); err != nil {
 		return approval.Grant{}, nil, err
 	}
-	subject, err := subjectOf(v, r.By, claims, now, version.Terms.Ceilings.ClaimsMaxAge.Issue)
+	subject, err := subjectOf(v, version.Terms, r.By, claims, now, version.Terms.Ceilings.ClaimsMaxAge.Issue)
 	if err != nil {
 		return approval.Grant{}, nil, err
 	}

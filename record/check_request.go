@@ -3,14 +3,20 @@ package record
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/sshcert"
 )
+
+// denyMaxAge is how old the claims of somebody who denies may be: as old as a
+// session can be. Denying must work while the identity provider is away (P14).
+const denyMaxAge = 12 * time.Hour
 
 // DocumentLife is how far ahead a signed document may expire.
 const DocumentLife = 5 * time.Minute
@@ -43,7 +49,7 @@ func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
 	if err := Fresh(doc.ExpiresAt, f.At.Time(), DocumentLife); err != nil {
 		return nil, err
 	}
-	if part, ok := e.Person.(RequestPerson); ok && len(strings.Fields(part.Reason)) != f.ReasonWords {
+	if part, ok := e.Person.(RequestPerson); ok && CountWords(part.Reason) != f.ReasonWords {
 		return nil, fmt.Errorf("%w: the reason has not %d words", ErrEvent, f.ReasonWords)
 	}
 	if err := unseen(v, doc.Request); err != nil {
@@ -62,7 +68,7 @@ func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
 // requestOf makes the request that a submission stands for, or returns the
 // contract's refusal.
 func requestOf(v View, version *contract.Version, f RequestSubmit, doc RequestDoc, leaf canon.Digest) (approval.Request, error) {
-	subject, err := subjectOf(v, doc.Person, f.Claims, f.At, version.Terms.Ceilings.ClaimsMaxAge.Issue)
+	subject, err := subjectOf(v, version.Terms, doc.Person, f.Claims, f.At, version.Terms.Ceilings.ClaimsMaxAge.Issue)
 	if err != nil {
 		return approval.Request{}, err
 	}
@@ -154,7 +160,16 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 	if err := newest(v, f.Person, f.Claims); err != nil {
 		return nil, err
 	}
-	subject, err := subjectOf(v, f.Person, f.Claims, f.At, version.Terms.Ceilings.ClaimsMaxAge.Decide)
+	if _, err := get[ExpiryRow](v, TableExpiry, string(r.ID)); err == nil {
+		return nil, fmt.Errorf("its expiry is recorded: %w", approval.ErrSettled)
+	} else if !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	maxAge := version.Terms.Ceilings.ClaimsMaxAge.Decide
+	if f.Verdict == approval.Deny {
+		maxAge = max(maxAge, denyMaxAge)
+	}
+	subject, err := subjectOf(v, version.Terms, f.Person, f.Claims, f.At, maxAge)
 	if err != nil {
 		return nil, err
 	}
@@ -204,14 +219,21 @@ func putRequest(r approval.Request) (Change, error) {
 }
 
 // requestIndex lists a request under its state, as far as that follows from its
-// decisions, and under its requester.
+// decisions, under its requester, and as open while it may be decided.
 func requestIndex(r approval.Request, s approval.State) []Index {
-	return []Index{{"state", string(s)}, {"by", string(r.By)}}
+	open := string(r.By)
+	if s != approval.Pending {
+		open = "-"
+	}
+	return []Index{{"state", string(s)}, {"by", string(r.By)}, {"open", open}}
 }
 
 // Ask resolves hosts against the inventory of a lineage: a host that is not in
 // it, or in another lineage, does not exist for the request.
 func Ask(v View, lineage canon.Digest, role string, logins []sshcert.Login, hosts []sshcert.Host, seconds int64, words int) (contract.Ask, error) {
+	if len(hosts)*max(len(logins), 1) > sshcert.MaxPrincipals {
+		return contract.Ask{}, fmt.Errorf("hosts: %w: %d, and one certificate carries at most %d principals", ErrDocument, len(hosts), sshcert.MaxPrincipals)
+	}
 	ask := contract.Ask{Role: role, Logins: logins, For: time.Duration(seconds) * time.Second, ReasonWords: words}
 	if seconds < 0 || seconds > int64(366*24*time.Hour/time.Second) {
 		return contract.Ask{}, fmt.Errorf("for: %w: %d seconds", ErrDocument, seconds)
@@ -261,7 +283,7 @@ func newest(v View, id canon.ID, c Claims) error {
 // subjectOf returns what an issuer said about a person at the login and snapshot
 // that the claims name. Both must be that person's, and the claims at most
 // maxAge old at now: unknown or stale is a refusal, never an empty group.
-func subjectOf(v View, id canon.ID, c Claims, now canon.Micros, maxAge time.Duration) (contract.Subject, error) {
+func subjectOf(v View, terms *contract.Terms, id canon.ID, c Claims, now canon.Micros, maxAge time.Duration) (contract.Subject, error) {
 	login, err := Login(v, c.Login)
 	if err != nil {
 		return contract.Subject{}, err
@@ -273,8 +295,37 @@ func subjectOf(v View, id canon.ID, c Claims, now canon.Micros, maxAge time.Dura
 	if login.Person != id || snapshot.Person != id || snapshot.Issuer != login.Issuer || c.ClaimsAt != login.ClaimsAt {
 		return contract.Subject{}, fmt.Errorf("%w: the claims are another person's", ErrEvent)
 	}
+	if !names(terms, login) {
+		return contract.Subject{}, fmt.Errorf("contract %s names client %q of %s nowhere; log in through one of its own: %w", terms.ID, login.Client, login.Issuer, ErrOtherLogin)
+	}
 	if age := now.Time().Sub(c.ClaimsAt.Time()); age > maxAge {
 		return contract.Subject{}, fmt.Errorf("it is %s old, at most %s is accepted; log in again: %w", age.Round(time.Second), maxAge, ErrClaimsOld)
 	}
 	return contract.Subject{Issuer: login.Issuer, Groups: snapshot.Groups, GroupsKnown: snapshot.GroupsKnown}, nil
+}
+
+// names reports whether the terms name the client of a login at its issuer: an
+// ID token that was made for somebody else's client proves nothing here.
+func names(terms *contract.Terms, login LoginRow) bool {
+	return slices.ContainsFunc(terms.Issuers, func(i contract.Issuer) bool {
+		return i.URL == login.Issuer && login.Client != "" && (login.Client == i.Clients.CLI || login.Client == i.Clients.Web)
+	})
+}
+
+// CountWords counts the words of a reason: what stands between white space and
+// holds a letter or a digit. A row of dots or blanks is no reason.
+func CountWords(reason string) int {
+	n := 0
+	for word := range strings.FieldsSeq(reason) {
+		if strings.ContainsFunc(word, func(c rune) bool { return unicode.IsDigit(c) || unicode.IsLetter(c) && !blankLetter(c) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// blankLetter reports whether a character counts as a letter in Unicode and
+// shows nothing: the Hangul fillers.
+func blankLetter(c rune) bool {
+	return c == 0x115F || c == 0x1160 || c == 0x3164 || c == 0xFFA0
 }

@@ -3,6 +3,8 @@ package record
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -27,6 +29,7 @@ const (
 type SessionDoc struct {
 	V         string       `json:"v"`
 	Origin    string       `json:"origin"`
+	Server    string       `json:"server"`    // the URL that the client speaks to, so that nobody in between can pass the login on
 	IDToken   canon.Digest `json:"id_token"`  // SHA-256 of the ID token's text
 	Challenge canon.Digest `json:"challenge"` // 32 random bytes from the authority
 }
@@ -59,6 +62,18 @@ type IssueDoc struct {
 	Key       string       `json:"key"`   // b64 of the certificate key's SSH wire form
 	Challenge canon.Digest `json:"challenge"`
 	ExpiresAt canon.Micros `json:"expires_at"`
+}
+
+// ServerURL is how a server's address is spelled in a document: scheme and host
+// in lower case, the port if it is not the scheme's own, nothing else.
+func ServerURL(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	for scheme, port := range map[string]string{"https": ":443", "http": ":80"} {
+		if strings.EqualFold(u.Scheme, scheme) {
+			host = strings.TrimSuffix(host, port)
+		}
+	}
+	return strings.ToLower(u.Scheme) + "://" + host
 }
 
 // OpenSession reads a session document and checks the device key's signature

@@ -18,7 +18,7 @@ func TestOpenSessionRefuses(t *testing.T) {
 	t.Parallel()
 	w := recordtest.New(t, t.Name())
 	device := w.Alice.Device
-	text := marshal(t, record.SessionDoc{V: record.SessionVersion, Origin: recordtest.Origin, IDToken: recordtest.TokenDigest("a.b.c"), Challenge: w.Digest()})
+	text := marshal(t, record.SessionDoc{V: record.SessionVersion, Origin: recordtest.Origin, Server: "https://ca.acme.example", IDToken: recordtest.TokenDigest("a.b.c"), Challenge: w.Digest()})
 	sig := w.Signature(device, sshcert.NamespaceDevice, text)
 	if _, err := record.OpenSession(text, sig, device.PublicKey()); err != nil {
 		t.Fatal(err)

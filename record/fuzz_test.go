@@ -82,7 +82,7 @@ func FuzzDocuments(f *testing.F) {
 	for _, e := range m.Entries {
 		f.Add(string(e.Facts), "")
 	}
-	session := marshal(f, record.SessionDoc{V: record.SessionVersion, Origin: recordtest.Origin, IDToken: w.Digest(), Challenge: w.Digest()})
+	session := marshal(f, record.SessionDoc{V: record.SessionVersion, Origin: recordtest.Origin, Server: "https://ca.acme.example", IDToken: w.Digest(), Challenge: w.Digest()})
 	f.Add(session, w.Signature(device, sshcert.NamespaceDevice, session))
 	ask := w.Ask(m, w.Alice)
 	ask.Doc.Commitment = w.Digest()

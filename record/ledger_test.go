@@ -82,7 +82,6 @@ func TestContractProposeRefuses(t *testing.T) {
 	t.Parallel()
 	w, m := newLedger(t)
 	honest := plain(w.Propose(m, w.Other))
-	second := w.Contract("acme", "effect: {not_before: \"2027-01-01T00:00:00Z\"}\n") // another version 1 of the same id
 	bend := func(f func(*record.ContractPropose)) recordtest.Draft {
 		return bent(honest, func(p *record.ContractPropose) {
 			p.Files = append([]record.ContractFile(nil), p.Files...)
@@ -91,7 +90,6 @@ func TestContractProposeRefuses(t *testing.T) {
 	}
 	refuses(t, m, honest, []refusal{
 		{"the same version again", plain(w.Propose(m, w.Version)), record.ErrExists},
-		{"another version 1 of the id", plain(w.Propose(m, second)), record.ErrExists},
 		{"another digest", bend(func(f *record.ContractPropose) { f.Contract = canon.Sum("x") }), record.ErrEvent},
 		{"another lineage", bend(func(f *record.ContractPropose) { f.Lineage = w.Version.Lineage() }), record.ErrEvent},
 		{"files out of order", bend(func(f *record.ContractPropose) { f.Files[0], f.Files[1] = f.Files[1], f.Files[0] }), record.ErrEvent},
@@ -227,5 +225,25 @@ func TestHostJoinRefuses(t *testing.T) {
 		if err := m.Check(bend(func(f *record.HostJoin) { f.Address = address })); err != nil {
 			t.Errorf("address %s: %v", address, err)
 		}
+	}
+}
+
+// A contract id belongs to the lineage that came into force with it first. A
+// draft takes nothing: it may be proposed by anybody and signed by nobody.
+func TestPromiseP10_AnIDBelongsToOneLineage(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	second := w.Contract("acme", "effect: {not_before: \"2027-01-01T00:00:00Z\"}\n")
+	if _, err := m.Append(plain(w.Propose(m, second))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Append(plain(w.Sign(m, second, "chris"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Append(plain(w.Sign(m, second, "dana"))); !errors.Is(err, record.ErrExists) {
+		t.Errorf("the signature that would bring it into force: %v, want ErrExists", err)
+	}
+	if _, err := record.InForce(m, second.Lineage(), m.Now()); !errors.Is(err, record.ErrNotInForce) {
+		t.Errorf("InForce = %v, want ErrNotInForce", err)
 	}
 }

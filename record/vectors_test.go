@@ -98,7 +98,7 @@ func makeVectors(t *testing.T) vectors {
 	}
 	v.Root = rootOf(t, hashes)
 	session := marshal(t, record.SessionDoc{
-		V: record.SessionVersion, Origin: recordtest.Origin, IDToken: recordtest.TokenDigest(v.IDToken), Challenge: w.Digest(),
+		V: record.SessionVersion, Origin: recordtest.Origin, Server: "https://ca.acme.example", IDToken: recordtest.TokenDigest(v.IDToken), Challenge: w.Digest(),
 	})
 	submit := factsOf[record.RequestSubmit](t, m)
 	device := line(w.Alice.Device)

@@ -26,6 +26,7 @@ const (
 	TableContractID  Table = "contract_id" // key contract id: LineageRow
 	TableHost        Table = "host"        // key host name: HostJoin
 	TablePerson      Table = "person"      // key person id: PersonRow
+	TableIssuer      Table = "issuer"      // key IssuerKey: IssuerRow
 	TableIdentity    Table = "identity"    // key IdentityKey: IdentityRow; from person parts
 	TableLogin       Table = "login"       // key leaf hash: LoginRow
 	TableSnapshot    Table = "snapshot"    // key leaf hash: PersonSnapshot
@@ -95,6 +96,22 @@ type LineageRow struct {
 type PersonRow struct {
 	Person    canon.ID      `json:"person"`
 	Snapshots []SnapshotRef `json:"snapshots,omitempty"` // newest for each issuer, sorted by issuer
+	Vouched   []VouchedRef  `json:"vouched,omitempty"`   // newest for each issuer, sorted by issuer
+}
+
+// VouchedRef says when an issuer last vouched for a person.
+type VouchedRef struct {
+	Issuer string       `json:"issuer"`
+	At     canon.Micros `json:"at"`
+}
+
+// IssuerRow is how the contracts in force read an issuer. One account must be
+// one person under all of them, so they must agree.
+type IssuerRow struct {
+	URL     string   `json:"url"`
+	Subject string   `json:"subject"`
+	Groups  string   `json:"groups"`
+	Algs    []string `json:"algs"`
 }
 
 // SnapshotRef names a person's newest snapshot from one issuer.
@@ -112,6 +129,7 @@ type IdentityRow struct {
 type LoginRow struct {
 	Person    canon.ID     `json:"person"`
 	Issuer    string       `json:"issuer"`
+	Client    string       `json:"client"`
 	DeviceKey string       `json:"device_key,omitempty"`
 	ClaimsAt  canon.Micros `json:"claims_at"`
 }
@@ -144,6 +162,9 @@ func IdentityKey(issuer, subject string) string {
 	of := canon.Sum("sallyport.issuer/v1", []byte(issuer)) // of fixed length, so that no two pairs read alike
 	return canon.Sum("sallyport.identity/v1", of[:], []byte(subject)).String()
 }
+
+// IssuerKey is the key of TableIssuer.
+func IssuerKey(url string) string { return canon.Sum("sallyport.issuer/v1", []byte(url)).String() }
 
 // Log returns the ledger's identity.
 func Log(v View) (LogRow, error) { return get[LogRow](v, TableLog, "log") }

@@ -172,6 +172,9 @@ func mayRead(r *store.Reader, facts record.Facts, person canon.ID) (bool, error)
 		return tookPart(r, f.Request, person)
 	case record.CertificateIssue:
 		return tookPart(r, f.Grant, person)
+	case record.CertificateVoid:
+		row, err := record.Certificate(r, f.Serial)
+		return err == nil && row.Person == person, err
 	default:
 		return false, nil // what this version does not know is nobody's
 	}

@@ -298,7 +298,7 @@ func TestPromiseP16_PayloadsAreInert(t *testing.T) {
 	bob, _ := w.signIn("bob", "/")
 	own, _ := w.signIn("alice", "/")
 	elements := func(reason, words string) (int, string) {
-		q := alice.submit(func(a *ask) { a.reason = reason })
+		q := alice.submit(func(a *ask) { a.reason = "INC 42 " + reason })
 		page := bob.open(requestPath(q.ID))
 		contains(t, page.Text(), reason)
 		after := bob.press(page, q.ID, "Deny", map[string]string{"words": words})

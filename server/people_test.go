@@ -85,7 +85,7 @@ func (w *world) sessionBody(username string, device ssh.Signer) api.SessionReque
 	token := w.idToken(username, oidc.DeviceNonce(rz, wire))
 	challenge := into[api.Challenge](t, (&cli{w: w}).call("/v1/challenges", api.ChallengeRequest{Purpose: "session"}), http.StatusOK)
 	document, err := canon.Marshal(record.SessionDoc{
-		V: record.SessionVersion, Origin: origin, IDToken: sha256.Sum256([]byte(token)), Challenge: challenge.Challenge,
+		V: record.SessionVersion, Origin: origin, Server: w.base, IDToken: sha256.Sum256([]byte(token)), Challenge: challenge.Challenge,
 	})
 	must(t, err)
 	return api.SessionRequest{

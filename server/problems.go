@@ -81,8 +81,11 @@ type problemRow struct {
 var problemTable = []problemRow{
 	// What the operator has to know, whatever it came wrapped in.
 	{authority.ErrHalted, unavailable, "the authority found its own records at odds and has stopped signing; tell the operator"},
+	{store.ErrClock, unavailable, "this server's clock can't be right, so nothing is recorded; tell the operator"},
+	{store.ErrBusy, unavailable, "too many people are writing at once; what you asked for was not done"},
 	{store.ErrUnavailable, unavailable, "the database is not available; what you asked for was not done"},
 	{store.ErrConflict, unavailable, "somebody else wrote at the same moment; what you asked for was not done"},
+	{authority.ErrVoid, unavailable, "the certificate took too long to be signed and was given up; the request stays granted"},
 	{ca.ErrSigner, unavailable, "the authority key gave no signature; no certificate was made"},
 	{oidc.ErrMetadata, unavailable, "the identity provider answered with something that can't be used; tell the operator"},
 	{context.Canceled, unavailable, "the connection was closed before the answer was ready"},
@@ -93,6 +96,7 @@ var problemTable = []problemRow{
 	{errNoBearer, unauthenticated, ""},
 	{store.ErrNoSession, unauthenticated, ""},
 	{store.ErrNoFlow, unauthenticated, ""},
+	{store.ErrUsed, unauthenticated, ""},
 	{oidc.ErrTokenTooLarge, unauthenticated, ""},
 	{oidc.ErrMalformed, unauthenticated, ""},
 	{oidc.ErrAlgorithm, unauthenticated, ""},
@@ -111,6 +115,7 @@ var problemTable = []problemRow{
 	{oidc.ErrDenied, unauthenticated, ""},
 	{oidc.ErrExchange, unauthenticated, ""},
 	{record.ErrClaimsOld, loginTooOld, ""},
+	{record.ErrOtherLogin, loginTooOld, ""},
 	{errCrossSite, forbidden, ""},
 
 	// Deciding.

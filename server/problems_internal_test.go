@@ -56,6 +56,8 @@ var inTable = map[string]error{
 	"sshcert.ErrLogin": sshcert.ErrLogin, "sshcert.ErrHost": sshcert.ErrHost, "sshcert.ErrKeyPolicy": sshcert.ErrKeyPolicy,
 
 	"store.ErrNoSession": store.ErrNoSession, "store.ErrNoChallenge": store.ErrNoChallenge, "store.ErrNoFlow": store.ErrNoFlow,
+	"store.ErrUsed": store.ErrUsed, "store.ErrBusy": store.ErrBusy, "store.ErrClock": store.ErrClock, "authority.ErrVoid": authority.ErrVoid,
+	"record.ErrOtherLogin": record.ErrOtherLogin,
 	"store.ErrUnavailable": store.ErrUnavailable, "store.ErrConflict": store.ErrConflict,
 }
 
@@ -85,7 +87,7 @@ var exempt = map[string]string{
 
 	"oidc.ErrConfig": ours, "oidc.ErrNoAnswer": "made by the loopback listener of the command-line client",
 
-	"record.ErrEvent": ours,
+	"record.ErrEvent": ours, "record.ErrIssuerRead": offline,
 
 	"sshcert.ErrSignature": wrapped, "sshcert.ErrCertificate": ours, "sshcert.ErrNotCanonical": ours, "sshcert.ErrKeyID": ours, "sshcert.ErrPrincipal": ours,
 

@@ -141,6 +141,7 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	session, bearer, err := s.authority.LoginDevice(r.Context(), authority.DeviceLogin{
+		Server: record.ServerURL(s.base),
 		Issuer: body.Issuer, IDToken: body.IDToken, RZ: body.RZ, DeviceKey: body.DeviceKey,
 		Document: body.Document, Signature: body.Signature,
 	})

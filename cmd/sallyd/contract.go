@@ -94,7 +94,7 @@ func runContractAdd(cmd *cobra.Command, dir, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := openFolder(cmd.Context(), dir, nil, nil)
+	f, err := openFolder(cmd.Context(), dir, folderOptions{})
 	if err != nil {
 		return err
 	}

@@ -81,8 +81,15 @@ func lockFolder(path string) (*os.File, error) {
 	return f, nil
 }
 
+// folderOptions is what only a serving folder needs; the zero value is for the
+// other verbs.
+type folderOptions struct {
+	logger  *slog.Logger
+	secrets func(issuer string) string
+}
+
 // openFolder locks the folder and opens its ledger.
-func openFolder(ctx context.Context, path string, logger *slog.Logger, secrets func(string) string) (*folder, error) {
+func openFolder(ctx context.Context, path string, o folderOptions) (*folder, error) {
 	if err := isFolder(path); err != nil {
 		return nil, err
 	}
@@ -91,7 +98,7 @@ func openFolder(ctx context.Context, path string, logger *slog.Logger, secrets f
 		return nil, err
 	}
 	f := &folder{path: path, lock: lock}
-	if err := f.open(ctx, logger, secrets, authority.Open); err != nil {
+	if err := f.open(ctx, o, authority.Open); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
@@ -99,7 +106,7 @@ func openFolder(ctx context.Context, path string, logger *slog.Logger, secrets f
 
 // open opens database and keys and hands them to start: authority.Create for a
 // new ledger, authority.Open for an existing one.
-func (f *folder) open(ctx context.Context, logger *slog.Logger, secrets func(string) string,
+func (f *folder) open(ctx context.Context, o folderOptions,
 	start func(context.Context, authority.Config) (*authority.Authority, error),
 ) error {
 	signer, err := softkey.Open(f.file(userCAFile), rand.Reader)
@@ -124,7 +131,7 @@ func (f *folder) open(ctx context.Context, logger *slog.Logger, secrets func(str
 	}
 	f.auth, err = start(ctx, authority.Config{
 		Store: f.store, CA: signer, Log: logSigner, Mark: mark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
-		Secrets: secrets, Logger: logger,
+		Secrets: o.secrets, Logger: o.logger,
 	})
 	return err
 }

@@ -89,7 +89,7 @@ func runHostsAdd(cmd *cobra.Command, dir string, o hostOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := openFolder(cmd.Context(), dir, nil, nil)
+	f, err := openFolder(cmd.Context(), dir, folderOptions{})
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func hostsListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the hosts of the ledger", Args: cobra.NoArgs,
 		RunE: verb(func(cmd *cobra.Command, _ []string) (err error) {
-			f, err := openFolder(cmd.Context(), *dir, nil, nil)
+			f, err := openFolder(cmd.Context(), *dir, folderOptions{})
 			if err != nil {
 				return err
 			}
@@ -156,7 +156,7 @@ func runHostsConfig(cmd *cobra.Command, dir, name, out, at string) (err error) {
 	if at, err = hostFolder(out, at); err != nil {
 		return err
 	}
-	f, err := openFolder(cmd.Context(), dir, nil, nil)
+	f, err := openFolder(cmd.Context(), dir, folderOptions{})
 	if err != nil {
 		return err
 	}

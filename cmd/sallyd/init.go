@@ -62,7 +62,7 @@ func runInit(cmd *cobra.Command, o initOptions) error {
 	}
 	signer, err := f.writeKeys(private, o.origin, c)
 	if err == nil {
-		err = f.open(cmd.Context(), nil, nil, authority.Create)
+		err = f.open(cmd.Context(), folderOptions{}, authority.Create)
 	}
 	if err == nil {
 		err = writeFile(f.file(pinFile), pin(o.origin, public, signer.PublicKey()), 0o644)

@@ -45,7 +45,7 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := openFolder(ctx, dir, logger, secrets)
+	f, err := openFolder(ctx, dir, folderOptions{logger: logger, secrets: secrets})
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (tx *Tx) store(a Appended, o Opening, changes []record.Change) error {
 			return fmt.Errorf("%s %s: %w", c.Table, c.Key, err)
 		}
 	}
-	tx.tree = next
+	tx.tree, tx.last = next, tx.now
 	return nil
 }
 

@@ -109,11 +109,30 @@ func (r *Reader) List(t record.Table, name, value string, limit int) ([][]byte, 
 	if err != nil {
 		return nil, err
 	}
-	return scanAll(rows, func(rows *sql.Rows) ([]byte, error) {
-		var body []byte
-		err := rows.Scan(&body)
-		return body, err
-	})
+	return scanAll(rows, scanBody)
+}
+
+// Oldest is List with the oldest first.
+func (r *Reader) Oldest(t record.Table, name, value string, limit int) ([][]byte, error) {
+	rows, err := r.db.QueryContext(r.ctx, `SELECT s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
+		WHERE i.tbl = $1 AND i.name = $2 AND i.val = $3 ORDER BY i.leaf, i.id LIMIT $4`, string(t), name, value, limit)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, scanBody)
+}
+
+// Count returns how many rows List has.
+func (r *Reader) Count(t record.Table, name, value string) (int64, error) {
+	var n int64
+	err := r.db.QueryRowContext(r.ctx, `SELECT count(*) FROM state_index WHERE tbl = $1 AND name = $2 AND val = $3`, string(t), name, value).Scan(&n)
+	return n, err
+}
+
+func scanBody(rows *sql.Rows) ([]byte, error) {
+	var body []byte
+	err := rows.Scan(&body)
+	return body, err
 }
 
 // Entry is a leaf with its opening.

@@ -26,6 +26,7 @@ func DDL(blob, integer string) []string {
 		`CREATE TABLE session (id_hash ` + blob + ` PRIMARY KEY, kind TEXT NOT NULL, person TEXT NOT NULL, body ` + blob + ` NOT NULL, seen_us ` + integer + ` NOT NULL, expires_us ` + integer + ` NOT NULL)`,
 		`CREATE INDEX session_person ON session (person)`,
 		`CREATE TABLE challenge (hash ` + blob + ` PRIMARY KEY, purpose TEXT NOT NULL, expires_us ` + integer + ` NOT NULL)`,
+		`CREATE TABLE used (hash ` + blob + ` PRIMARY KEY, expires_us ` + integer + ` NOT NULL)`,
 		`CREATE TABLE login_flow (state_hash ` + blob + ` PRIMARY KEY, body ` + blob + ` NOT NULL, expires_us ` + integer + ` NOT NULL)`,
 		`CREATE TABLE schema_version (version ` + integer + ` PRIMARY KEY)`,
 	}

@@ -16,6 +16,7 @@ import (
 var (
 	ErrNoSession   = errors.New("not logged in")
 	ErrNoChallenge = errors.New("the challenge was used, is too old or was never given out")
+	ErrUsed        = errors.New("it was used before")
 	ErrNoFlow      = errors.New("this login was not started here, is finished or took too long")
 )
 
@@ -118,6 +119,14 @@ func (tx *Tx) TakeChallenge(challenge canon.Digest, purpose string) error {
 	return takenOne(result, err, ErrNoChallenge)
 }
 
+// UseOnce notes that something is used now, and refuses it with ErrUsed if it was
+// before. What it was need not be known after expires: by then it is refused for
+// its age.
+func (tx *Tx) UseOnce(hash canon.Digest, expires canon.Micros) error {
+	result, err := tx.db.ExecContext(tx.ctx, `INSERT INTO used (hash, expires_us) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`, hash[:], int64(expires))
+	return takenOne(result, err, ErrUsed)
+}
+
 // PutFlow keeps what the server must remember of a login that a browser started.
 func (tx *Tx) PutFlow(state canon.Digest, body []byte, expires canon.Micros) error {
 	return tx.exec(`INSERT INTO login_flow (state_hash, body, expires_us) VALUES ($1, $2, $3)`, state[:], body, int64(expires))
@@ -143,6 +152,7 @@ func (tx *Tx) Sweep() error {
 		`DELETE FROM session WHERE expires_us <= $1`,
 		`DELETE FROM challenge WHERE expires_us <= $1`,
 		`DELETE FROM login_flow WHERE expires_us <= $1`,
+		`DELETE FROM used WHERE expires_us <= $1`,
 	} {
 		if err := tx.exec(query, int64(tx.now)); err != nil {
 			return err

@@ -61,6 +61,7 @@ type Store struct {
 	now      func() time.Time
 	rand     io.Reader
 	versions *versions
+	clock    clock
 
 	waiting chan *job     // what Write waits in
 	urgent  chan *job     // what WriteUrgent waits in; served first
@@ -108,6 +109,7 @@ type Tx struct {
 	tree    ledger.Tree
 	size    int64 // of the head when the transaction began
 	now     canon.Micros
+	last    canon.Micros // ledger time of the newest leaf
 	rand    io.Reader
 	stopped error // the first append that half happened: nothing of it may commit
 }
@@ -119,6 +121,9 @@ func (s *Store) newTx(ctx context.Context, dbtx *sql.Tx) (*Tx, error) {
 		return nil, err
 	}
 	tx.tree, tx.size = head.Tree, head.Tree.Size
+	if tx.last, err = head.At, s.clock.check(s.now(), head); err != nil {
+		return nil, err
+	}
 	tx.now = max(canon.At(s.now()), head.At)
 	return tx, nil
 }
@@ -166,7 +171,7 @@ func (tx *Tx) Append(d Draft) (Appended, error) {
 	}
 	a := Appended{Index: tx.Next(), Hash: canon.Digest(hash), Leaf: leaf}
 	changes, err := record.Check(tx, record.Event{
-		Index: a.Index, LeafHash: a.Hash, Facts: d.Facts, Person: d.Person, PersonCommitment: leaf.Person,
+		Index: a.Index, LeafHash: a.Hash, Previous: tx.last, Facts: d.Facts, Person: d.Person, PersonCommitment: leaf.Person,
 	})
 	if err != nil {
 		return Appended{}, err

@@ -196,14 +196,17 @@ func (tx *Tx) runJob(j *job) error {
 	if err := tx.exec(`SAVEPOINT job`); err != nil {
 		return err
 	}
-	tree, stopped := tx.tree, tx.stopped
+	tree, last, stopped := tx.tree, tx.last, tx.stopped
 	j.err, j.panic = nil, nil
 	j.call(tx)
 	if j.err == nil && tx.stopped != nil {
 		j.err = tx.stopped // the function swallowed a half-made append
 	}
+	if j.err == nil {
+		j.err = j.ctx.Err() // nobody waits for it any more
+	}
 	if j.err != nil {
-		tx.tree, tx.stopped = tree, stopped
+		tx.tree, tx.last, tx.stopped = tree, last, stopped
 		if err := tx.exec(`ROLLBACK TO SAVEPOINT job`); err != nil {
 			return errors.Join(j.err, err)
 		}

@@ -131,7 +131,7 @@ func (w *World) Submit(l Ledger, u *User, a Ask) Draft {
 	text := string(w.text(a.Doc))
 	f := record.RequestSubmit{
 		At: l.Now(), Request: a.Doc.Request, Lineage: w.Version.Lineage(), Claims: u.Claims, Document: text,
-		Signature: w.Signature(u.Device, sshcert.NamespaceDevice, text), ReasonWords: len(strings.Fields(a.Reason)),
+		Signature: w.Signature(u.Device, sshcert.NamespaceDevice, text), ReasonWords: record.CountWords(a.Reason),
 	}
 	return Draft{Facts: f, Person: part, PersonID: u.Person, PersonSalt: a.Salt}
 }

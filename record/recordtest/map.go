@@ -42,6 +42,7 @@ type Map struct {
 
 	w        *World
 	next     int64
+	last     canon.Micros // ledger time of the newest leaf
 	versions map[canon.Digest]*contract.Version
 }
 
@@ -96,7 +97,7 @@ func (m *Map) Check(d Draft) error {
 	if err != nil {
 		return err
 	}
-	_, err = record.Check(m, record.Event{Index: e.Index, LeafHash: hash, Facts: d.Facts, Person: d.Person, PersonCommitment: e.Leaf.Person})
+	_, err = record.Check(m, record.Event{Index: e.Index, LeafHash: hash, Previous: m.last, Facts: d.Facts, Person: d.Person, PersonCommitment: e.Leaf.Person})
 	return err
 }
 
@@ -158,7 +159,7 @@ func (m *Map) open(d Draft) (Entry, canon.Digest, error) {
 // promises a new one is a fault of the fold, so the test fails: the store's own
 // uniqueness is a net, not a rule.
 func (m *Map) fold(index int64, hash canon.Digest, f record.Facts, person any, commitment canon.Digest) ([]record.Change, error) {
-	changes, err := record.Check(m, record.Event{Index: index, LeafHash: hash, Facts: f, Person: person, PersonCommitment: commitment})
+	changes, err := record.Check(m, record.Event{Index: index, LeafHash: hash, Previous: m.last, Facts: f, Person: person, PersonCommitment: commitment})
 	if err != nil {
 		return nil, err
 	}
@@ -180,5 +181,6 @@ func (m *Map) fold(index int64, hash canon.Digest, f record.Facts, person any, c
 		}
 	}
 	m.next++
+	m.last = f.When()
 	return changes, nil
 }

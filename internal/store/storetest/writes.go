@@ -115,7 +115,7 @@ func testTime(t *testing.T, f *fixture) {
 	if got := f.head().At; got != newest {
 		t.Errorf("head at %d, want %d: whole microseconds, rounded down", got, newest)
 	}
-	f.pass(-24 * time.Hour)
+	f.pass(-20 * time.Second)
 	if got := at(); got != newest {
 		t.Errorf("after the clock was set back a write is at %d, want %d", got, newest)
 	}
@@ -132,8 +132,11 @@ func testTime(t *testing.T, f *fixture) {
 			})
 			wants(t, fmt.Sprintf("facts %d µs off", off), err, record.ErrEvent)
 		}
+		f.pass(-11 * time.Second) // 31 s behind the newest leaf: no clock to date by
+		err := f.write(func(l Ledger) error { return l.facts(f.w.Join(l, "web-5.demo", "demo")) })
+		wants(t, "a clock behind the ledger", err, store.ErrClock)
 	})
-	f.pass(24*time.Hour + time.Second)
+	f.pass(32 * time.Second)
 	if got := at(); got != newest+1e6 {
 		t.Errorf("later the time is %d, want %d", got, newest+1e6)
 	}

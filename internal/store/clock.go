@@ -1,0 +1,48 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/canon"
+)
+
+// ErrClock says that the clock can't be right. Nothing is written until the
+// server is started again with a clock that is: what the ledger dates wrongly it
+// dates wrongly for ever. It is an ErrUnavailable.
+var ErrClock = fmt.Errorf("%w: this machine's clock can't be right; set it and start the server again", ErrUnavailable)
+
+// maxJump is how far the clock may move against the time that has passed, and how
+// far it may be behind the newest leaf.
+const maxJump = 30 * time.Second
+
+// clock compares wall-clock time with the time that has passed since the first
+// look.
+type clock struct {
+	mu    sync.Mutex
+	first time.Time // with its monotonic reading
+}
+
+// check refuses a clock that jumped, or that is behind the newest leaf by more
+// than maxJump. A time without monotonic reading, as tests give, never jumps.
+func (c *clock) check(now time.Time, head Head) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.first.IsZero() {
+		c.first = now
+	}
+	return c.held(now, now.Sub(c.first), head)
+}
+
+// held is check for a moment at which passed has gone by since the first look.
+func (c *clock) held(now time.Time, passed time.Duration, head Head) error {
+	shown := now.Round(0).Sub(c.first.Round(0)) // Round(0) leaves out the monotonic reading
+	switch jump := shown - passed; {
+	case jump.Abs() > maxJump:
+		return fmt.Errorf("%w (it jumped by %s)", ErrClock, jump.Round(time.Second))
+	case canon.At(now.Add(maxJump)) < head.At:
+		return fmt.Errorf("%w (it shows %s, the newest entry is of %s)", ErrClock, now.UTC().Format(time.RFC3339), head.At.Time().Format(time.RFC3339))
+	}
+	return nil
+}
