@@ -77,8 +77,9 @@ func TestSubmitRefuses(t *testing.T) {
 	}{
 		{"no salt", Ask{Document: `{}`, Reason: "two words"}, ErrField},
 		{"a salt of zeros", Ask{Document: `{}`, PersonSalt: canon.B64(make([]byte, 32)), Reason: "two words"}, ErrField},
-		{"no document", Ask{PersonSalt: good.salt.String(), Reason: "two words"}, record.ErrDocument},
-		{"a document of another kind", Ask{Document: `{"a":1}`, PersonSalt: good.salt.String(), Reason: "two words"}, record.ErrDocument},
+		{"no document", Ask{Signature: "x", PersonSalt: good.salt.String(), Reason: "two words"}, ErrField},
+		{"no signature", Ask{Document: `{"a":1}`, PersonSalt: good.salt.String(), Reason: "two words"}, ErrField},
+		{"a document of another kind", Ask{Document: `{"a":1}`, Signature: "x", PersonSalt: good.salt.String(), Reason: "two words"}, record.ErrDocument},
 	} {
 		if _, _, err := w.a.Submit(t.Context(), alice.session, tt.ask); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)

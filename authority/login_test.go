@@ -143,7 +143,7 @@ func (w providerWorld) call(t *testing.T, d deviceLogin, bend func(*record.Sessi
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := record.SessionDoc{V: record.SessionVersion, Origin: testOrigin, IDToken: sha256.Sum256([]byte(d.token)), Challenge: challenge}
+	doc := record.SessionDoc{V: record.SessionVersion, Origin: testOrigin, Server: testServer, IDToken: sha256.Sum256([]byte(d.token)), Challenge: challenge}
 	if bend != nil {
 		bend(&doc)
 	}
@@ -152,7 +152,7 @@ func (w providerWorld) call(t *testing.T, d deviceLogin, bend func(*record.Sessi
 		t.Fatal(err)
 	}
 	return DeviceLogin{
-		Issuer: "demo/local", IDToken: d.token, RZ: canon.B64(d.rz[:]), DeviceKey: canon.B64(d.device.PublicKey().Marshal()),
+		Server: testServer, Issuer: "demo/local", IDToken: d.token, RZ: canon.B64(d.rz[:]), DeviceKey: canon.B64(d.device.PublicKey().Marshal()),
 		Document: string(text), Signature: signed(t, d.device, string(text)),
 	}
 }
@@ -195,6 +195,7 @@ func TestPromiseP02_ALoginBindsItsDeviceKey(t *testing.T) {
 		{"another device key, that signs", w.call(t, wrongKey, nil), oidc.ErrNonce},
 		{"the device key of another login", honest(func(c *DeviceLogin) { c.RZ = canon.B64(bob.rz[:]) }), oidc.ErrNonce},
 		{"not signed by the device key", honest(func(c *DeviceLogin) { c.Signature = signed(t, other, c.Document) }), record.ErrDocument},
+		{"signed for another address", w.call(t, alice, func(d *record.SessionDoc) { d.Server = "https://ca.demo.example.evil.example" }), record.ErrDocument},
 		{"signed for another server", w.call(t, alice, func(d *record.SessionDoc) { d.Origin = "evil.example" }), record.ErrDocument},
 		{"signed for another ID token", w.call(t, alice, func(d *record.SessionDoc) { d.IDToken = sha256.Sum256([]byte(bob.token)) }), record.ErrDocument},
 		{"another person's ID token", honest(func(c *DeviceLogin) { c.IDToken = bob.token }), record.ErrDocument},
@@ -220,6 +221,9 @@ func TestPromiseP02_ALoginBindsItsDeviceKey(t *testing.T) {
 	}
 	if _, _, err := w.a.LoginDevice(t.Context(), call); !errors.Is(err, store.ErrNoChallenge) {
 		t.Errorf("the same call again: %v, want ErrNoChallenge", err)
+	}
+	if _, _, err := w.a.LoginDevice(t.Context(), w.call(t, alice, nil)); !errors.Is(err, store.ErrUsed) {
+		t.Errorf("the same ID token with a fresh challenge: %v, want ErrUsed", err)
 	}
 	w.checkLogin(t, session, secret, alice)
 }

@@ -74,9 +74,15 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 	case !isNotFound(err):
 		return approval.Request{}, false, err
 	}
-	open, err := tx.Count(record.TableRequest, "open", string(s.Person))
+	undecided, err := Requests(&tx.Reader, "open", string(s.Person))
 	if err != nil {
 		return approval.Request{}, false, err
+	}
+	open := 0 // what has expired is not open, recorded or not
+	for _, q := range undecided {
+		if q.Status(tx.Now().Time()).State == approval.Pending {
+			open++
+		}
 	}
 	if open >= MaxOpen {
 		return approval.Request{}, false, fmt.Errorf("%w: %d of yours are pending, at most %d may be; wait for some to be decided", ErrTooManyOpen, open, MaxOpen)

@@ -27,6 +27,7 @@ import (
 const (
 	testOrigin = "demo.sallyport.example"
 	testIssuer = "https://login.demo.example"
+	testServer = "https://ca.demo.example"
 )
 
 // world is a whole authority over a real SQLite file, with a clock that the test

@@ -122,13 +122,6 @@ func (r *Reader) Oldest(t record.Table, name, value string, limit int) ([][]byte
 	return scanAll(rows, scanBody)
 }
 
-// Count returns how many rows List has.
-func (r *Reader) Count(t record.Table, name, value string) (int64, error) {
-	var n int64
-	err := r.db.QueryRowContext(r.ctx, `SELECT count(*) FROM state_index WHERE tbl = $1 AND name = $2 AND val = $3`, string(t), name, value).Scan(&n)
-	return n, err
-}
-
 func scanBody(rows *sql.Rows) ([]byte, error) {
 	var body []byte
 	err := rows.Scan(&body)
