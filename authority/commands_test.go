@@ -418,7 +418,7 @@ func TestPromiseP02_TheFinishedCertificateIsLinted(t *testing.T) {
 		t.Errorf("%v, want ErrLint", err)
 	}
 	err := w.config.Store.Read(t.Context(), func(r *store.Reader) error {
-		_, err := r.SignedCertificate(uint64(w.size())) //nolint:gosec // small
+		_, err := r.SignedCertificate(uint64(w.size()))
 		return err
 	})
 	if !errors.Is(err, record.ErrNotFound) {

@@ -22,8 +22,9 @@ import (
 )
 
 // TestPromiseP12_LeavesFoldToTheTables tells random stories to a store and then
-// replays its leaves from their openings alone: each row of the store's tables
-// comes out, byte for byte, and no other.
+// replays its leaves from their openings alone, in half of them without the
+// person parts: each row of the store's tables comes out, byte for byte, and no
+// other.
 func TestPromiseP12_LeavesFoldToTheTables(t *testing.T) {
 	t.Parallel()
 	b := beginning(t)
@@ -138,11 +139,10 @@ func story(t *testing.T, rt *rapid.T, b begun, told map[string]int) {
 		told[step] += n
 	}
 	rows, index := tables(t, rt, engine)
-	for _, erased := range []bool{false, true} {
-		m := b.w.NewMap()
-		replay(t, rt, s, m, erased)
-		compare(rt, m, rows, index, erased)
-	}
+	erased := rapid.Bool().Draw(rt, "person parts erased")
+	m := b.w.NewMap()
+	replay(t, rt, s, m, erased)
+	compare(rt, m, rows, index, erased)
 }
 
 // replay folds every leaf of s from its opening, without the person parts if

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -170,6 +171,22 @@ func TestPromiseP07_NarrowNeverWiden(t *testing.T) {
 	if r := carol.post(decisionsPath(denied.ID), yes(t, carols, denied.ID), w.ownPage()); r.status != http.StatusConflict || w.decisions(denied.ID) != 1 {
 		t.Errorf("a yes after the no: %d", r.status)
 	}
+}
+
+// TestSilence decides on a request that nobody answered in time.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, strings.Replace(terms, "quorum: 1, timeout: 15m", "quorum: 1, timeout: 5m", 1))
+	alice := w.logIn("alice")
+	q := alice.submit(nil)
+	bob, page := w.signIn("bob", requestPath(q.ID))
+	form := yes(t, page, q.ID)
+	w.clock.advance(5*time.Minute + time.Second)
+	w.unchanged(func() {
+		if r := bob.post(decisionsPath(q.ID), form, w.ownPage()); r.status != http.StatusConflict || !strings.Contains(string(r.body), "It is settled") {
+			t.Errorf("a yes after the deadline: %d %s", r.status, r.body)
+		}
+	})
 }
 
 // TestShownMustBeCurrent decides with digests of something else (threat 24).
