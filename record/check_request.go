@@ -245,7 +245,7 @@ func Ask(v View, lineage canon.Digest, role string, logins []sshcert.Login, host
 		}
 		if errors.Is(err, ErrNotFound) {
 			return contract.Ask{}, &contract.ClauseError{
-				Field: "hosts", Limit: "hosts that joined it; `sally hosts` lists them",
+				Field: "hosts", Limit: "hosts that joined it; ask the operator which there are",
 				Err: fmt.Errorf("%s is not in the inventory of this contract: %w", name, contract.ErrHostNotInRole),
 			}
 		}
