@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"errors"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -135,8 +136,55 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 			t.Fatal(err)
 		}
 	}
-	m.Clock += micros(15 * time.Minute)
-	if _, err := m.Append(plain(w.Expire(m, w.Request(m, silent.Doc.Request)))); err != nil {
+	row, err := record.Certificate(m, issue.Serial)
+	if err != nil {
 		t.Fatal(err)
+	}
+	m.Clock += micros(15 * time.Minute)
+	for _, f := range []record.Facts{w.Expire(m, w.Request(m, silent.Doc.Request)), w.Void(m, row)} {
+		if _, err := m.Append(plain(f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestServerURL(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"https://CA.Acme.Example/":        "https://ca.acme.example",
+		"https://ca.acme.example:443/x?y": "https://ca.acme.example",
+		"HTTPS://ca.acme.example:8443":    "https://ca.acme.example:8443",
+		"http://127.0.0.1:80":             "http://127.0.0.1",
+		"http://127.0.0.1:443":            "http://127.0.0.1:443",
+		"http://user:pw@localhost:8080/#": "http://localhost:8080",
+	} {
+		u, err := url.Parse(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := record.ServerURL(u); got != want {
+			t.Errorf("%s is spelled %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestCountWords(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[string]int{
+		"":                            0,
+		" \t ":                        0,
+		"because":                     1,
+		"INC-42 checkout latency":     3,
+		"... -- !!":                   0,
+		"... because ...":             1,
+		"\u3164 \u115f \u1160 \uffa0": 0,
+		"\u3164x 4":                   2,
+		"日本語 を":                       2,
+		"a\u00a0b\u2003c":             3,
+		"👍 👍":                         0,
+	} {
+		if got := record.CountWords(reason); got != want {
+			t.Errorf("%q has %d words, want %d", reason, got, want)
+		}
 	}
 }

@@ -65,7 +65,12 @@ func beginning(t *testing.T) begun {
 		silent = b.w.Ask(l, b.w.Alice)
 		_, err = l.Append(recordtest.Draft{Facts: issue})
 		_, err2 := l.Append(b.w.Submit(l, b.w.Alice, silent))
-		return errors.Join(err, err2)
+		row, err3 := record.Certificate(l, issue.Serial)
+		if err := errors.Join(err, err2, err3); err != nil {
+			return err
+		}
+		_, err = l.Append(recordtest.Draft{Facts: b.w.Void(l, row)})
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

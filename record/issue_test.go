@@ -323,3 +323,41 @@ func TestPromiseP07_TheNarrowedGrantBoundsTheCertificate(t *testing.T) {
 		t.Errorf("valid before %s, the grant ends %s", row.Before.Time(), end.Time())
 	}
 }
+
+func TestCertificateVoidRefuses(t *testing.T) {
+	t.Parallel()
+	i := newIssuing(t)
+	w, m := i.w, i.m
+	appendAll(t, m, i.honest)
+	second, err := w.Issue(m, w.Alice, i.r, w.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, m, plain(second))
+	facts, _ := i.honest.Facts.(record.CertificateIssue)
+	row, err := record.Certificate(m, facts.Serial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := record.Certificate(m, second.Serial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	honest := plain(w.Void(m, row))
+	bend := func(f func(*record.CertificateVoid)) recordtest.Draft { return bent(honest, f) }
+	refuses(t, m, honest, []refusal{
+		{"of a serial that was never recorded", bend(func(f *record.CertificateVoid) { f.Serial = second.Serial + 1 }), record.ErrNotFound},
+		{"of another serial", bend(func(f *record.CertificateVoid) { f.Serial = second.Serial }), record.ErrEvent},
+		{"of another leaf", bend(func(f *record.CertificateVoid) { f.Leaf = other.Leaf }), record.ErrEvent},
+		{"in another lineage", bend(func(f *record.CertificateVoid) { f.Lineage = w.Other.Lineage() }), record.ErrEvent},
+	})
+	appendAll(t, m, honest)
+	if err := m.Check(plain(w.Void(m, row))); !errors.Is(err, record.ErrExists) {
+		t.Errorf("twice: %v, want ErrExists", err)
+	}
+	for serial, void := range map[uint64]bool{facts.Serial: true, second.Serial: false} {
+		if row, err := record.Certificate(m, serial); err != nil || row.Void != void {
+			t.Errorf("certificate %d is void: %t, %v", serial, row.Void, err)
+		}
+	}
+}

@@ -1,7 +1,9 @@
 package record_test
 
 import (
+	"bytes"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -245,5 +247,57 @@ func TestPromiseP10_AnIDBelongsToOneLineage(t *testing.T) {
 	}
 	if _, err := record.InForce(m, second.Lineage(), m.Now()); !errors.Is(err, record.ErrNotInForce) {
 		t.Errorf("InForce = %v, want ErrNotInForce", err)
+	}
+}
+
+// No leaf is dated before the one before it.
+func TestPromiseP11_LeavesAreInTheOrderOfTime(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	m.Clock--
+	if err := m.Check(plain(w.Join(m, "web-3.demo", "demo"))); !errors.Is(err, record.ErrEvent) {
+		t.Errorf("a leaf dated before the newest: %v, want ErrEvent", err)
+	}
+	m.Clock++
+	if err := m.Check(plain(w.Join(m, "web-3.demo", "demo"))); err != nil {
+		t.Errorf("a leaf of the same moment: %v", err)
+	}
+}
+
+// Contracts in force read an issuer in one way: else one account could be two
+// people.
+func TestPromiseP03_ContractsInForceReadAnIssuerAlike(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, old, changed string
+		want               error
+	}{
+		{"alike", "", "", nil},
+		{"other clients", "cli: sally", "cli: other", nil},
+		{"another subject", "flows: [code]", "subject: email, flows: [code]", record.ErrIssuerRead},
+		{"other groups", "flows: [code]", "groups: roles, flows: [code]", record.ErrIssuerRead},
+		{"other algorithms", "algs: [ES256]", "algs: [ES256, RS256]", record.ErrIssuerRead},
+		{"another issuer", recordtest.Issuer, "https://login.other.example", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, m := newLedger(t)
+			files := maps.Clone(w.Other.Files)
+			delete(files, contract.ManifestFile)
+			files[contract.TermsFile] = bytes.Replace(files[contract.TermsFile], []byte(tt.old), []byte(tt.changed), 1)
+			manifest, err := contract.NewManifest(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[contract.ManifestFile] = manifest
+			v, err := contract.Load(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			appendAll(t, m, plain(w.Propose(m, v)), plain(w.Sign(m, v, "chris")))
+			if err := m.Check(plain(w.Sign(m, v, "dana"))); !errors.Is(err, tt.want) {
+				t.Errorf("the last signature: %v, want %v", err, tt.want)
+			}
+		})
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/record/recordtest"
@@ -101,5 +103,55 @@ func TestSnapshotsAreKeptForEachIssuer(t *testing.T) {
 	}
 	if s, err := record.Snapshot(m, w.Alice.Claims.Snapshot); err != nil || !slices.Equal(s.Groups, w.Alice.Groups) {
 		t.Errorf("snapshot %+v, %v", s, err)
+	}
+}
+
+// What an issuer said later is not undone by what it said before: an ID token
+// from before a group was taken away gives it back to nobody.
+func TestPromiseP03_AnOlderWordUndoesNothing(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	m.Clock += micros(time.Minute)
+	logIn(t, w, m, w.Alice)
+	newest := w.Alice.Claims.ClaimsAt
+	for _, tt := range []struct {
+		name string
+		at   canon.Micros
+		want error
+	}{
+		{"older", newest - 1e6, record.ErrClaimsOld},
+		{"of the same moment", newest, nil},
+		{"newer", newest + 1e6, nil},
+	} {
+		d := bent(w.Login(m, w.Alice), func(f *record.PersonLogin) { f.ClaimsAt = tt.at })
+		if err := m.Check(d); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	// Each person and each issuer has a newest word of its own.
+	bob := bent(w.Login(m, w.Bob), func(f *record.PersonLogin) { f.ClaimsAt = newest - 1e6 })
+	if err := m.Check(bob); err != nil {
+		t.Errorf("another person: %v", err)
+	}
+}
+
+// An ID token for a client that a contract does not name proves nothing under it.
+func TestPromiseP03_OnlyTheContractsOwnClientsCount(t *testing.T) {
+	t.Parallel()
+	for client, want := range map[string]error{"sally": nil, "pages": nil, "theirs": record.ErrOtherLogin, "Sally": record.ErrOtherLogin} {
+		w, m := newLedger(t)
+		ask := w.Ask(m, w.Alice)
+		appendAll(t, m, w.Submit(m, w.Alice, ask))
+		login := bent(w.Login(m, w.Bob), func(f *record.PersonLogin) { f.Client = client })
+		hash, err := m.Append(login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Bob.Claims.Login = hash
+		for _, verdict := range []approval.Verdict{approval.Approve, approval.Deny} {
+			if err := m.Check(w.Decide(m, w.Bob, w.Request(m, ask.Doc.Request), verdict, 0)); !errors.Is(err, want) {
+				t.Errorf("%s by a login through %q: %v, want %v", verdict, client, err, want)
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,7 @@ func TestRequestSubmitRefuses(t *testing.T) {
 		{"for a login twice", doc(func(d *record.RequestDoc) { d.Logins = []sshcert.Login{"ops", "ops"} }), contract.ErrRepeated},
 		{"on a host that there is not", doc(func(d *record.RequestDoc) { d.Hosts = []sshcert.Host{"web-9.demo"} }), contract.ErrHostNotInRole},
 		{"on a host of another contract", doc(func(d *record.RequestDoc) { d.Hosts = []sshcert.Host{"db-1.other"} }), contract.ErrHostNotInRole},
+		{"on more hosts than a certificate carries", doc(func(d *record.RequestDoc) { d.Hosts = manyHosts(65) }), record.ErrDocument},
 		{"on a host twice", doc(func(d *record.RequestDoc) { d.Hosts = []sshcert.Host{"web-1.demo", "web-1.demo"} }), contract.ErrRepeated},
 		{"for too long", doc(func(d *record.RequestDoc) { d.Seconds = 3601 }), contract.ErrTooLong},
 		{"for ever", doc(func(d *record.RequestDoc) { d.Seconds = 1<<53 - 1 }), record.ErrDocument},
@@ -347,5 +349,64 @@ func TestPromiseP13_FactsNameNobody(t *testing.T) {
 				t.Errorf("leaf %d, %s, shows %q", e.Index, e.Leaf.Kind, word)
 			}
 		}
+	}
+}
+
+func manyHosts(n int) []sshcert.Host {
+	var out []sshcert.Host
+	for i := range n {
+		out = append(out, sshcert.Host(fmt.Sprintf("web-%02d.demo", i)))
+	}
+	return out
+}
+
+// Denying takes claims as old as a session can be: it must go on while the
+// identity provider is away. Approving does not.
+func TestPromiseP14_DenyingTakesOlderClaims(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	for _, tt := range []struct {
+		name          string
+		age           time.Duration
+		approve, deny error
+	}{
+		{"15 minutes", 15 * time.Minute, nil, nil},
+		{"older", 15*time.Minute + time.Microsecond, record.ErrClaimsOld, nil},
+		{"12 hours", 12 * time.Hour, record.ErrClaimsOld, nil},
+		{"over 12 hours", 12*time.Hour + time.Microsecond, record.ErrClaimsOld, record.ErrClaimsOld},
+	} {
+		m.Clock = w.Bob.Claims.ClaimsAt + micros(tt.age)
+		logIn(t, w, m, w.Alice)
+		ask := w.Ask(m, w.Alice)
+		appendAll(t, m, w.Submit(m, w.Alice, ask))
+		r := w.Request(m, ask.Doc.Request)
+		for verdict, want := range map[approval.Verdict]error{approval.Approve: tt.approve, approval.Deny: tt.deny} {
+			if err := m.Check(w.Decide(m, w.Bob, r, verdict, 0)); !errors.Is(err, want) {
+				t.Errorf("%s by claims of %s: %v, want %v", verdict, tt.name, err, want)
+			}
+		}
+	}
+}
+
+// A request is listed as open for its maker while it may be decided.
+func TestOpenRequestsAreListed(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	open := func(id canon.ID) string {
+		return m.Index[recordtest.IndexKey{Key: recordtest.Key{Table: record.TableRequest, ID: string(id)}, Name: "open"}]
+	}
+	granted := w.Granted(m, 0)
+	ask := w.Ask(m, w.Alice)
+	appendAll(t, m, w.Submit(m, w.Alice, ask))
+	if got := open(granted.ID); got != "-" {
+		t.Errorf("a granted request is open for %q", got)
+	}
+	if got := open(ask.Doc.Request); got != string(w.Alice.Person) {
+		t.Errorf("a pending request is open for %q", got)
+	}
+	m.Clock += micros(15 * time.Minute)
+	appendAll(t, m, plain(w.Expire(m, w.Request(m, ask.Doc.Request))))
+	if got := open(ask.Doc.Request); got != "-" {
+		t.Errorf("an expired request is open for %q", got)
 	}
 }

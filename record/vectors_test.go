@@ -85,6 +85,11 @@ func makeVectors(t *testing.T) vectors {
 	appendAll(t, m, plain(issue))
 	m.Clock += micros(15 * time.Minute)
 	appendAll(t, m, plain(w.Expire(m, w.Request(m, silent.Doc.Request))))
+	row, err := record.Certificate(m, issue.Serial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, m, plain(w.Void(m, row)))
 	v := vectors{
 		Note: "A whole ledger with a leaf of every kind, each with its opening, as docs/formats.md describes them; and the signed documents." +
 			" Digests, salts and keys inside JSON are unpadded base64url; root is padded base64. Signatures are deterministic (Ed25519).",

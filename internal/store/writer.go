@@ -87,6 +87,9 @@ func (s *Store) enqueue(ctx context.Context, lane chan<- *job, fn func(*Tx) erro
 	return j.err
 }
 
+// Waiting returns how many functions wait to be run, for the operator's gauges.
+func (s *Store) Waiting() int { return len(s.waiting) + len(s.urgent) }
+
 // write is the one goroutine that writes: it drains what waits, without waiting
 // for more to come.
 func (s *Store) write() {

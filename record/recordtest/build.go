@@ -184,6 +184,13 @@ func (w *World) Issue(l Ledger, u *User, r approval.Request, key ssh.Signer) (re
 	return f, nil
 }
 
+// Void is the leaf that a recorded certificate will never be signed.
+func (w *World) Void(l Ledger, row record.CertificateRow) record.CertificateVoid {
+	w.t.Helper()
+	r := w.Request(l, row.Grant)
+	return record.CertificateVoid{At: l.Now(), Void: w.ID(), Lineage: r.Lineage, Serial: row.Serial, Leaf: row.Leaf}
+}
+
 // Certificate is the unsigned certificate under a grant whose leaf is at index.
 func (w *World) Certificate(g approval.Grant, key ssh.PublicKey, index int64, nonce []byte, now time.Time) (*ssh.Certificate, error) {
 	template, err := ca.NewTemplate(g, key, now)

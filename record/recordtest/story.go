@@ -21,6 +21,7 @@ type Story struct {
 	w        *World
 	people   []*User
 	requests []canon.ID
+	serials  []uint64
 	taken    map[string]int // steps that were allowed, by name
 }
 
@@ -52,7 +53,8 @@ func (s *Story) Step(l Ledger) error {
 		weight int
 		do     func(Ledger) error
 	}{
-		{"log in", 3, s.logIn}, {"submit", 4, s.submit}, {"decide", 7, s.decide}, {"issue", 4, s.issue}, {"expire", 2, s.expire}, {"join", 1, s.join},
+		{"log in", 3, s.logIn}, {"submit", 4, s.submit}, {"decide", 7, s.decide}, {"issue", 4, s.issue}, {"expire", 2, s.expire},
+		{"void", 1, s.void}, {"join", 1, s.join},
 	}
 	total := 0
 	for _, step := range steps {
@@ -162,9 +164,22 @@ func (s *Story) issue(l Ledger) error {
 			continue
 		}
 		if _, err = l.Append(Draft{Facts: f}); err == nil {
+			s.serials = append(s.serials, f.Serial)
 			return nil
 		}
 	}
+	return err
+}
+
+func (s *Story) void(l Ledger) error {
+	if len(s.serials) == 0 {
+		return errNothing
+	}
+	row, err := record.Certificate(l, s.serials[s.Pick("serial", len(s.serials))])
+	if err != nil {
+		return err
+	}
+	_, err = l.Append(Draft{Facts: s.w.Void(l, row)})
 	return err
 }
 

@@ -129,6 +129,18 @@ func testLists(t *testing.T, f *fixture) {
 		_, err := l.Append(f.w.Decide(l, f.w.Bob, first, approval.Approve, 0))
 		return err
 	})
+	oldest := func(table record.Table, name, value string, limit int) (ids string) {
+		f.mustRead(func(r *store.Reader) error {
+			rows, err := r.Oldest(table, name, value, limit)
+			var h record.HostJoin
+			for _, row := range rows {
+				err = errors.Join(err, canon.Unmarshal(row, &h))
+				ids += string(h.Name) + " "
+			}
+			return err
+		})
+		return ids
+	}
 	list := func(table record.Table, name, value string, limit int) string {
 		var ids []string
 		f.mustRead(func(r *store.Reader) error {
@@ -158,6 +170,8 @@ func testLists(t *testing.T, f *fixture) {
 		{"hosts of the lineage", list(record.TableHost, "lineage", f.w.Version.Lineage().String(), 10), "web-2.demo web-1.demo"},
 		{"hosts of another lineage", list(record.TableHost, "lineage", f.w.Other.Lineage().String(), 10), ""},
 		{"limited", list(record.TableHost, "all", "", 1), "web-2.demo"},
+		{"oldest first", oldest(record.TableHost, "all", "", 10), "web-1.demo web-2.demo "},
+		{"oldest first, limited", oldest(record.TableHost, "all", "", 1), "web-1.demo "},
 		// The first request was touched last and still stands where it began.
 		{"of a requester", list(record.TableRequest, "by", string(f.w.Alice.Person), 10), newestFirst},
 		{"of nobody", list(record.TableRequest, "by", string(f.w.Bob.Person), 10), ""},
@@ -253,6 +267,15 @@ func (h *hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 		out[i] = h.stored[x]
 	}
 	return out, nil
+}
+
+func (h *hashes) root(t *testing.T) string {
+	t.Helper()
+	root, err := tlog.TreeHash(h.size, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root.String()
 }
 
 func (h *hashes) add(t *testing.T, leaf []byte) {

@@ -175,6 +175,27 @@ func testFlows(t *testing.T, f *fixture) {
 	wants(t, "too late", err, store.ErrNoFlow)
 }
 
+func testUseOnce(t *testing.T, f *fixture) {
+	a := canon.Sum("a")
+	use := func(hash canon.Digest) error {
+		return f.write(func(l Ledger) error { return l.UseOnce(hash, l.Now()+1e6) })
+	}
+	err := f.write(func(l Ledger) error { return errors.Join(l.UseOnce(a, l.Now()+1e6), errChanged) })
+	wants(t, "a write that is undone", err, errChanged)
+	wants(t, "the first time", use(a), nil)
+	wants(t, "a second time", use(a), store.ErrUsed)
+	wants(t, "another", use(canon.Sum("b")), nil)
+	err = f.write(func(l Ledger) error {
+		return errors.Join(l.UseOnce(canon.Sum("c"), l.Now()+1e6), l.UseOnce(canon.Sum("c"), l.Now()+1e6))
+	})
+	wants(t, "twice in one write", err, store.ErrUsed)
+	// It is remembered until it is swept, whatever the clock says.
+	f.pass(2 * time.Second)
+	wants(t, "after its time", use(a), store.ErrUsed)
+	f.mustWrite(func(l Ledger) error { return l.Sweep() })
+	wants(t, "after the sweep", use(a), nil)
+}
+
 // testOnceInParallel: of fifty redemptions at the same time exactly one counts.
 func testOnceInParallel(t *testing.T, f *fixture) {
 	expires := canon.At(f.clock().Add(time.Minute))
@@ -192,6 +213,7 @@ func testOnceInParallel(t *testing.T, f *fixture) {
 			_, err := l.TakeFlow(state)
 			return err
 		}, store.ErrNoFlow},
+		{"ID token", func(l Ledger) error { return l.UseOnce(canon.Sum("id token"), expires) }, store.ErrUsed},
 	} {
 		var group sync.WaitGroup
 		var taken atomic.Int32
@@ -223,6 +245,7 @@ func testSweep(t *testing.T, f *fixture) {
 			l.PutSession(canon.Sum("short"), f.session(store.CLI, time.Second)), l.PutSession(canon.Sum("long"), f.session(store.CLI, 10*time.Minute)),
 			l.PutChallenge(canon.Sum("short"), "issue", short), l.PutChallenge(canon.Sum("long"), "issue", long),
 			l.PutFlow(canon.Sum("short"), []byte("x"), short), l.PutFlow(canon.Sum("long"), []byte("x"), long),
+			l.UseOnce(canon.Sum("short"), short), l.UseOnce(canon.Sum("long"), long),
 		)
 	})
 	f.pass(time.Second)
@@ -233,6 +256,7 @@ func testSweep(t *testing.T, f *fixture) {
 			"session":   func(l Ledger) error { return l.PutSession(canon.Sum(name), f.session(store.CLI, time.Hour)) },
 			"challenge": func(l Ledger) error { return l.PutChallenge(canon.Sum(name), "issue", long) },
 			"flow":      func(l Ledger) error { return l.PutFlow(canon.Sum(name), []byte("x"), long) },
+			"used mark": func(l Ledger) error { return l.UseOnce(canon.Sum(name), long) },
 		} {
 			if err := f.write(put); (err == nil) != free {
 				t.Errorf("the %s %s can be put again: %v", name, what, err)

@@ -41,6 +41,11 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"PromiseP11_HeadMovedMeanwhile", testConflict},
 		{"PromiseP04_SecondRowRefused", testSecondRow},
 		{"ParallelWriters", testParallelWriters},
+		{"BatchesHoldApart", testBatch},
+		{"PromiseP14_OneBrokenWriteSinksNoOther", testPoison},
+		{"PromiseP14_DenyingIsServedFirst", testUrgent},
+		{"GivesUpInLine", testGivesUp},
+		{"PromiseP14_ClosingTurnsAway", testClosing},
 		{"ReadsSeeOneState", testSnapshot},
 		{"PromiseP11_Durable", testDurable},
 		{"Cancelled", testCancelled},
@@ -50,6 +55,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"Sessions", testSessions},
 		{"ChallengesOnce", testChallenges},
 		{"FlowsOnce", testFlows},
+		{"UseOnce", testUseOnce},
 		{"OnceInParallel", testOnceInParallel},
 		{"Sweep", testSweep},
 	} {
@@ -127,6 +133,13 @@ func (e *watched) Begin(ctx context.Context) (*sql.Tx, error) {
 	defer e.mu.Unlock()
 	e.tx = tx
 	return tx, err
+}
+
+// moveHead does to the newest writing transaction what a second writer would
+// that the lock did not keep out.
+func (f *fixture) moveHead() error {
+	_, err := f.engine.newest().ExecContext(f.t.Context(), `UPDATE head SET size = size + 1 WHERE id = 1`)
+	return err
 }
 
 func (e *watched) newest() *sql.Tx {

@@ -151,8 +151,7 @@ func testConflict(t *testing.T, f *fixture) {
 			if err := l.facts(f.w.Join(l, "web-3.demo", "demo")); err != nil {
 				return err
 			}
-			_, err := f.engine.newest().ExecContext(t.Context(), `UPDATE head SET size = size + 1 WHERE id = 1`)
-			return err
+			return f.moveHead()
 		})
 		wants(t, "the head moved meanwhile", err, store.ErrConflict)
 	})
