@@ -42,8 +42,11 @@ func (tx *Tx) store(a Appended, o Opening, changes []record.Change) error {
 		return err
 	}
 	if o.Person != nil {
-		if err := tx.exec(`INSERT INTO person_part (leaf, person, salt, part) VALUES ($1, $2, $3, $4)`,
-			a.Index, string(o.PersonID), o.PersonSalt[:], o.Person); err != nil {
+		sealed, err := tx.seal(a.Index, o)
+		if err != nil {
+			return err
+		}
+		if err := tx.exec(`INSERT INTO person_part (leaf, person, sealed) VALUES ($1, $2, $3)`, a.Index, string(o.PersonID), sealed); err != nil {
 			return err
 		}
 	}

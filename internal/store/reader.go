@@ -137,8 +137,8 @@ type Entry struct {
 	Opening Opening
 }
 
-const entryColumns = `SELECT l.idx, l.at_us, l.body, o.facts_salt, o.facts, p.person, p.salt, p.part
-	FROM leaf l LEFT JOIN opening o ON o.leaf = l.idx LEFT JOIN person_part p ON p.leaf = l.idx `
+const entryColumns = `SELECT l.idx, l.at_us, l.body, o.facts_salt, o.facts, p.person, k.secret, p.sealed
+	FROM leaf l LEFT JOIN opening o ON o.leaf = l.idx LEFT JOIN person_part p ON p.leaf = l.idx LEFT JOIN person_key k ON k.person = p.person `
 
 // Entry returns the leaf at index, or record.ErrNotFound.
 func (r *Reader) Entry(index int64) (Entry, error) {
@@ -178,9 +178,9 @@ func (r *Reader) entries(query string, args ...any) ([]Entry, error) {
 func scanEntry(rows *sql.Rows) (Entry, error) {
 	var e Entry
 	var at int64
-	var factsSalt, personSalt []byte
+	var factsSalt, key, sealed []byte
 	var person sql.NullString
-	if err := rows.Scan(&e.Index, &at, &e.Text, &factsSalt, &e.Opening.Facts, &person, &personSalt, &e.Opening.Person); err != nil {
+	if err := rows.Scan(&e.Index, &at, &e.Text, &factsSalt, &e.Opening.Facts, &person, &key, &sealed); err != nil {
 		return Entry{}, err
 	}
 	e.At = canon.Micros(at)
@@ -189,29 +189,12 @@ func scanEntry(rows *sql.Rows) (Entry, error) {
 		return Entry{}, fmt.Errorf("leaf %d: %w", e.Index, err)
 	}
 	e.Leaf = leaf
-	if err := e.Opening.setSalts(factsSalt, personSalt); err != nil {
-		return Entry{}, fmt.Errorf("leaf %d: %w", e.Index, err)
+	if len(factsSalt) != len(e.Opening.FactsSalt) {
+		return Entry{}, fmt.Errorf("leaf %d: %w: %d bytes", e.Index, ledger.ErrSalt, len(factsSalt))
 	}
-	if person.Valid {
-		e.Opening.PersonID = canon.ID(person.String)
-	}
-	return e, nil
-}
-
-func (o *Opening) setSalts(facts, person []byte) error {
-	for _, s := range []struct {
-		from []byte
-		into *ledger.Salt
-	}{{facts, &o.FactsSalt}, {person, &o.PersonSalt}} {
-		if s.from == nil {
-			continue
-		}
-		if len(s.from) != len(s.into) {
-			return fmt.Errorf("%w: %d bytes", ledger.ErrSalt, len(s.from))
-		}
-		copy(s.into[:], s.from)
-	}
-	return nil
+	e.Opening.FactsSalt = ledger.Salt(factsSalt)
+	e.Opening.PersonID = canon.ID(person.String)
+	return e, e.Opening.unseal(e.Index, key, sealed)
 }
 
 // ReadHashes returns stored tree hashes, for proofs (tlog.HashReader).

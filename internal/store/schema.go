@@ -13,7 +13,8 @@ func DDL(blob, integer string) []string {
 		`CREATE TABLE leaf (idx ` + integer + ` PRIMARY KEY, kind TEXT NOT NULL, body ` + blob + ` NOT NULL, hash ` + blob + ` NOT NULL UNIQUE, at_us ` + integer + ` NOT NULL)`,
 		`CREATE TABLE node (idx ` + integer + ` PRIMARY KEY, hash ` + blob + ` NOT NULL)`,
 		`CREATE TABLE opening (leaf ` + integer + ` PRIMARY KEY, facts_salt ` + blob + ` NOT NULL, facts ` + blob + ` NOT NULL)`,
-		`CREATE TABLE person_part (leaf ` + integer + ` PRIMARY KEY, person TEXT NOT NULL, salt ` + blob + ` NOT NULL, part ` + blob + ` NOT NULL)`,
+		`CREATE TABLE person_part (leaf ` + integer + ` PRIMARY KEY, person TEXT NOT NULL, sealed ` + blob + ` NOT NULL)`,
+		`CREATE TABLE person_key (person TEXT PRIMARY KEY, secret ` + blob + ` NOT NULL)`,
 		`CREATE INDEX person_part_person ON person_part (person)`,
 		`CREATE TABLE checkpoint (size ` + integer + ` PRIMARY KEY, root ` + blob + ` NOT NULL, note ` + blob + ` NOT NULL)`,
 		// The fold's rows, and the values by which they are listed.

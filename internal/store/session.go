@@ -164,16 +164,21 @@ func (tx *Tx) Sweep() error {
 // PersonPart returns the newest person part of a kind that is about a person,
 // or record.ErrNotFound: a name to show, nothing to decide by.
 func (r *Reader) PersonPart(person canon.ID, kind ledger.Kind) (any, error) {
-	var part []byte
-	err := r.db.QueryRowContext(r.ctx, `SELECT p.part FROM person_part p JOIN leaf l ON l.idx = p.leaf
-		WHERE p.person = $1 AND l.kind = $2 ORDER BY p.leaf DESC LIMIT 1`, string(person), string(kind)).Scan(&part)
+	var leaf int64
+	var key, sealed []byte
+	err := r.db.QueryRowContext(r.ctx, `SELECT p.leaf, k.secret, p.sealed FROM person_part p JOIN leaf l ON l.idx = p.leaf JOIN person_key k ON k.person = p.person
+		WHERE p.person = $1 AND l.kind = $2 ORDER BY p.leaf DESC LIMIT 1`, string(person), string(kind)).Scan(&leaf, &key, &sealed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("person %s: %w", person, record.ErrNotFound)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return record.ParsePerson(kind, part)
+	o := Opening{PersonID: person}
+	if err := o.unseal(leaf, key, sealed); err != nil {
+		return nil, err
+	}
+	return record.ParsePerson(kind, o.Person)
 }
 
 func takenOne(result sql.Result, err, none error) error {

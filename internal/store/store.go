@@ -204,6 +204,9 @@ func (tx *Tx) open(d Draft) (Opening, ledger.Leaf, error) {
 	if d.Person == nil {
 		return o, leaf, nil
 	}
+	if d.PersonID == "" {
+		return Opening{}, ledger.Leaf{}, fmt.Errorf("%w: a person part about nobody", record.ErrEvent)
+	}
 	if o.Person, err = canon.Marshal(d.Person); err != nil {
 		return Opening{}, ledger.Leaf{}, err
 	}
