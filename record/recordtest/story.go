@@ -53,8 +53,13 @@ func (s *Story) Step(l Ledger) error {
 		weight int
 		do     func(Ledger) error
 	}{
-		{"log in", 3, s.logIn}, {"submit", 4, s.submit}, {"decide", 7, s.decide}, {"issue", 4, s.issue}, {"expire", 2, s.expire},
-		{"void", 1, s.void}, {"join", 1, s.join},
+		{"log in", 3, s.logIn},
+		{"submit", 4, s.submit},
+		{"decide", 7, s.decide},
+		{"issue", 4, s.issue},
+		{"expire", 2, s.expire},
+		{"void", 1, s.void},
+		{"join", 1, s.join},
 	}
 	total := 0
 	for _, step := range steps {
