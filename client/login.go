@@ -130,7 +130,7 @@ func (o LoginOptions) signIn(ctx context.Context, i api.Issuer, nonce string) (i
 	if err != nil {
 		return "", signInError(ctx, err)
 	}
-	answer, err := oidc.ListenLoopback()
+	answer, err := oidc.ListenLoopback(0)
 	if err != nil {
 		return "", fmt.Errorf("%w; sally login needs a free port on 127.0.0.1", err)
 	}

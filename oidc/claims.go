@@ -118,6 +118,34 @@ func closing(dec *json.Decoder) error {
 	return nil
 }
 
+// at returns claims in which a claim that the contract names stands under that
+// whole name: c itself if it has one, else, for a name with dots, what the path
+// leads to, as "realm_access.roles" in {"realm_access":{"roles":[…]}}. A claim
+// of exactly that name always wins, so nobody who can add a nested member can
+// stand in for it.
+func (c claims) at(name string) claims {
+	if _, exact := c[name]; exact {
+		return c
+	}
+	inside := map[string]json.RawMessage(c)
+	for rest, dotted := name, true; dotted; {
+		var member string
+		member, rest, dotted = strings.Cut(rest, ".")
+		raw, ok := inside[member]
+		if !ok {
+			return nil
+		}
+		inside = nil
+		if !dotted {
+			return claims{name: raw}
+		}
+		if json.Unmarshal(raw, &inside) != nil {
+			return nil // not an object: there is nothing inside
+		}
+	}
+	return nil
+}
+
 // text returns a claim that must be a string if it is there.
 func (c claims) text(name string) (value string, present bool, err error) {
 	raw, present := c[name]
@@ -176,10 +204,12 @@ func (c claims) groups(claim string) (groups []string, why string) {
 		return nil, "the contract names no groups claim for this identity provider"
 	case c.elsewhere(claim):
 		return nil, "the identity provider left the groups out because there are too many"
-	case c[claim] == nil:
+	}
+	raw, present := c.at(claim)[claim]
+	if !present {
 		return nil, "the identity provider sent no groups claim"
 	}
-	list, ok := jsonStrings(c[claim])
+	list, ok := jsonStrings(raw)
 	switch {
 	case !ok:
 		return nil, "the groups claim is not an array of strings"
@@ -195,7 +225,8 @@ func (c claims) groups(claim string) (groups []string, why string) {
 }
 
 // elsewhere reports the marks of overage: distributed claims (OpenID Connect
-// Core §5.6.2) that cover the groups claim, and Microsoft's hasgroups.
+// Core §5.6.2) that cover the groups claim or what it is inside of, and
+// Microsoft's hasgroups.
 func (c claims) elsewhere(claim string) bool {
 	var names map[string]json.RawMessage
 	if raw, ok := c["_claim_names"]; ok {
@@ -204,6 +235,9 @@ func (c claims) elsewhere(claim string) bool {
 		}
 	}
 	_, distributed := names[claim]
+	if outer, _, dotted := strings.Cut(claim, "."); dotted && !distributed {
+		_, distributed = names[outer]
+	}
 	has, ok := c["hasgroups"]
 	return distributed || ok && string(has) != "false"
 }

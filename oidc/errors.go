@@ -55,6 +55,8 @@ var (
 	ErrDenied = errors.New("the identity provider refused the login")
 	// ErrExchange means that the provider did not give an ID token for a code.
 	ErrExchange = errors.New("the code was not exchanged")
+	// ErrRefresh means that the provider does not renew an ID token any more.
+	ErrRefresh = errors.New("the identity provider does not renew the sign-in")
 	// ErrNoAnswer means that no answer of the provider arrived in time.
 	ErrNoAnswer = errors.New("no answer of the identity provider")
 )

@@ -49,11 +49,17 @@ type Issuer struct {
 	// 512, or EdDSA. At least one.
 	Algs []string
 	// SubjectClaim names the claim that identifies the person; "sub" if empty.
+	// Where no claim has that exact name, "a.b" is the member b of the claim a.
 	SubjectClaim string
-	// GroupsClaim names the claim with the groups; if empty, groups are unknown.
+	// GroupsClaim names the claim with the groups, in the same way; if empty,
+	// groups are unknown.
 	GroupsClaim string
 	// Scopes are asked for besides "openid"; profile and email if nil.
 	Scopes []string
+	// Offline also asks for a refresh token (scope offline_access, OpenID Connect
+	// Core §11), if the provider's metadata lists that scope: an unknown scope
+	// would end the login at some providers.
+	Offline bool
 	// HTTP gives the transport (its trust roots and proxy). Its other settings
 	// are not used. Nil means http.DefaultTransport.
 	HTTP *http.Client

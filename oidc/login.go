@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
@@ -91,35 +92,43 @@ func (p *Provider) oauth(m metadata, redirectURI string) *oauth2.Config {
 		ClientSecret: p.issuer.ClientSecret,
 		Endpoint:     oauth2.Endpoint{AuthURL: m.AuthURL, TokenURL: m.TokenURL, AuthStyle: style},
 		RedirectURL:  redirectURI,
-		Scopes:       p.issuer.Scopes,
+		Scopes:       p.scopes(m),
 	}
+}
+
+// scopes are what a login asks for.
+func (p *Provider) scopes(m metadata) []string {
+	const offline = "offline_access"
+	if !p.issuer.Offline || !slices.Contains(m.Scopes, offline) || slices.Contains(p.issuer.Scopes, offline) {
+		return p.issuer.Scopes
+	}
+	return append(slices.Clip(p.issuer.Scopes), offline)
 }
 
 // Exchange checks the answer that came to the redirect URI and exchanges its
 // code for an ID token, which is not verified yet: give it to Verify. An answer
 // is good for one call, whatever that returns.
 func (p *Provider) Exchange(ctx context.Context, pending Pending, answer url.Values) (rawIDToken string, err error) {
+	got, err := p.Redeem(ctx, pending, answer)
+	return got.ID, err
+}
+
+// Redeem is Exchange for a login that also wants a refresh token.
+func (p *Provider) Redeem(ctx context.Context, pending Pending, answer url.Values) (Tokens, error) {
 	m, err := p.metadata(ctx)
 	if err != nil {
-		return "", err
+		return Tokens{}, err
 	}
 	code, err := p.checkAnswer(m, pending, answer)
 	if err != nil {
-		return "", err
+		return Tokens{}, err
 	}
 	ctx = gooidc.ClientContext(ctx, p.client)
 	got, err := p.oauth(m, pending.RedirectURI).Exchange(ctx, code, oauth2.VerifierOption(pending.Verifier))
 	if err != nil {
-		return "", p.exchangeError(err)
+		return Tokens{}, p.exchangeError(err)
 	}
-	raw, ok := got.Extra("id_token").(string)
-	switch {
-	case !ok || raw == "":
-		return "", fmt.Errorf("%w: issuer %q sent no ID token; the client %q must be allowed the scope openid", ErrExchange, p.issuer.ID, p.issuer.ClientID)
-	case len(raw) > MaxTokenBytes:
-		return "", fmt.Errorf("%w: %d bytes, at most %d are accepted; ask the provider's admin to send fewer groups", ErrTokenTooLarge, len(raw), MaxTokenBytes)
-	}
-	return raw, nil
+	return p.tokens(got)
 }
 
 // checkAnswer returns the code of a good answer. State comes first: until it
@@ -149,13 +158,10 @@ func (p *Provider) checkAnswer(m metadata, pending Pending, answer url.Values) (
 	return code, nil
 }
 
+// exchangeError says why the token endpoint gave nothing.
 func (p *Provider) exchangeError(err error) error {
 	if r, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		status := 0
-		if r.Response != nil {
-			status = r.Response.StatusCode
-		}
-		return fmt.Errorf("%w: issuer %q answered with status %d and %s; start the login again", ErrExchange, p.issuer.ID, status, errorCode(r.ErrorCode))
+		return fmt.Errorf("%w: issuer %q answered with status %d and %s; start the login again", ErrExchange, p.issuer.ID, statusOf(r), errorCode(r.ErrorCode))
 	}
 	if _, ok := errors.AsType[*url.Error](err); ok {
 		return p.unreachable("the token endpoint", err)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -25,9 +26,9 @@ const (
 )
 
 // Loopback receives one login answer on this machine (RFC 8252 §7.3): it
-// listens on 127.0.0.1 at a free port, for two minutes, and takes the first
-// GET of its redirect URI that a browser navigated to and that looks like an
-// answer. Whether the answer is good, Provider.Exchange says.
+// listens on 127.0.0.1, at a free port or a given one, for two minutes, and
+// takes the first GET of its redirect URI that a browser navigated to and that
+// looks like an answer. Whether the answer is good, Provider.Exchange says.
 type Loopback struct {
 	host string // the only accepted Host header: "127.0.0.1:PORT"
 	srv  *http.Server
@@ -40,9 +41,11 @@ type Loopback struct {
 	err    error
 }
 
-// ListenLoopback starts to listen. The caller must Close.
-func ListenLoopback() (*Loopback, error) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+// ListenLoopback starts to listen on a port of 127.0.0.1: a free one for 0, else
+// the one that the provider was told, for providers that compare ports although
+// RFC 8252 §7.3 forbids it. The caller must Close.
+func ListenLoopback(port int) (*Loopback, error) {
+	ln, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return nil, fmt.Errorf("listening for the login answer: %w", err)
 	}

@@ -17,7 +17,7 @@ import (
 
 func listen(t *testing.T) *oidc.Loopback {
 	t.Helper()
-	l, err := oidc.ListenLoopback()
+	l, err := oidc.ListenLoopback(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,8 @@ type metadata struct {
 	KeysURL     string   `json:"jwks_uri"`
 	PKCE        []string `json:"code_challenge_methods_supported"`
 	AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+	RevokeURL   string   `json:"revocation_endpoint"` // RFC 7009; may be absent
+	Scopes      []string `json:"scopes_supported"`
 	SendsIssuer bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -59,6 +61,11 @@ func (p *Provider) checkMetadata(m metadata) error {
 		u, err := url.Parse(e.value)
 		if err != nil || u.Fragment != "" || !secureURL(u, loopback) {
 			return bad("%s in the metadata is missing or not https", e.name)
+		}
+	}
+	if m.RevokeURL != "" {
+		if u, err := url.Parse(m.RevokeURL); err != nil || u.Fragment != "" || !secureURL(u, loopback) {
+			return bad("revocation_endpoint in the metadata is not https")
 		}
 	}
 	// Absent says nothing: some large providers do PKCE without listing it.

@@ -58,6 +58,9 @@ type Expect struct {
 	// Nonce must equal the nonce claim. It is required: without it an ID token
 	// that leaked anywhere could be brought as a fresh login.
 	Nonce string
+	// Renewed says that the ID token came for a refresh token (OpenID Connect
+	// Core §12.2): it may lack the nonce, but if it has one it must be Nonce.
+	Renewed bool
 	// Flow is how the ID token was obtained; it is copied into the Identity.
 	Flow string
 	// MaxAge bounds the time since the sign-in at the provider. Zero: not
@@ -161,11 +164,11 @@ func (i Issuer) identity(c claims, e Expect, now time.Time) (Identity, error) {
 	if err := id.readTimes(c, e, now); err != nil {
 		return Identity{}, err
 	}
-	nonce, _, err := c.text("nonce")
+	nonce, present, err := c.text("nonce")
 	if err != nil {
 		return Identity{}, err
 	}
-	if subtle.ConstantTimeCompare([]byte(nonce), []byte(e.Nonce)) != 1 {
+	if (present || !e.Renewed) && subtle.ConstantTimeCompare([]byte(nonce), []byte(e.Nonce)) != 1 {
 		return Identity{}, fmt.Errorf("%w: its nonce is missing or another; log in again", ErrNonce)
 	}
 	if id.Subject, err = i.subject(c); err != nil {
@@ -253,7 +256,7 @@ func (id *Identity) readTimes(c claims, e Expect, now time.Time) error {
 func (i Issuer) subject(c claims) (string, error) {
 	var subject string
 	for _, name := range []string{"sub", i.SubjectClaim} {
-		s, present, err := c.text(name)
+		s, present, err := c.at(name).text(name)
 		if err != nil {
 			return "", err
 		}

@@ -59,7 +59,7 @@ func (w *world) idToken(username, nonce string) string {
 	i := about.Issuers[0]
 	p, err := oidc.New(oidc.Issuer{ID: i.ID, URL: i.URL, ClientID: i.ClientID, Algs: i.Algs, SubjectClaim: i.Subject, GroupsClaim: i.Groups}, time.Now)
 	must(t, err)
-	loopback, err := oidc.ListenLoopback()
+	loopback, err := oidc.ListenLoopback(0)
 	must(t, err)
 	defer func() { must(t, loopback.Close()) }()
 	authURL, pending, err := p.Start(t.Context(), loopback.RedirectURI(), nonce, nil)

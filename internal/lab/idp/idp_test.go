@@ -72,7 +72,7 @@ func newRobot(t *testing.T) *robot.Robot {
 // loopback listens for one login answer.
 func loopback(t *testing.T) *oidc.Loopback {
 	t.Helper()
-	l, err := oidc.ListenLoopback()
+	l, err := oidc.ListenLoopback(0)
 	if err != nil {
 		t.Fatal(err)
 	}
