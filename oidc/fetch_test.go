@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/sallyport/sallyport/internal/lab/hostile"
 	"github.com/sallyport/sallyport/oidc"
 )
 
@@ -28,11 +29,11 @@ func verify(t *testing.T, p *oidc.Provider, token fmt.Stringer) error {
 // not exist (O10).
 func TestUnknownKeysAreFetchedOnceAMinute(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
 	var wg sync.WaitGroup
 	for i := range 20 {
-		token := h.forge().headed(map[string]any{"kid": fmt.Sprint("junk", i)}).String()
+		token := h.Forge().Headed(map[string]any{"kid": fmt.Sprint("junk", i)}).String()
 		wg.Go(func() {
 			if _, err := p.Verify(t.Context(), token, oidc.Expect{Nonce: goodNonce}); !errors.Is(err, oidc.ErrSignature) {
 				t.Errorf("got %v", err)
@@ -40,24 +41,24 @@ func TestUnknownKeysAreFetchedOnceAMinute(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := h.count("/keys"); n != 1 {
+	if n := h.Count("/keys"); n != 1 {
 		t.Errorf("asked %d times in the first minute", n)
 	}
-	if err := verify(t, p, h.forge()); err != nil {
+	if err := verify(t, p, h.Forge()); err != nil {
 		t.Errorf("a good ID token in between: %v", err)
 	}
 	for range 3 {
-		h.clock.advance(time.Minute)
+		h.Clock.Advance(time.Minute)
 		for range 5 {
-			if err := verify(t, p, h.forge().headed(map[string]any{"kid": "junk"})); !errors.Is(err, oidc.ErrSignature) {
+			if err := verify(t, p, h.Forge().Headed(map[string]any{"kid": "junk"})); !errors.Is(err, oidc.ErrSignature) {
 				t.Errorf("got %v", err)
 			}
 		}
 	}
-	if n := h.count("/keys"); n != 4 {
+	if n := h.Count("/keys"); n != 4 {
 		t.Errorf("asked %d times in four minutes", n)
 	}
-	if n := h.count("/.well-known/openid-configuration"); n != 1 {
+	if n := h.Count("/.well-known/openid-configuration"); n != 1 {
 		t.Errorf("asked for metadata %d times", n)
 	}
 }
@@ -65,23 +66,23 @@ func TestUnknownKeysAreFetchedOnceAMinute(t *testing.T) {
 // TestRotation replaces the provider's keys (O11).
 func TestRotation(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
-	if err := verify(t, p, h.forge()); err != nil {
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
+	if err := verify(t, p, h.Forge()); err != nil {
 		t.Fatal(err)
 	}
-	h.set(func() { h.keys = []any{jose.JSONWebKey{Key: testKeys().other.Public(), KeyID: "next"}} })
-	rotated := func() *forged {
-		return h.forge().headed(map[string]any{"kid": "next"}).signed(signRSA(testKeys().other))
+	h.Set(func() { h.Keys = []any{jose.JSONWebKey{Key: hostile.Keys().Other.Public(), KeyID: "next"}} })
+	rotated := func() *hostile.Forged {
+		return h.Forge().Headed(map[string]any{"kid": "next"}).Signed(hostile.SignRSA(hostile.Keys().Other))
 	}
 	if err := verify(t, p, rotated()); !errors.Is(err, oidc.ErrSignature) {
 		t.Errorf("within the minute: %v", err)
 	}
-	h.clock.advance(time.Minute)
+	h.Clock.Advance(time.Minute)
 	if err := verify(t, p, rotated()); err != nil {
 		t.Errorf("a minute later: %v", err)
 	}
-	if err := verify(t, p, h.forge()); !errors.Is(err, oidc.ErrSignature) {
+	if err := verify(t, p, h.Forge()); !errors.Is(err, oidc.ErrSignature) {
 		t.Errorf("the withdrawn key still works: %v", err)
 	}
 }
@@ -89,18 +90,18 @@ func TestRotation(t *testing.T) {
 // TestWithdrawnKeyStopsWorking: nothing but time brings the new key set.
 func TestWithdrawnKeyStopsWorking(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
-	if err := verify(t, p, h.forge()); err != nil {
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
+	if err := verify(t, p, h.Forge()); err != nil {
 		t.Fatal(err)
 	}
-	h.set(func() { h.keys = h.keys[1:] })
-	h.clock.advance(14 * time.Minute)
-	if err := verify(t, p, h.forge()); err != nil {
+	h.Set(func() { h.Keys = h.Keys[1:] })
+	h.Clock.Advance(14 * time.Minute)
+	if err := verify(t, p, h.Forge()); err != nil {
 		t.Errorf("after 14 minutes: %v", err)
 	}
-	h.clock.advance(time.Minute)
-	if err := verify(t, p, h.forge()); !errors.Is(err, oidc.ErrSignature) {
+	h.Clock.Advance(time.Minute)
+	if err := verify(t, p, h.Forge()); !errors.Is(err, oidc.ErrSignature) {
 		t.Errorf("after 15 minutes: %v", err)
 	}
 }
@@ -108,28 +109,28 @@ func TestWithdrawnKeyStopsWorking(t *testing.T) {
 // TestOutage takes the provider down and brings it back.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
-	h.set(func() { h.down = true })
-	if err := verify(t, p, h.forge()); !errors.Is(err, oidc.ErrUnreachable) || strings.Contains(err.Error(), "script") {
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
+	h.Set(func() { h.Down = true })
+	if err := verify(t, p, h.Forge()); !errors.Is(err, oidc.ErrUnreachable) || strings.Contains(err.Error(), "script") {
 		t.Errorf("down from the start: %v", err)
 	}
-	h.set(func() { h.down = false })
-	if err := verify(t, p, h.forge()); !errors.Is(err, oidc.ErrUnreachable) {
+	h.Set(func() { h.Down = false })
+	if err := verify(t, p, h.Forge()); !errors.Is(err, oidc.ErrUnreachable) {
 		t.Errorf("back, but asked again at once: %v", err)
 	}
-	h.clock.advance(5 * time.Second)
-	if err := verify(t, p, h.forge()); err != nil {
+	h.Clock.Advance(5 * time.Second)
+	if err := verify(t, p, h.Forge()); err != nil {
 		t.Errorf("five seconds later: %v", err)
 	}
 
-	h.set(func() { h.down = true })
-	h.clock.advance(6 * time.Hour)
-	if err := verify(t, p, h.forge()); err != nil {
+	h.Set(func() { h.Down = true })
+	h.Clock.Advance(6 * time.Hour)
+	if err := verify(t, p, h.Forge()); err != nil {
 		t.Errorf("the last good keys serve for six hours: %v", err)
 	}
-	h.clock.advance(time.Second)
-	if err := verify(t, p, h.forge()); !errors.Is(err, oidc.ErrUnreachable) {
+	h.Clock.Advance(time.Second)
+	if err := verify(t, p, h.Forge()); !errors.Is(err, oidc.ErrUnreachable) {
 		t.Errorf("and no longer: %v", err)
 	}
 }
@@ -138,17 +139,17 @@ func TestOutage(t *testing.T) {
 // nor a reason to wait.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
-	if err := verify(t, p, h.forge()); err != nil {
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
+	if err := verify(t, p, h.Forge()); err != nil {
 		t.Fatal(err)
 	}
-	h.set(func() { h.keys = h.keys[1:] })
-	h.clock.advance(-24 * time.Hour)
-	if err := verify(t, p, h.forge()); !errors.Is(err, oidc.ErrSignature) {
+	h.Set(func() { h.Keys = h.Keys[1:] })
+	h.Clock.Advance(-24 * time.Hour)
+	if err := verify(t, p, h.Forge()); !errors.Is(err, oidc.ErrSignature) {
 		t.Errorf("the withdrawn key: %v", err)
 	}
-	if n := h.count("/keys"); n != 2 {
+	if n := h.Count("/keys"); n != 2 {
 		t.Errorf("asked %d times", n)
 	}
 }
@@ -156,8 +157,8 @@ func TestClockSetBack(t *testing.T) {
 // TestKeySets serves key sets from which nothing may be used.
 func TestKeySets(t *testing.T) {
 	t.Parallel()
-	k := testKeys()
-	pair := jose.JSONWebKey{Key: k.rsa, KeyID: "rsa"}
+	k := hostile.Keys()
+	pair := jose.JSONWebKey{Key: k.RSA, KeyID: "rsa"}
 	for _, tt := range []struct {
 		name string
 		keys []any
@@ -166,18 +167,18 @@ func TestKeySets(t *testing.T) {
 		{"none", nil, oidc.ErrMetadata},
 		{"secret key", []any{jose.JSONWebKey{Key: []byte(secret), KeyID: "rsa"}}, oidc.ErrMetadata},
 		{"private key", []any{pair}, oidc.ErrMetadata},
-		{"for encryption", []any{jose.JSONWebKey{Key: k.rsa.Public(), KeyID: "rsa", Use: "enc"}}, oidc.ErrMetadata},
-		{"1024 bits", []any{jose.JSONWebKey{Key: k.weak.Public(), KeyID: "rsa"}}, oidc.ErrMetadata},
+		{"for encryption", []any{jose.JSONWebKey{Key: k.RSA.Public(), KeyID: "rsa", Use: "enc"}}, oidc.ErrMetadata},
+		{"1024 bits", []any{jose.JSONWebKey{Key: k.Weak.Public(), KeyID: "rsa"}}, oidc.ErrMetadata},
 		{"junk", []any{"x", 7, map[string]any{"kty": "RSA"}}, oidc.ErrMetadata},
-		{"101 keys", repeat(jose.JSONWebKey{Key: k.rsa.Public(), KeyID: "rsa"}, 101), oidc.ErrMetadata},
-		{"for another algorithm", []any{jose.JSONWebKey{Key: k.rsa.Public(), KeyID: "rsa", Algorithm: "PS256"}}, oidc.ErrSignature},
-		{"good among junk", []any{"x", map[string]any{"kty": "OKP", "crv": "Ed448", "x": "AA"}, jose.JSONWebKey{Key: k.rsa.Public(), KeyID: "rsa"}}, nil},
+		{"101 keys", repeat(jose.JSONWebKey{Key: k.RSA.Public(), KeyID: "rsa"}, 101), oidc.ErrMetadata},
+		{"for another algorithm", []any{jose.JSONWebKey{Key: k.RSA.Public(), KeyID: "rsa", Algorithm: "PS256"}}, oidc.ErrSignature},
+		{"good among junk", []any{"x", map[string]any{"kty": "OKP", "crv": "Ed448", "x": "AA"}, jose.JSONWebKey{Key: k.RSA.Public(), KeyID: "rsa"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHostile(t, false)
-			h.keys = tt.keys
-			if err := verify(t, h.provider(t, nil), h.forge()); !errors.Is(err, tt.want) {
+			h := hostile.New(t, false)
+			h.Keys = tt.keys
+			if err := verify(t, h.Provider(t, nil), h.Forge()); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
@@ -219,14 +220,14 @@ func TestMetadata(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHostile(t, tt.tls)
+			h := hostile.New(t, tt.tls)
 			if s, ok := tt.value.(string); ok && s == "/" {
 				tt.value = h.URL + "/"
 			}
 			if tt.value != nil {
-				h.metadata[tt.key] = tt.value
+				h.Metadata[tt.key] = tt.value
 			}
-			p := h.provider(t, func(i *oidc.Issuer) { i.ClientSecret = secret })
+			p := h.Provider(t, func(i *oidc.Issuer) { i.ClientSecret = secret })
 			_, _, err := p.Start(t.Context(), "http://127.0.0.1:7/callback", goodNonce, nil)
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)
@@ -246,42 +247,42 @@ func TestRedirectsAndSizes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		serve func(h *hostile, w http.ResponseWriter, r *http.Request)
+		serve func(h *hostile.Provider, w http.ResponseWriter, r *http.Request)
 		want  error
 	}{
-		{"redirect to another host", func(_ *hostile, w http.ResponseWriter, r *http.Request) {
+		{"redirect to another host", func(_ *hostile.Provider, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://localhost:1/x", http.StatusFound)
 		}, oidc.ErrMetadata},
-		{"redirect to another port", func(_ *hostile, w http.ResponseWriter, r *http.Request) {
+		{"redirect to another port", func(_ *hostile.Provider, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:1/x", http.StatusFound)
 		}, oidc.ErrMetadata},
-		{"redirect in a circle", func(_ *hostile, w http.ResponseWriter, r *http.Request) {
+		{"redirect in a circle", func(_ *hostile.Provider, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusFound)
 		}, oidc.ErrMetadata},
-		{"redirect inside the host", func(h *hostile, w http.ResponseWriter, r *http.Request) {
+		{"redirect inside the host", func(h *hostile.Provider, w http.ResponseWriter, r *http.Request) {
 			if !strings.HasSuffix(r.URL.Path, "/moved") {
 				http.Redirect(w, r, "/moved", http.StatusFound)
 				return
 			}
-			_, _ = w.Write(mustJSON(h.metadata))
+			_, _ = w.Write(hostile.MustJSON(h.Metadata))
 		}, nil},
-		{"10 MiB", func(_ *hostile, w http.ResponseWriter, _ *http.Request) {
+		{"10 MiB", func(_ *hostile.Provider, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.Copy(w, io.LimitReader(spaces{}, 10<<20))
 		}, oidc.ErrMetadata},
-		{"HTML", func(_ *hostile, w http.ResponseWriter, _ *http.Request) {
+		{"HTML", func(_ *hostile.Provider, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "<script>alert(1)</script>")
 		}, oidc.ErrMetadata},
-		{"hangs up", func(*hostile, http.ResponseWriter, *http.Request) {
+		{"hangs up", func(*hostile.Provider, http.ResponseWriter, *http.Request) {
 			panic(http.ErrAbortHandler)
 		}, oidc.ErrUnreachable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHostile(t, false) // only for its metadata
+			h := hostile.New(t, false) // only for its metadata
 			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tt.serve(h, w, r) }))
 			t.Cleanup(front.Close)
-			h.metadata["issuer"] = front.URL
-			p := h.provider(t, func(i *oidc.Issuer) { i.URL = front.URL })
+			h.Metadata["issuer"] = front.URL
+			p := h.Provider(t, func(i *oidc.Issuer) { i.URL = front.URL })
 			_, _, err := p.Start(t.Context(), "http://127.0.0.1:7/callback", goodNonce, nil)
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)

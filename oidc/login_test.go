@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/lab/hostile"
 	"github.com/sallyport/sallyport/oidc"
 )
 
@@ -19,9 +20,9 @@ const redirectURI = "http://127.0.0.1:7/callback"
 
 func TestStart(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	h.metadata["authorization_endpoint"] = h.URL + "/authorize?tenant=x"
-	p := h.provider(t, func(i *oidc.Issuer) { i.Scopes, i.ClientSecret = []string{"groups", "openid"}, secret })
+	h := hostile.New(t, false)
+	h.Metadata["authorization_endpoint"] = h.URL + "/authorize?tenant=x"
+	p := h.Provider(t, func(i *oidc.Issuer) { i.Scopes, i.ClientSecret = []string{"groups", "openid"}, secret })
 	drawn := make([]byte, 64)
 	for i := range drawn {
 		drawn[i] = byte(i)
@@ -61,8 +62,8 @@ func TestStart(t *testing.T) {
 
 func TestStartRefuses(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
 	for _, tt := range []struct {
 		name, redirect, nonce string
 		rand                  io.Reader
@@ -118,20 +119,20 @@ func TestExchangeRefusesAnswers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHostile(t, false)
-			h.token = func(w http.ResponseWriter, _ *http.Request) { answerToken(w, h.forge().String()) }
+			h := hostile.New(t, false)
+			h.Token = func(w http.ResponseWriter, _ *http.Request) { answerToken(w, h.Forge().String()) }
 			answer, err := url.ParseQuery(tt.answer)
 			if err != nil {
 				t.Fatal(err)
 			}
-			raw, err := h.provider(t, nil).Exchange(t.Context(), tt.pending, answer)
+			raw, err := h.Provider(t, nil).Exchange(t.Context(), tt.pending, answer)
 			if !errors.Is(err, tt.want) || raw != "" {
 				t.Fatalf("got %v, want %v", err, tt.want)
 			}
 			if err := leaks(err, "the-state.the-verifier"); err != nil || strings.Contains(err2text(err), "evil") {
 				t.Error(err)
 			}
-			if n := h.count("/token"); n != 0 {
+			if n := h.Count("/token"); n != 0 {
 				t.Errorf("the code was sent %d times", n)
 			}
 		})
@@ -145,18 +146,13 @@ func err2text(err error) string {
 	return err.Error()
 }
 
-func answerToken(w http.ResponseWriter, idToken string) {
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(mustJSON(map[string]any{"access_token": "a", "token_type": "Bearer", "expires_in": 60, "id_token": idToken}))
-}
-
 // TestIssuerInAnswer: a provider that promises iss (RFC 9207) must send it.
 func TestIssuerInAnswer(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	h.metadata["authorization_response_iss_parameter_supported"] = true
-	h.token = func(w http.ResponseWriter, _ *http.Request) { answerToken(w, h.forge().String()) }
-	p := h.provider(t, nil)
+	h := hostile.New(t, false)
+	h.Metadata["authorization_response_iss_parameter_supported"] = true
+	h.Token = func(w http.ResponseWriter, _ *http.Request) { answerToken(w, h.Forge().String()) }
+	p := h.Provider(t, nil)
 	pending := oidc.Pending{State: "s", Verifier: "v", RedirectURI: redirectURI}
 	if _, err := p.Exchange(t.Context(), pending, url.Values{"state": {"s"}, "code": {"c"}}); !errors.Is(err, oidc.ErrIssuer) {
 		t.Errorf("without iss: %v", err)
@@ -203,9 +199,9 @@ func TestExchangeRefusesTokenAnswers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHostile(t, false)
-			h.token = tt.answer
-			p := h.provider(t, func(i *oidc.Issuer) { i.ClientSecret = secret })
+			h := hostile.New(t, false)
+			h.Token = tt.answer
+			p := h.Provider(t, func(i *oidc.Issuer) { i.ClientSecret = secret })
 			pending := oidc.Pending{State: "the-state", Verifier: "the-verifier", RedirectURI: redirectURI}
 			raw, err := p.Exchange(t.Context(), pending, url.Values{"state": {"the-state"}, "code": {secretCode}})
 			if !errors.Is(err, tt.want) || raw != "" || !strings.Contains(err2text(err), tt.says) {
@@ -214,7 +210,7 @@ func TestExchangeRefusesTokenAnswers(t *testing.T) {
 			if err := leaks(err, "the-state.the-verifier"); err != nil {
 				t.Error(err)
 			}
-			if n := h.count("/token"); n != 1 {
+			if n := h.Count("/token"); n != 1 {
 				t.Errorf("the code was sent %d times", n)
 			}
 		})
@@ -236,36 +232,36 @@ func TestClientAuthentication(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHostile(t, false)
-			h.metadata["token_endpoint_auth_methods_supported"] = tt.methods
+			h := hostile.New(t, false)
+			h.Metadata["token_endpoint_auth_methods_supported"] = tt.methods
 			var form url.Values
 			var user, password string
-			h.token = func(w http.ResponseWriter, r *http.Request) {
+			h.Token = func(w http.ResponseWriter, r *http.Request) {
 				if err := r.ParseForm(); err != nil {
 					t.Error(err)
 				}
-				h.set(func() {
+				h.Set(func() {
 					form = r.PostForm
 					user, password, _ = r.BasicAuth()
 				})
-				answerToken(w, h.forge().String())
+				answerToken(w, h.Forge().String())
 			}
-			p := h.provider(t, func(i *oidc.Issuer) { i.ClientSecret = tt.secret })
+			p := h.Provider(t, func(i *oidc.Issuer) { i.ClientSecret = tt.secret })
 			pending := oidc.Pending{State: "s", Verifier: "the-verifier", RedirectURI: redirectURI}
 			if _, err := p.Exchange(t.Context(), pending, url.Values{"state": {"s"}, "code": {secretCode}}); err != nil {
 				t.Fatal(err)
 			}
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			if form.Get("code") != secretCode || form.Get("code_verifier") != "the-verifier" || form.Get("redirect_uri") != redirectURI || form.Get("grant_type") != "authorization_code" {
-				t.Errorf("sent %v", form)
-			}
-			if tt.basic && (user != clientID || password != secret || form.Has("client_secret")) {
-				t.Errorf("basic: user %q, form %v", user, form)
-			}
-			if !tt.basic && (user != "" || form.Get("client_id") != clientID || form.Get("client_secret") != tt.secret) {
-				t.Errorf("form: user %q, form %v", user, form)
-			}
+			h.Set(func() {
+				if form.Get("code") != secretCode || form.Get("code_verifier") != "the-verifier" || form.Get("redirect_uri") != redirectURI || form.Get("grant_type") != "authorization_code" {
+					t.Errorf("sent %v", form)
+				}
+				if tt.basic && (user != clientID || password != secret || form.Has("client_secret")) {
+					t.Errorf("basic: user %q, form %v", user, form)
+				}
+				if !tt.basic && (user != "" || form.Get("client_id") != clientID || form.Get("client_secret") != tt.secret) {
+					t.Errorf("form: user %q, form %v", user, form)
+				}
+			})
 		})
 	}
 }

@@ -12,24 +12,25 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/sallyport/sallyport/internal/lab/hostile"
 	"github.com/sallyport/sallyport/oidc"
 )
 
 // TestVerifyRefuses brings ID tokens that are each wrong in one way.
 func TestVerifyRefuses(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, func(i *oidc.Issuer) { i.ClientSecret = secret })
-	good, k := h.forge(), testKeys()
-	now := h.clock.Now().Unix()
-	public, err := x509.MarshalPKIXPublicKey(k.rsa.Public())
+	h := hostile.New(t, false)
+	p := h.Provider(t, func(i *oidc.Issuer) { i.ClientSecret = secret })
+	good, k := h.Forge(), hostile.Keys()
+	now := h.Clock.Now().Unix()
+	public, err := x509.MarshalPKIXPublicKey(k.RSA.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := func(name string, v any) *forged { return good.with(map[string]any{name: v}) }
-	alg := func(name string, v any) *forged { return good.headed(map[string]any{name: v}) }
-	stranger := good.signed(signRSA(k.other))
-	ec := good.headed(map[string]any{"alg": "ES256", "kid": "ec"})
+	set := func(name string, v any) *hostile.Forged { return good.With(map[string]any{name: v}) }
+	alg := func(name string, v any) *hostile.Forged { return good.Headed(map[string]any{name: v}) }
+	stranger := good.Signed(hostile.SignRSA(k.Other))
+	ec := good.Headed(map[string]any{"alg": "ES256", "kid": "ec"})
 
 	for _, tt := range []struct {
 		name  string
@@ -38,26 +39,26 @@ func TestVerifyRefuses(t *testing.T) {
 	}{
 		// Signature (O1–O14)
 		{"signed by a stranger", stranger, oidc.ErrSignature},
-		{"stranger, unknown kid", stranger.headed(map[string]any{"kid": "mine"}), oidc.ErrSignature},
-		{"stranger, no kid", stranger.headed(map[string]any{"kid": nil}), oidc.ErrSignature},
-		{"stranger, own key in jwk", stranger.headed(map[string]any{"jwk": jose.JSONWebKey{Key: k.other.Public()}}), oidc.ErrSignature},
-		{"stranger, own keys at jku", stranger.headed(map[string]any{"jku": "http://127.0.0.1:1/", "x5u": "http://127.0.0.1:1/"}), oidc.ErrSignature},
-		{"no signature", good.signed(unsigned), oidc.ErrSignature},
-		{"alg none", alg("alg", "none").signed(unsigned), oidc.ErrAlgorithm},
-		{"alg None", alg("alg", "None").signed(unsigned), oidc.ErrAlgorithm},
-		{"alg NONE", alg("alg", "NONE").signed(unsigned), oidc.ErrAlgorithm},
+		{"stranger, unknown kid", stranger.Headed(map[string]any{"kid": "mine"}), oidc.ErrSignature},
+		{"stranger, no kid", stranger.Headed(map[string]any{"kid": nil}), oidc.ErrSignature},
+		{"stranger, own key in jwk", stranger.Headed(map[string]any{"jwk": jose.JSONWebKey{Key: k.Other.Public()}}), oidc.ErrSignature},
+		{"stranger, own keys at jku", stranger.Headed(map[string]any{"jku": "http://127.0.0.1:1/", "x5u": "http://127.0.0.1:1/"}), oidc.ErrSignature},
+		{"no signature", good.Signed(hostile.Unsigned), oidc.ErrSignature},
+		{"alg none", alg("alg", "none").Signed(hostile.Unsigned), oidc.ErrAlgorithm},
+		{"alg None", alg("alg", "None").Signed(hostile.Unsigned), oidc.ErrAlgorithm},
+		{"alg NONE", alg("alg", "NONE").Signed(hostile.Unsigned), oidc.ErrAlgorithm},
 		{"alg missing", alg("alg", nil), oidc.ErrAlgorithm},
 		{"alg a number", alg("alg", 256), oidc.ErrAlgorithm},
 		{"alg of the list in lower case", alg("alg", "rs256"), oidc.ErrAlgorithm},
-		{"HS256 with the public key", alg("alg", "HS256").signed(signHMAC(public)), oidc.ErrAlgorithm},
-		{"HS256 with the client secret", alg("alg", "HS256").signed(signHMAC([]byte(secret))), oidc.ErrAlgorithm},
+		{"HS256 with the public key", alg("alg", "HS256").Signed(hostile.SignHMAC(public)), oidc.ErrAlgorithm},
+		{"HS256 with the client secret", alg("alg", "HS256").Signed(hostile.SignHMAC([]byte(secret))), oidc.ErrAlgorithm},
 		{"asymmetric but not in the contract", alg("alg", "RS512"), oidc.ErrAlgorithm},
 		{"key of another kind", alg("kid", "ec"), oidc.ErrSignature},
-		{"PSS signature called PKCS1", good.signed(signPSS(k.rsa)), oidc.ErrSignature},
-		{"ES256 with r and s swapped", ec.signed(signEC(k.ec, true, 32)), oidc.ErrSignature},
-		{"ES256 cut short", ec.signed(signEC(k.ec, false, 31)), oidc.ErrSignature},
+		{"PSS signature called PKCS1", good.Signed(hostile.SignPSS(k.RSA)), oidc.ErrSignature},
+		{"ES256 with r and s swapped", ec.Signed(hostile.SignEC(k.EC, true, 32)), oidc.ErrSignature},
+		{"ES256 cut short", ec.Signed(hostile.SignEC(k.EC, false, 31)), oidc.ErrSignature},
 		{"crit", alg("crit", []string{"exp"}), oidc.ErrMalformed},
-		{"b64 false", good.headed(map[string]any{"b64": false, "crit": []string{"b64"}}), oidc.ErrMalformed},
+		{"b64 false", good.Headed(map[string]any{"b64": false, "crit": []string{"b64"}}), oidc.ErrMalformed},
 		{"access token", alg("typ", "at+jwt"), oidc.ErrMalformed},
 		{"logout token", alg("typ", "logout+jwt"), oidc.ErrMalformed},
 		{"ALG beside alg", alg("ALG", "none"), oidc.ErrMalformed},
@@ -72,16 +73,16 @@ func TestVerifyRefuses(t *testing.T) {
 		{"line break", text(strings.Replace(good.String(), ".", "\n.", 1)), oidc.ErrMalformed},
 		{"huge", text(good.String() + strings.Repeat("A", oidc.MaxTokenBytes)), oidc.ErrTokenTooLarge},
 		{"huge but signed", set("filler", strings.Repeat("x", oidc.MaxTokenBytes)), oidc.ErrTokenTooLarge},
-		{"nested token", good.raw(`"eyJ9.e30."`), oidc.ErrMalformed},
-		{"payload an array", good.raw(`[]`), oidc.ErrMalformed},
-		{"payload with a tail", good.raw(`{%s} {}`), oidc.ErrMalformed},
-		{"payload not UTF-8", good.raw("{%s,\"x\":\"\xff\"}"), oidc.ErrMalformed},
-		{"payload nested deeply", good.raw(`{%s,"x":` + strings.Repeat("[", 50) + strings.Repeat("]", 50) + `}`), oidc.ErrMalformed},
-		{"sub twice", good.raw(`{%s,"sub":"u-2"}`), oidc.ErrMalformed},
-		{"sub twice, escaped", good.raw(`{%s,"\u0073ub":"u-2"}`), oidc.ErrMalformed},
-		{"Sub beside sub", good.raw(`{%s,"Sub":"u-2"}`), oidc.ErrMalformed},
-		{"long s in ſub", good.raw(`{%s,"ſub":"u-2"}`), oidc.ErrMalformed},
-		{"twice inside a claim", good.raw(`{%s,"x":[{"y":1,"y":2}]}`), oidc.ErrMalformed},
+		{"nested token", good.Raw(`"eyJ9.e30."`), oidc.ErrMalformed},
+		{"payload an array", good.Raw(`[]`), oidc.ErrMalformed},
+		{"payload with a tail", good.Raw(`{%s} {}`), oidc.ErrMalformed},
+		{"payload not UTF-8", good.Raw("{%s,\"x\":\"\xff\"}"), oidc.ErrMalformed},
+		{"payload nested deeply", good.Raw(`{%s,"x":` + strings.Repeat("[", 50) + strings.Repeat("]", 50) + `}`), oidc.ErrMalformed},
+		{"sub twice", good.Raw(`{%s,"sub":"u-2"}`), oidc.ErrMalformed},
+		{"sub twice, escaped", good.Raw(`{%s,"\u0073ub":"u-2"}`), oidc.ErrMalformed},
+		{"Sub beside sub", good.Raw(`{%s,"Sub":"u-2"}`), oidc.ErrMalformed},
+		{"long s in ſub", good.Raw(`{%s,"ſub":"u-2"}`), oidc.ErrMalformed},
+		{"twice inside a claim", good.Raw(`{%s,"x":[{"y":1,"y":2}]}`), oidc.ErrMalformed},
 		{"distributed claims without sources", set("_claim_names", map[string]string{"groups": "src"}), oidc.ErrMalformed},
 
 		// Parties (O15–O19)
@@ -91,7 +92,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"no issuer", set("iss", nil), oidc.ErrIssuer},
 		{"issuer an array", set("iss", []string{h.URL}), oidc.ErrMalformed},
 		{"no audience", set("aud", nil), oidc.ErrMalformed},
-		{"audience null", good.raw(`{"aud":null,` + strings.Trim(string(mustJSON(set("aud", nil).claims)), "{}") + `}`), oidc.ErrMalformed},
+		{"audience null", good.Raw(`{"aud":null,` + strings.Trim(string(hostile.MustJSON(set("aud", nil).Claims)), "{}") + `}`), oidc.ErrMalformed},
 		{"empty audience", set("aud", []string{}), oidc.ErrAudience},
 		{"other audience", set("aud", "sallyport-web"), oidc.ErrAudience},
 		{"audience in upper case", set("aud", strings.ToUpper(clientID)), oidc.ErrAudience},
@@ -109,19 +110,19 @@ func TestVerifyRefuses(t *testing.T) {
 		{"expired a second ago", set("exp", now-1), oidc.ErrExpired},
 		{"exp a string", set("exp", fmt.Sprint(now+60)), oidc.ErrMalformed},
 		{"exp a fraction", set("exp", float64(now)+60.5), oidc.ErrMalformed},
-		{"exp with an exponent", good.raw(`{"exp":1e10,` + strings.Trim(string(mustJSON(set("exp", nil).claims)), "{}") + `}`), oidc.ErrMalformed},
-		{"exp beyond numbers", good.raw(`{"exp":1e400,` + strings.Trim(string(mustJSON(set("exp", nil).claims)), "{}") + `}`), oidc.ErrMalformed},
+		{"exp with an exponent", good.Raw(`{"exp":1e10,` + strings.Trim(string(hostile.MustJSON(set("exp", nil).Claims)), "{}") + `}`), oidc.ErrMalformed},
+		{"exp beyond numbers", good.Raw(`{"exp":1e400,` + strings.Trim(string(hostile.MustJSON(set("exp", nil).Claims)), "{}") + `}`), oidc.ErrMalformed},
 		{"exp negative", set("exp", -1), oidc.ErrMalformed},
 		{"exp in the year 10000", set("exp", int64(253402300800)), oidc.ErrMalformed},
 		{"iat a string", set("iat", "now"), oidc.ErrMalformed},
 		{"iat 301 s ahead", set("iat", now+301), oidc.ErrNotYet},
-		{"iat tomorrow", good.with(map[string]any{"iat": now + 86400, "exp": now + 90000}), oidc.ErrNotYet},
+		{"iat tomorrow", good.With(map[string]any{"iat": now + 86400, "exp": now + 90000}), oidc.ErrNotYet},
 		{"iat 301 s ago", set("iat", now-301), oidc.ErrTokenTooOld},
 		{"nbf 301 s ahead", set("nbf", now+301), oidc.ErrNotYet},
 		{"nbf a string", set("nbf", "now"), oidc.ErrMalformed},
 		{"lives a day and a second", set("exp", now+86401), oidc.ErrLifetime},
 		{"lives 100 days", set("exp", now+8640000), oidc.ErrLifetime},
-		{"exp not after iat", good.with(map[string]any{"iat": now + 200, "exp": now + 100}), oidc.ErrLifetime},
+		{"exp not after iat", good.With(map[string]any{"iat": now + 200, "exp": now + 100}), oidc.ErrLifetime},
 		{"auth_time ahead", set("auth_time", now+301), oidc.ErrNotYet},
 		{"auth_time a string", set("auth_time", "now"), oidc.ErrMalformed},
 
@@ -137,7 +138,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"sub with a line break", set("sub", "u\n1"), oidc.ErrSubject},
 		{"sub with an override mark", set("sub", "u\u202e1"), oidc.ErrSubject},
 		{"sub not composed", set("sub", "e\u0301"), oidc.ErrSubject},
-		{"sub with half a character", good.raw(`{"sub":"u\ud800",` + strings.Trim(string(mustJSON(set("sub", nil).claims)), "{}") + `}`), oidc.ErrSubject},
+		{"sub with half a character", good.Raw(`{"sub":"u\ud800",` + strings.Trim(string(hostile.MustJSON(set("sub", nil).Claims)), "{}") + `}`), oidc.ErrSubject},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -163,30 +164,30 @@ func (s text) String() string { return string(s) }
 // TestVerifyAccepts brings ID tokens that differ in ways that are allowed.
 func TestVerifyAccepts(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
-	good, k := h.forge(), testKeys()
-	now := h.clock.Now().Unix()
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
+	good, k := h.Forge(), hostile.Keys()
+	now := h.Clock.Now().Unix()
 	for _, tt := range []struct {
 		name  string
-		token *forged
+		token *hostile.Forged
 	}{
 		{"RS256", good},
-		{"PS256", good.headed(map[string]any{"alg": "PS256"}).signed(signPSS(k.rsa))},
-		{"ES256", good.headed(map[string]any{"alg": "ES256", "kid": "ec"}).signed(signEC(k.ec, false, 32))},
-		{"EdDSA", good.headed(map[string]any{"alg": "EdDSA", "kid": "ed"}).signed(signEd(k.ed))},
-		{"no kid", good.headed(map[string]any{"kid": nil})},
-		{"no typ", good.headed(map[string]any{"typ": nil})},
-		{"typ in lower case", good.headed(map[string]any{"typ": "jwt"})},
-		{"unused header parameters", good.headed(map[string]any{"x5t": "x", "jku": "http://127.0.0.1:1/"})},
-		{"audience an array", good.with(map[string]any{"aud": []string{clientID}})},
-		{"two audiences and azp", good.with(map[string]any{"aud": []string{"x", clientID}, "azp": clientID})},
-		{"iat 300 s ahead", good.with(map[string]any{"iat": now + 300, "exp": now + 301})},
-		{"iat 300 s ago", good.with(map[string]any{"iat": now - 300})},
-		{"last second", good.with(map[string]any{"exp": now + 1})},
-		{"lives a day", good.with(map[string]any{"exp": now + 86400})},
-		{"sub of 255 bytes", good.with(map[string]any{"sub": strings.Repeat("x", 255)})},
-		{"no auth_time", good.with(map[string]any{"auth_time": nil})},
+		{"PS256", good.Headed(map[string]any{"alg": "PS256"}).Signed(hostile.SignPSS(k.RSA))},
+		{"ES256", good.Headed(map[string]any{"alg": "ES256", "kid": "ec"}).Signed(hostile.SignEC(k.EC, false, 32))},
+		{"EdDSA", good.Headed(map[string]any{"alg": "EdDSA", "kid": "ed"}).Signed(hostile.SignEd(k.Ed))},
+		{"no kid", good.Headed(map[string]any{"kid": nil})},
+		{"no typ", good.Headed(map[string]any{"typ": nil})},
+		{"typ in lower case", good.Headed(map[string]any{"typ": "jwt"})},
+		{"unused header parameters", good.Headed(map[string]any{"x5t": "x", "jku": "http://127.0.0.1:1/"})},
+		{"audience an array", good.With(map[string]any{"aud": []string{clientID}})},
+		{"two audiences and azp", good.With(map[string]any{"aud": []string{"x", clientID}, "azp": clientID})},
+		{"iat 300 s ahead", good.With(map[string]any{"iat": now + 300, "exp": now + 301})},
+		{"iat 300 s ago", good.With(map[string]any{"iat": now - 300})},
+		{"last second", good.With(map[string]any{"exp": now + 1})},
+		{"lives a day", good.With(map[string]any{"exp": now + 86400})},
+		{"sub of 255 bytes", good.With(map[string]any{"sub": strings.Repeat("x", 255)})},
+		{"no auth_time", good.With(map[string]any{"auth_time": nil})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -195,13 +196,13 @@ func TestVerifyAccepts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if id.Issuer != h.URL || id.Client != clientID || id.Flow != "code" || id.Subject != tt.token.claims["sub"] || id.Raw != raw {
+			if id.Issuer != h.URL || id.Client != clientID || id.Flow != "code" || id.Subject != tt.token.Claims["sub"] || id.Raw != raw {
 				t.Errorf("got %#v, raw %d bytes", id, len(id.Raw))
 			}
-			if id.Expires.Unix() != tt.token.claims["exp"] || id.IssuedAt.Unix() != tt.token.claims["iat"] {
+			if id.Expires.Unix() != tt.token.Claims["exp"] || id.IssuedAt.Unix() != tt.token.Claims["iat"] {
 				t.Errorf("times are %s and %s", id.IssuedAt, id.Expires)
 			}
-			if _, ok := tt.token.claims["auth_time"]; ok == id.AuthTime.IsZero() {
+			if _, ok := tt.token.Claims["auth_time"]; ok == id.AuthTime.IsZero() {
 				t.Errorf("auth_time is %s", id.AuthTime)
 			}
 		})
@@ -210,9 +211,9 @@ func TestVerifyAccepts(t *testing.T) {
 
 func TestMaxAge(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
-	now := h.clock.Now().Unix()
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
+	now := h.Clock.Now().Unix()
 	for _, tt := range []struct {
 		name     string
 		authTime any
@@ -228,7 +229,7 @@ func TestMaxAge(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			raw := h.forge().with(map[string]any{"auth_time": tt.authTime}).String()
+			raw := h.Forge().With(map[string]any{"auth_time": tt.authTime}).String()
 			_, err := p.Verify(t.Context(), raw, oidc.Expect{Nonce: goodNonce, MaxAge: tt.maxAge})
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)
@@ -242,20 +243,20 @@ func TestMaxAge(t *testing.T) {
 
 func TestVerifyNeedsANonce(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	raw := h.forge().with(map[string]any{"nonce": ""}).String()
-	if _, err := h.provider(t, nil).Verify(t.Context(), raw, oidc.Expect{}); !errors.Is(err, oidc.ErrNonce) {
+	h := hostile.New(t, false)
+	raw := h.Forge().With(map[string]any{"nonce": ""}).String()
+	if _, err := h.Provider(t, nil).Verify(t.Context(), raw, oidc.Expect{}); !errors.Is(err, oidc.ErrNonce) {
 		t.Errorf("got %v", err)
 	}
-	if n := h.count("/keys"); n != 0 {
+	if n := h.Count("/keys"); n != 0 {
 		t.Errorf("asked for keys %d times", n)
 	}
 }
 
 func TestGroups(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
 	many := make([]string, oidc.MaxGroups+1)
 	for i := range many {
 		many[i] = fmt.Sprintf("g%03x", i)
@@ -294,7 +295,7 @@ func TestGroups(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			id, err := p.Verify(t.Context(), h.forge().with(tt.claims).String(), oidc.Expect{Nonce: goodNonce})
+			id, err := p.Verify(t.Context(), h.Forge().With(tt.claims).String(), oidc.Expect{Nonce: goodNonce})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -314,10 +315,10 @@ func (jsonNull) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
 func TestGroupsClaimIsTheContracts(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	raw := h.forge().with(map[string]any{"https://corp.test/roles": []string{"r"}}).String()
+	h := hostile.New(t, false)
+	raw := h.Forge().With(map[string]any{"https://corp.test/roles": []string{"r"}}).String()
 	for claim, want := range map[string][]string{"https://corp.test/roles": {"r"}, "": nil} {
-		p := h.provider(t, func(i *oidc.Issuer) { i.GroupsClaim = claim })
+		p := h.Provider(t, func(i *oidc.Issuer) { i.GroupsClaim = claim })
 		id, err := p.Verify(t.Context(), raw, oidc.Expect{Nonce: goodNonce})
 		if err != nil || !slices.Equal(id.Groups, want) || id.GroupsKnown != (want != nil) {
 			t.Errorf("claim %q: %v %v (%s), %v", claim, id.GroupsKnown, id.Groups, id.GroupsWhy, err)
@@ -327,8 +328,8 @@ func TestGroupsClaimIsTheContracts(t *testing.T) {
 
 func TestSubjectClaim(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, func(i *oidc.Issuer) { i.SubjectClaim = "oid" })
+	h := hostile.New(t, false)
+	p := h.Provider(t, func(i *oidc.Issuer) { i.SubjectClaim = "oid" })
 	for _, tt := range []struct {
 		name    string
 		claims  map[string]any
@@ -342,7 +343,7 @@ func TestSubjectClaim(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			id, err := p.Verify(t.Context(), h.forge().with(tt.claims).String(), oidc.Expect{Nonce: goodNonce})
+			id, err := p.Verify(t.Context(), h.Forge().With(tt.claims).String(), oidc.Expect{Nonce: goodNonce})
 			if !errors.Is(err, tt.want) || id.Subject != tt.subject {
 				t.Errorf("got %q, %v", id.Subject, err)
 			}
@@ -354,8 +355,8 @@ func TestSubjectClaim(t *testing.T) {
 // one is left out and the login goes on.
 func TestDisplayClaims(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	p := h.provider(t, nil)
+	h := hostile.New(t, false)
+	p := h.Provider(t, nil)
 	type got struct{ name, email, handle, acr, amr string }
 	base := got{name: "Alice", email: "a@corp.test"}
 	for _, tt := range []struct {
@@ -381,7 +382,7 @@ func TestDisplayClaims(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			id, err := p.Verify(t.Context(), h.forge().with(tt.claims).String(), oidc.Expect{Nonce: goodNonce})
+			id, err := p.Verify(t.Context(), h.Forge().With(tt.claims).String(), oidc.Expect{Nonce: goodNonce})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -396,8 +397,8 @@ func TestDisplayClaims(t *testing.T) {
 // a lenient decoder would ignore.
 func TestOneTextPerToken(t *testing.T) {
 	t.Parallel()
-	h := newHostile(t, false)
-	raw := h.forge().String()
+	h := hostile.New(t, false)
+	raw := h.Forge().String()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := strings.IndexByte(alphabet, raw[len(raw)-1])
 	other := raw[:len(raw)-1] + string(alphabet[last^1])
@@ -406,7 +407,7 @@ func TestOneTextPerToken(t *testing.T) {
 	if errA != nil || errB != nil || !slices.Equal(a, b) {
 		t.Fatal("the two texts should mean the same signature")
 	}
-	if _, err := h.provider(t, nil).Verify(t.Context(), other, oidc.Expect{Nonce: goodNonce}); !errors.Is(err, oidc.ErrMalformed) {
+	if _, err := h.Provider(t, nil).Verify(t.Context(), other, oidc.Expect{Nonce: goodNonce}); !errors.Is(err, oidc.ErrMalformed) {
 		t.Errorf("got %v", err)
 	}
 }
