@@ -14,6 +14,7 @@ type client struct {
 	redirects []string
 	loginURL  string // without the request's id
 	lifetime  time.Duration
+	refresh   bool
 }
 
 // GetID implements op.Client.
@@ -48,7 +49,12 @@ func (c client) ResponseTypes() []oidc.ResponseType {
 }
 
 // GrantTypes implements op.Client.
-func (c client) GrantTypes() []oidc.GrantType { return []oidc.GrantType{oidc.GrantTypeCode} }
+func (c client) GrantTypes() []oidc.GrantType {
+	if c.refresh {
+		return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken}
+	}
+	return []oidc.GrantType{oidc.GrantTypeCode}
+}
 
 // LoginURL implements op.Client.
 func (c client) LoginURL(id string) string { return c.loginURL + id }

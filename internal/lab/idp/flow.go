@@ -112,6 +112,7 @@ func (st *store) AuthRequestByCode(_ context.Context, code string) (op.AuthReque
 				delete(st.access, id)
 			}
 		}
+		st.endLines(func(l *line) bool { return l.code == digest })
 		return nil, errors.New("this code was used before")
 	}
 	for id, r := range st.requests {
@@ -137,8 +138,13 @@ func (st *store) DeleteAuthRequest(context.Context, string) error { return nil }
 
 // CreateAccessToken implements op.AuthStorage: step five.
 func (st *store) CreateAccessToken(_ context.Context, tr op.TokenRequest) (string, time.Time, error) {
-	r, ok := tr.(*request)
-	if !ok {
+	var a access
+	switch r := tr.(type) {
+	case *request:
+		a = access{subject: r.subject, client: r.asked.ClientID, code: r.code}
+	case *renewal:
+		a = access{subject: r.subject, client: r.client, code: r.code}
+	default:
 		return "", time.Time{}, oidc.ErrUnsupportedGrantType()
 	}
 	id, err := canon.NewID(rand.Reader)
@@ -149,7 +155,7 @@ func (st *store) CreateAccessToken(_ context.Context, tr op.TokenRequest) (strin
 	defer st.mu.Unlock()
 	now := time.Now()
 	st.sweep(now)
-	a := access{subject: r.subject, client: r.asked.ClientID, code: r.code, until: now.Add(accessLife)}
+	a.until = now.Add(accessLife)
 	st.access[string(id)] = a
 	return string(id), a.until, nil
 }
@@ -221,32 +227,6 @@ func (st *store) describe(info *oidc.UserInfo, subject string) error {
 	return nil
 }
 
-// CreateAccessAndRefreshTokens implements op.AuthStorage: no client may refresh.
-func (st *store) CreateAccessAndRefreshTokens(context.Context, op.TokenRequest, string) (string, string, time.Time, error) {
-	return "", "", time.Time{}, oidc.ErrUnsupportedGrantType()
-}
-
-// TokenRequestByRefreshToken implements op.AuthStorage: no client may refresh.
-func (st *store) TokenRequestByRefreshToken(context.Context, string) (op.RefreshTokenRequest, error) {
-	return nil, op.ErrInvalidRefreshToken
-}
-
-// GetRefreshTokenInfo implements op.AuthStorage: no client may refresh.
-func (st *store) GetRefreshTokenInfo(context.Context, string, string) (string, string, error) {
-	return "", "", op.ErrInvalidRefreshToken
-}
-
-// RevokeToken implements op.AuthStorage. As RFC 7009 §2.2 asks, an unknown one
-// is no error.
-func (st *store) RevokeToken(_ context.Context, id, subject, asking string) *oidc.Error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if a, ok := st.access[id]; ok && a.subject == subject && a.client == asking {
-		delete(st.access, id)
-	}
-	return nil
-}
-
 // TerminateSession implements op.AuthStorage. There are no sessions, only
 // access.
 func (st *store) TerminateSession(_ context.Context, subject, asking string) error {
@@ -257,5 +237,6 @@ func (st *store) TerminateSession(_ context.Context, subject, asking string) err
 			delete(st.access, id)
 		}
 	}
+	st.endLines(func(l *line) bool { return l.subject == subject && l.client == asking })
 	return nil
 }

@@ -40,6 +40,8 @@ type Config struct {
 	// Algorithm signs ID tokens: RS256 (also if empty) or ES256, whose key is
 	// quicker to make.
 	Algorithm string
+	// NoRefresh gives CLIClient no refresh tokens.
+	NoRefresh bool
 	// Host is the host of the issuer URL: 127.0.0.1 (also if empty) or localhost.
 	// The provider listens on 127.0.0.1 in both cases.
 	Host string
@@ -119,8 +121,9 @@ func (s *Server) Close() error {
 
 func (s *Server) handler(port string) (http.Handler, error) {
 	cfg := &op.Config{
-		CodeMethodS256:  true,
-		SupportedScopes: []string{"openid", "profile", "email", "groups"},
+		CodeMethodS256:        true,
+		GrantTypeRefreshToken: true,
+		SupportedScopes:       []string{"openid", "profile", "email", "groups", "offline_access"},
 		SupportedClaims: []string{
 			"iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "nonce", "amr", "at_hash", "c_hash",
 			"name", "preferred_username", "email", "email_verified", "groups",

@@ -39,6 +39,7 @@ type store struct {
 	loginURL  string
 	webSecret [sha256.Size]byte
 	hasWeb    bool
+	noRefresh bool
 	key       signingKey
 
 	mu           sync.Mutex
@@ -48,6 +49,8 @@ type store struct {
 	requests     map[string]*request
 	access       map[string]access
 	used         map[[sha256.Size]byte]time.Time // codes that were exchanged
+	lines        []*line
+	spent        map[[sha256.Size]byte]*line // refresh tokens that were used
 }
 
 var (
@@ -70,11 +73,13 @@ func newStore(cfg Config) (*store, error) {
 	return &store{
 		webSecret: sha256.Sum256([]byte(cfg.WebSecret)),
 		hasWeb:    cfg.WebSecret != "",
+		noRefresh: cfg.NoRefresh,
 		key:       key, webRedirects: slices.Clone(cfg.WebRedirects), lifetime: cfg.IDTokenLifetime,
 		accounts: accounts,
 		requests: map[string]*request{},
 		access:   map[string]access{},
 		used:     map[[sha256.Size]byte]time.Time{},
+		spent:    map[[sha256.Size]byte]*line{},
 	}, nil
 }
 
@@ -90,6 +95,7 @@ func (st *store) sweep(now time.Time) {
 			delete(st.access, id)
 		}
 	}
+	st.endLines(func(l *line) bool { return now.After(l.until) })
 	for code, at := range st.used {
 		if now.Sub(at) > accessLife {
 			delete(st.used, code)
@@ -171,7 +177,7 @@ var errNoClient = errors.New("unknown client")
 func (st *store) GetClientByClientID(_ context.Context, id string) (op.Client, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	c := client{id: id, loginURL: st.loginURL, lifetime: st.lifetime}
+	c := client{id: id, loginURL: st.loginURL, lifetime: st.lifetime, refresh: id == CLIClient && !st.noRefresh}
 	switch {
 	case id == CLIClient:
 		c.redirects = []string{"http://127.0.0.1/callback"}
