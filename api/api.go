@@ -52,7 +52,8 @@ type Challenge struct {
 	ExpiresAt canon.Micros `json:"expires_at"`
 }
 
-// SessionRequest is the body of POST /v1/sessions.
+// SessionRequest is the body of POST /v1/sessions. With the bearer of a live
+// session it renews that session's claims by a newer ID token.
 type SessionRequest struct {
 	Issuer    string `json:"issuer"` // Issuer.ID
 	IDToken   string `json:"id_token"`
@@ -64,7 +65,7 @@ type SessionRequest struct {
 
 // Session answers POST /v1/sessions and GET /v1/sessions/current.
 type Session struct {
-	Bearer      string       `json:"bearer,omitempty"` // only in the answer to POST
+	Bearer      string       `json:"bearer,omitempty"` // only in the answer to the POST that opens a session
 	Person      canon.ID     `json:"person"`
 	Name        string       `json:"name,omitempty"`
 	Email       string       `json:"email,omitempty"`
@@ -72,6 +73,7 @@ type Session struct {
 	Groups      []string     `json:"groups,omitempty"`
 	GroupsKnown bool         `json:"groups_known"`
 	ClaimsAt    canon.Micros `json:"claims_at"`
+	FreshUntil  canon.Micros `json:"fresh_until_at,omitempty"` // then the claims are too old to ask for something or to get a certificate
 	ExpiresAt   canon.Micros `json:"expires_at"`
 	DeviceKey   string       `json:"device_key,omitempty"` // SHA256:… fingerprint
 }

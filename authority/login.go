@@ -5,12 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/canon"
-	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/oidc"
 	"github.com/sallyport/sallyport/record"
@@ -58,45 +55,68 @@ type DeviceLogin struct {
 	Signature string
 }
 
-// LoginDevice opens a session for a command-line client. The ID token's nonce
-// must commit to the device key, and the device key must sign for this login.
-func (a *Authority) LoginDevice(ctx context.Context, l DeviceLogin) (store.Session, string, error) {
+// provedLogin is a DeviceLogin that is proved by its device key. Who it is, the
+// ID token says, which is not verified yet.
+type provedLogin struct {
+	DeviceLogin
+	challenge canon.Digest
+	digest    canon.Digest // of the ID token
+	nonce     string       // that the ID token of a first login must have
+}
+
+// openLogin checks that the device key signed for this ID token and server.
+func (a *Authority) openLogin(l DeviceLogin) (provedLogin, error) {
 	wire, err := canon.ParseB64(l.DeviceKey)
 	if err != nil {
-		return store.Session{}, "", fmt.Errorf("device_key: %w: %w", ErrField, err)
+		return provedLogin{}, fmt.Errorf("device_key: %w: %w", ErrField, err)
 	}
 	device, err := sshcert.ParseSubjectKey(wire)
 	if err != nil {
-		return store.Session{}, "", fmt.Errorf("device_key: %w", err)
+		return provedLogin{}, fmt.Errorf("device_key: %w", err)
 	}
 	rz, err := canon.ParseB64(l.RZ)
 	if err != nil || len(rz) != 32 {
-		return store.Session{}, "", fmt.Errorf("rz: %w: 32 bytes as base64url", ErrField)
+		return provedLogin{}, fmt.Errorf("rz: %w: 32 bytes as base64url", ErrField)
 	}
 	doc, err := record.OpenSession(l.Document, l.Signature, device)
 	if err != nil {
-		return store.Session{}, "", err
+		return provedLogin{}, err
 	}
 	if doc.Origin != a.Origin() || doc.Server != l.Server || doc.IDToken != sha256.Sum256([]byte(l.IDToken)) {
-		return store.Session{}, "", fmt.Errorf("%w: it was signed for another login or server", record.ErrDocument)
+		return provedLogin{}, fmt.Errorf("%w: it was signed for another login or server", record.ErrDocument)
+	}
+	return provedLogin{DeviceLogin: l, challenge: doc.Challenge, digest: doc.IDToken, nonce: oidc.DeviceNonce([32]byte(rz), wire)}, nil
+}
+
+// useLogin uses up what a login rests on: its challenge and its ID token.
+func (a *Authority) useLogin(tx *store.Tx, l provedLogin) error {
+	if err := tx.TakeChallenge(l.challenge, PurposeSession); err != nil {
+		return err
+	}
+	// Twice as long as an ID token is accepted after its iat.
+	if err := tx.UseOnce(l.digest, canon.At(tx.Now().Time().Add(2*oidc.MaxSkew))); err != nil {
+		return fmt.Errorf("id_token: %w; log in again", err)
+	}
+	return nil
+}
+
+// LoginDevice opens a session for a command-line client. The ID token's nonce
+// must commit to the device key, and the device key must sign for this login.
+func (a *Authority) LoginDevice(ctx context.Context, l DeviceLogin) (store.Session, string, error) {
+	login, err := a.openLogin(l)
+	if err != nil {
+		return store.Session{}, "", err
 	}
 	provider, err := a.provider(ctx, l.Issuer, store.CLI)
 	if err != nil {
 		return store.Session{}, "", err
 	}
-	id, err := provider.Verify(ctx, l.IDToken, oidc.Expect{Nonce: oidc.DeviceNonce([32]byte(rz), wire), Flow: "code"})
+	id, err := provider.Verify(ctx, l.IDToken, oidc.Expect{Nonce: login.nonce, Flow: record.FlowCode})
 	if err != nil {
 		return store.Session{}, "", err
 	}
 	return a.logIn(ctx, id, store.CLI, l.DeviceKey, l.RZ, func(tx *store.Tx) error {
-		if err := tx.TakeChallenge(doc.Challenge, PurposeSession); err != nil {
-			return err
-		}
-		// Twice as long as an ID token is accepted after its iat.
-		if err := tx.UseOnce(doc.IDToken, canon.At(tx.Now().Time().Add(2*oidc.MaxSkew))); err != nil {
-			return fmt.Errorf("id_token: %w; log in again", err)
-		}
-		return nil
+		return a.useLogin(tx, login)
 	})
 }
 
@@ -159,7 +179,7 @@ func (a *Authority) FinishWeb(ctx context.Context, state string, answer map[stri
 	if err != nil {
 		return store.Session{}, "", "", err
 	}
-	id, err := provider.Verify(ctx, raw, oidc.Expect{Nonce: flow.Nonce, Flow: "code"})
+	id, err := provider.Verify(ctx, raw, oidc.Expect{Nonce: flow.Nonce, Flow: record.FlowCode})
 	if err != nil {
 		return store.Session{}, "", "", err
 	}
@@ -189,9 +209,7 @@ func (a *Authority) logIn(ctx context.Context, id oidc.Identity, kind store.Sess
 		if err := use(tx); err != nil {
 			return err
 		}
-		if now := tx.Now().Time(); id.IssuedAt.After(now) {
-			id.IssuedAt = now // an issuer whose clock is ahead vouches for no longer than others
-		}
+		id = notAhead(id, tx.Now())
 		person, err := a.personOf(tx, id)
 		if err != nil {
 			return err
@@ -218,6 +236,14 @@ func (a *Authority) logIn(ctx context.Context, id oidc.Identity, kind store.Sess
 	}
 	a.settle(ctx)
 	return session, secret, nil
+}
+
+// notAhead lets an issuer whose clock is ahead vouch for no longer than others.
+func notAhead(id oidc.Identity, now canon.Micros) oidc.Identity {
+	if at := now.Time(); id.IssuedAt.After(at) {
+		id.IssuedAt = at
+	}
+	return id
 }
 
 // personOf returns the person that an identity is, a new one at first login.
@@ -281,80 +307,4 @@ func sorted(list []string) []string {
 	out := slices.Clone(list)
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// providers keeps one oidc.Provider for each issuer and client in use: it holds
-// the provider's keys.
-type providers struct {
-	secrets func(string) string
-	now     func() time.Time
-	mu      sync.Mutex
-	open    map[string]*oidc.Provider
-}
-
-// Issuer is an identity provider of a contract in force.
-type Issuer struct {
-	Ref      string // "contract/issuer"
-	Contract *contract.Version
-	Issuer   contract.Issuer
-}
-
-// Issuers returns the identity providers of all contracts in force.
-func Issuers(r *store.Reader, now canon.Micros) ([]Issuer, error) {
-	versions, err := InForce(r, now)
-	if err != nil {
-		return nil, err
-	}
-	var out []Issuer
-	for _, v := range versions {
-		for _, i := range v.Terms.Issuers {
-			out = append(out, Issuer{Ref: v.Terms.ID + "/" + i.ID, Contract: v, Issuer: i})
-		}
-	}
-	return out, nil
-}
-
-// provider returns the client for an issuer that a contract in force names.
-func (a *Authority) provider(ctx context.Context, ref string, kind store.SessionKind) (*oidc.Provider, error) {
-	var all []Issuer
-	err := a.store.Read(ctx, func(r *store.Reader) (err error) {
-		all, err = Issuers(r, canon.At(a.now()))
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, i := range all {
-		if i.Ref == ref {
-			return a.ids.get(i, kind)
-		}
-	}
-	return nil, fmt.Errorf("issuer %q: %w", ref, ErrIssuer)
-}
-
-func (p *providers) get(i Issuer, kind store.SessionKind) (*oidc.Provider, error) {
-	settings := oidc.Issuer{
-		ID: i.Ref, URL: i.Issuer.URL, ClientID: i.Issuer.Clients.CLI, Algs: i.Issuer.Algs,
-		SubjectClaim: i.Issuer.Subject, GroupsClaim: i.Issuer.Groups,
-	}
-	if kind == store.Web {
-		settings.ClientID, settings.ClientSecret = i.Issuer.Clients.Web, p.secrets(i.Ref)
-	}
-	if settings.ClientID == "" {
-		return nil, fmt.Errorf("issuer %q has no client for this kind of login: %w", i.Ref, ErrIssuer)
-	}
-	// A version's digest covers every setting, so a provider is never used with
-	// those of another version.
-	key := strings.Join([]string{i.Contract.Digest.String(), i.Ref, string(kind)}, " ")
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if provider := p.open[key]; provider != nil {
-		return provider, nil
-	}
-	provider, err := oidc.New(settings, p.now)
-	if err != nil {
-		return nil, err
-	}
-	p.open[key] = provider
-	return provider, nil
 }

@@ -96,7 +96,7 @@ func answer(t *testing.T, l *oidc.Loopback, address, username string) url.Values
 
 func listen(t *testing.T) *oidc.Loopback {
 	t.Helper()
-	l, err := oidc.ListenLoopback()
+	l, err := oidc.ListenLoopback(0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,6 @@ package record
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
@@ -23,6 +21,7 @@ var (
 	ErrClaimsOld  = errors.New("what your identity provider said about you is too old")
 	ErrOtherLogin = errors.New("you are logged in under another contract")
 	ErrIssuerRead = errors.New("another contract in force reads this issuer in another way")
+	ErrRefresh    = errors.New("this does not renew the login; log in again")
 )
 
 // Event is one leaf with its opening, about to be appended or being replayed.
@@ -123,102 +122,6 @@ func (e Event) hostJoin(v View, f HostJoin) ([]Change, error) {
 		return nil, err
 	}
 	return changes(once(put(TableHost, string(f.Name), f, Index{"lineage", f.Lineage.String()}, Index{"all", ""})))
-}
-
-func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
-	if f.DeviceKey != "" {
-		if _, err := parseKey(f.DeviceKey); err != nil {
-			return nil, fmt.Errorf("device key: %w", err)
-		}
-	}
-	if f.Issuer == "" || f.ClaimsAt <= 0 || !sortedUnique(f.Groups) || (!f.GroupsKnown && len(f.Groups) > 0) {
-		return nil, fmt.Errorf("%w: a login names its issuer, its time and its groups in order", ErrEvent)
-	}
-	person, err := Person(v, f.Person)
-	known := err == nil
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, err
-	}
-	if !known {
-		person = PersonRow{Person: f.Person}
-	}
-	if err := person.vouch(f.Issuer, f.ClaimsAt); err != nil {
-		return nil, err
-	}
-	out, err := changes(put(TablePerson, string(f.Person), person, Index{"all", ""}))
-	if err != nil {
-		return nil, err
-	}
-	if part, ok := e.Person.(LoginPerson); ok {
-		identity, err := e.identity(v, f, part, known)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, identity)
-	}
-	login, err := put(TableLogin, e.LeafHash.String(), LoginRow{Person: f.Person, Issuer: f.Issuer, Client: f.Client, DeviceKey: f.DeviceKey, ClaimsAt: f.ClaimsAt},
-		Index{"person", string(f.Person)})
-	return append(out, login), err
-}
-
-// vouch notes when an issuer vouched for the person. An older word than the
-// newest is refused: an ID token from before a group was taken away must not
-// give it back.
-func (p *PersonRow) vouch(issuer string, at canon.Micros) error {
-	for i, v := range p.Vouched {
-		if v.Issuer != issuer {
-			continue
-		}
-		if at < v.At {
-			return fmt.Errorf("a newer login of this account is recorded; log in again: %w", ErrClaimsOld)
-		}
-		p.Vouched[i].At = at
-		return nil
-	}
-	p.Vouched = append(p.Vouched, VouchedRef{Issuer: issuer, At: at})
-	slices.SortFunc(p.Vouched, func(a, b VouchedRef) int { return strings.Compare(a.Issuer, b.Issuer) })
-	return nil
-}
-
-// identity holds (issuer, subject) to one person: a known subject keeps its
-// person, an unknown one gets a person that nobody has yet.
-func (e Event) identity(v View, f PersonLogin, part LoginPerson, known bool) (Change, error) {
-	if part.Subject == "" {
-		return Change{}, fmt.Errorf("%w: a login without subject", ErrEvent)
-	}
-	id, err := Identity(v, f.Issuer, part.Subject)
-	switch {
-	case err == nil && id != f.Person:
-		return Change{}, fmt.Errorf("%w: this account belongs to another person", ErrEvent)
-	case errors.Is(err, ErrNotFound) && known:
-		return Change{}, fmt.Errorf("%w: this person has another account", ErrEvent)
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return Change{}, err
-	}
-	return put(TableIdentity, IdentityKey(f.Issuer, part.Subject), IdentityRow{Person: f.Person}, Index{"person", string(f.Person)})
-}
-
-func (e Event) personSnapshot(v View, f PersonSnapshot) ([]Change, error) {
-	person, err := Person(v, f.Person)
-	if err != nil {
-		return nil, err
-	}
-	login, err := Login(v, f.Login)
-	if err != nil {
-		return nil, err
-	}
-	if login.Person != f.Person || login.Issuer != f.Issuer || !sortedUnique(f.Groups) || (!f.GroupsKnown && len(f.Groups) > 0) {
-		return nil, fmt.Errorf("%w: a snapshot is of the person and issuer of its login", ErrEvent)
-	}
-	person.Snapshots = slices.DeleteFunc(person.Snapshots, func(s SnapshotRef) bool { return s.Issuer == f.Issuer })
-	person.Snapshots = append(person.Snapshots, SnapshotRef{Issuer: f.Issuer, Leaf: e.LeafHash})
-	slices.SortFunc(person.Snapshots, func(a, b SnapshotRef) int { return strings.Compare(a.Issuer, b.Issuer) })
-	out, err := changes(put(TablePerson, string(f.Person), person, Index{"all", ""}))
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := put(TableSnapshot, e.LeafHash.String(), f)
-	return append(out, snapshot), err
 }
 
 // changes collects one row that may have failed to be written.

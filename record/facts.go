@@ -87,7 +87,7 @@ type PersonLogin struct {
 	Person      canon.ID     `json:"person"`
 	Issuer      string       `json:"issuer"`
 	Client      string       `json:"client"`
-	Flow        string       `json:"flow"`
+	Flow        string       `json:"flow"`                 // FlowCode or FlowRefresh
 	DeviceKey   string       `json:"device_key,omitempty"` // b64 of the SSH wire form; absent for web sessions
 	ClaimsAt    canon.Micros `json:"claims_at"`            // when the issuer said so (iat)
 	AuthTimeAt  canon.Micros `json:"auth_time_at,omitempty"`
@@ -96,6 +96,12 @@ type PersonLogin struct {
 	GroupsKnown bool         `json:"groups_known,omitempty"`
 	Groups      []string     `json:"groups,omitempty"` // sorted
 }
+
+// Flows of a PersonLogin.
+const (
+	FlowCode    = "code"    // the person signed in at the issuer
+	FlowRefresh = "refresh" // the issuer renewed what it said at a sign-in with the same device key
+)
 
 // LoginPerson is the person part of PersonLogin.
 type LoginPerson struct {

@@ -29,6 +29,7 @@ const (
 	TableIssuer      Table = "issuer"      // key IssuerKey: IssuerRow
 	TableIdentity    Table = "identity"    // key IdentityKey: IdentityRow; from person parts
 	TableLogin       Table = "login"       // key leaf hash: LoginRow
+	TableDevice      Table = "device"      // key b64 of the device key: DeviceRow
 	TableSnapshot    Table = "snapshot"    // key leaf hash: PersonSnapshot
 	TableRequest     Table = "request"     // key request id: approval.Request
 	TableExpiry      Table = "expiry"      // key request id: ExpiryRow
@@ -134,6 +135,17 @@ type LoginRow struct {
 	ClaimsAt  canon.Micros `json:"claims_at"`
 }
 
+// DeviceRow says whose a device key is, and what its newest login said. A device
+// key belongs to the person of its first login for good.
+type DeviceRow struct {
+	Person     canon.ID     `json:"person"`
+	Issuer     string       `json:"issuer"`
+	Client     string       `json:"client"`
+	LoginAt    canon.Micros `json:"login_at"` // ledger time of the newest login that was no refresh
+	AuthTimeAt canon.Micros `json:"auth_time_at,omitempty"`
+	ClaimsAt   canon.Micros `json:"claims_at"`
+}
+
 // ExpiryRow says that a request's expiry has been recorded.
 type ExpiryRow struct {
 	At canon.Micros `json:"at"`
@@ -198,6 +210,11 @@ func Identity(v View, issuer, subject string) (canon.ID, error) {
 // Login returns the login that a leaf recorded.
 func Login(v View, leaf canon.Digest) (LoginRow, error) {
 	return get[LoginRow](v, TableLogin, leaf.String())
+}
+
+// Device returns whose a device key is.
+func Device(v View, key string) (DeviceRow, error) {
+	return get[DeviceRow](v, TableDevice, key)
 }
 
 // Snapshot returns the snapshot that a leaf recorded.

@@ -114,6 +114,8 @@ var problemTable = []problemRow{
 	{oidc.ErrAnswer, unauthenticated, ""},
 	{oidc.ErrDenied, unauthenticated, ""},
 	{oidc.ErrExchange, unauthenticated, ""},
+	{oidc.ErrRefresh, unauthenticated, ""},
+	{record.ErrRefresh, unauthenticated, ""},
 	{record.ErrClaimsOld, loginTooOld, ""},
 	{record.ErrOtherLogin, loginTooOld, ""},
 	{errCrossSite, forbidden, ""},

@@ -134,17 +134,32 @@ func (s *Server) challenge(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, api.Challenge{Challenge: challenge, ExpiresAt: expires})
 }
 
-// openSession answers POST /v1/sessions.
+// openSession answers POST /v1/sessions: without a bearer a new session, with the
+// bearer of a live one that session with the claims of a newer ID token. A bearer
+// that is none is never taken for a new login.
 func (s *Server) openSession(w http.ResponseWriter, r *http.Request) error {
 	var body api.SessionRequest
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	session, bearer, err := s.authority.LoginDevice(r.Context(), authority.DeviceLogin{
+	login := authority.DeviceLogin{
 		Server: record.ServerURL(s.base),
 		Issuer: body.Issuer, IDToken: body.IDToken, RZ: body.RZ, DeviceKey: body.DeviceKey,
 		Document: body.Document, Signature: body.Signature,
-	})
+	}
+	status, bearer := http.StatusCreated, ""
+	var session store.Session
+	var err error
+	if r.Header.Values("Authorization") != nil {
+		var secret string
+		if secret, err = bearerOf(r); err != nil {
+			return err
+		}
+		status = http.StatusOK
+		session, err = s.authority.Refresh(r.Context(), secret, login)
+	} else {
+		session, bearer, err = s.authority.LoginDevice(r.Context(), login)
+	}
 	if err != nil {
 		return err
 	}
@@ -153,7 +168,7 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out.Bearer = bearer
-	return writeJSON(w, http.StatusCreated, out)
+	return writeJSON(w, status, out)
 }
 
 // currentSession answers GET /v1/sessions/current.
@@ -196,7 +211,11 @@ func (s *Server) describeSession(ctx context.Context, session store.Session) (ap
 		}
 		out.Name, out.Email = login.Name, login.Email
 		subject, err := authority.Subject(r, session)
+		if err != nil {
+			return err
+		}
 		out.Groups, out.GroupsKnown = subject.Groups, subject.GroupsKnown
+		out.FreshUntil, err = authority.FreshUntil(r, session, canon.At(s.now()))
 		return err
 	})
 	return out, err

@@ -39,7 +39,7 @@ func (k SessionKind) Idle() time.Duration {
 }
 
 // MaxSession is how long any session lives, used or not.
-const MaxSession = 12 * time.Hour
+const MaxSession = record.SessionLife
 
 // Session is a person's standing at the server. The secret that opens it is
 // known to the client alone; the store keeps its hash.
@@ -72,6 +72,17 @@ func (tx *Tx) PutSession(secret canon.Digest, s Session) error {
 	}
 	return tx.exec(`INSERT INTO session (id_hash, kind, person, body, seen_us, expires_us) VALUES ($1, $2, $3, $4, $5, $6)`,
 		secret[:], string(s.Kind), string(s.Person), body, int64(tx.now), int64(s.ExpiresAt))
+}
+
+// RenewSession replaces what is kept of a live session. It lives no longer for it.
+func (tx *Tx) RenewSession(secret canon.Digest, s Session) error {
+	body, err := canon.Marshal(s)
+	if err != nil {
+		return err
+	}
+	result, err := tx.db.ExecContext(tx.ctx, `UPDATE session SET body = $1, seen_us = $2 WHERE id_hash = $3 AND kind = $4 AND expires_us = $5`,
+		body, int64(tx.now), secret[:], string(s.Kind), int64(s.ExpiresAt))
+	return takenOne(result, err, ErrNoSession)
 }
 
 // EndSession forgets a session. It is no error if there is none.
