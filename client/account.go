@@ -44,7 +44,9 @@ func openAccount(e Env) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &account{env: e, dir: dir, at: at, session: s, device: device, conn: newConn(e, at.server, s.Bearer)}, nil
+	a := &account{env: e, dir: dir, at: at, session: s, device: device, conn: newConn(e, at.server, s.Bearer)}
+	a.conn.renew = a.renew
+	return a, nil
 }
 
 // WhoamiOptions are the settings of [Whoami].
@@ -98,8 +100,9 @@ type LogoutOptions struct {
 }
 
 // Logout ends the session at the server and deletes what the login left on this
-// machine: bearer, device key, certificates, their keys and agent entries. What
-// is here goes even if the server does not answer; the error then says so.
+// machine: bearer, device key, refresh token, certificates, their keys and agent
+// entries. What is here goes even if the server does not answer; the error then
+// says so. The identity provider is told that the refresh token is given up.
 func Logout(ctx context.Context, o LogoutOptions) error {
 	a, err := openAccount(o.Env)
 	if err != nil {
@@ -109,6 +112,7 @@ func Logout(ctx context.Context, o LogoutOptions) error {
 	if err := errors.Join(a.dropCertificates(), dropSession(a.dir)); err != nil {
 		return err
 	}
+	a.giveUpRefresh(ctx)
 	switch {
 	case told == nil, ExitCode(told) == ExitLogin: // the session was over already
 		o.say("logged out of %s", a.at.server)

@@ -183,6 +183,7 @@ func listPrincipals(logins []sshcert.Login, hosts []sshcert.Host) string {
 // submit files the request, signed by the device key. The id is drawn here, so
 // that sending it again after a lost answer is the same request.
 func (a *account) submit(ctx context.Context, w wanted) (api.Request, error) {
+	a.freshen(ctx)
 	role, err := a.chooseRole(ctx, w)
 	if err != nil {
 		return api.Request{}, err

@@ -61,6 +61,8 @@ type fake struct {
 	polled         func(*api.Request) // at each GET of a request, under mu
 	renumber       func(*api.Request) // at each POST of one, under mu
 	refuse         map[string]api.Problem
+	tooOld         bool          // claims are too old to ask or to get a certificate, until a refresh
+	fresh          time.Duration // FreshUntil of sessions from now; 0: not said
 }
 
 func newSigner(t *testing.T) ssh.Signer {
@@ -132,6 +134,8 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request, withBearer bool, h 
 		status, body = p.Status, p
 	case withBearer && r.Header.Get("Authorization") != "Bearer "+f.bearer:
 		status, body = problemBody("unauthenticated", http.StatusUnauthorized, "no session")
+	case f.tooOld && withBearer && r.Method == http.MethodPost:
+		status, body = problemBody(tooOld, http.StatusUnauthorized, "what your identity provider said about you is too old; log in again")
 	default:
 		status, body = h(r)
 	}
@@ -187,6 +191,9 @@ func (f *fake) postSession(r *http.Request) (int, any) {
 	if err != nil || doc.Origin != testOrigin || doc.IDToken != sha256.Sum256([]byte(body.IDToken)) {
 		return problemBody("unauthenticated", http.StatusUnauthorized, "session document")
 	}
+	if r.Header.Get("Authorization") != "" {
+		return f.postRefresh(r, body, device)
+	}
 	rz, err := canon.ParseB64(body.RZ)
 	if err != nil || len(rz) != 32 || nonceOf(body.IDToken) != oidc.DeviceNonce([32]byte(rz), wire) {
 		return problemBody("unauthenticated", http.StatusUnauthorized, "nonce")
@@ -195,6 +202,15 @@ func (f *fake) postSession(r *http.Request) (int, any) {
 	s := f.sessionAnswer()
 	s.Bearer = f.bearer
 	return http.StatusCreated, s
+}
+
+// postRefresh takes a newer ID token for the session of a bearer.
+func (f *fake) postRefresh(r *http.Request, body api.SessionRequest, device ssh.PublicKey) (int, any) {
+	if r.Header.Get("Authorization") != "Bearer "+f.bearer || !sameKey(device, f.device) || body.Issuer != "acme/lab" {
+		return problemBody("unauthenticated", http.StatusUnauthorized, "this does not renew the login")
+	}
+	f.tooOld = false
+	return http.StatusOK, f.sessionAnswer()
 }
 
 // nonceOf reads the nonce out of an ID token whose signature nobody checked.
@@ -217,8 +233,13 @@ func nonceOf(idToken string) string {
 }
 
 func (f *fake) sessionAnswer() api.Session {
+	var fresh canon.Micros
+	if f.fresh != 0 {
+		fresh = canon.At(time.Now().Add(f.fresh))
+	}
 	return api.Session{
-		Person: f.person, Name: "Alice Example", Email: "alice@acme.example", Issuer: "acme/lab", Groups: []string{"engineers"}, GroupsKnown: true,
+		FreshUntil: fresh,
+		Person:     f.person, Name: "Alice Example", Email: "alice@acme.example", Issuer: "acme/lab", Groups: []string{"engineers"}, GroupsKnown: true,
 		ClaimsAt: canon.At(time.Now()), ExpiresAt: canon.At(time.Now().Add(12 * time.Hour)),
 	}
 }

@@ -30,6 +30,9 @@ type conn struct {
 	bearer string // empty before a login
 	http   *http.Client
 	skew   time.Duration // the server's clock less ours, once it is over maxSkew
+	// renew brings newer claims after the server found them too old. Nil: nothing
+	// does.
+	renew func(context.Context) error
 }
 
 func newConn(e Env, base *url.URL, bearer string) *conn {
@@ -56,8 +59,27 @@ func (c *conn) post(ctx context.Context, path string, body, into any) error {
 }
 
 // call makes one request and reads the answer's JSON into into, unless that is
-// nil. Its errors are sentences for the person, with an exit code.
+// nil. Its errors are sentences for the person, with an exit code. A request that
+// the server refused because the login is too old is made again once the login
+// was renewed; that it was refused, the server has said, so it did nothing.
 func (c *conn) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	err := c.once(ctx, method, path, query, body, into)
+	if p, ok := errors.AsType[*ProblemError](err); !ok || p.Slug != tooOld || c.renew == nil {
+		return err
+	}
+	switch renewed := c.renew(ctx); {
+	case errors.Is(renewed, errNoRefresh):
+		return err
+	case renewed != nil:
+		return renewed
+	}
+	return c.once(ctx, method, path, query, body, into)
+}
+
+// tooOld is the problem of a login whose claims are too old.
+const tooOld = "login-too-old"
+
+func (c *conn) once(ctx context.Context, method, path string, query url.Values, body, into any) error {
 	req, err := c.request(ctx, method, path, query, body)
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ type issued struct {
 // key, one document signed by the device key and by that key, and an answer
 // that is believed only after checkCertificate.
 func (a *account) issue(ctx context.Context, r api.Request, p sshcert.Principal) (issued, error) {
+	a.freshen(ctx)
 	var challenge api.Challenge
 	if err := a.conn.post(ctx, "/v1/challenges", api.ChallengeRequest{Purpose: "issue"}, &challenge); err != nil {
 		return issued{}, err

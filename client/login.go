@@ -31,13 +31,20 @@ type LoginOptions struct {
 	Issuer string
 	// NoBrowser only prints the page to open.
 	NoBrowser bool
+	// RedirectPort is the port on 127.0.0.1 where the answer is taken; 0 is any
+	// free one. Some identity providers compare it with what they were told.
+	RedirectPort int
 }
 
 // Login logs the person in (DESIGN §5 step 0). It makes a device key, has the
 // identity provider's ID token commit to it through the nonce, signs the ID
 // token's digest and a challenge with it, and keeps the bearer that the server
-// gives in return. The ID token is not kept.
+// gives in return. The ID token is not kept; the refresh token is, if the identity
+// provider gives one, to renew the login later without the person.
 func Login(ctx context.Context, o LoginOptions) error {
+	if o.RedirectPort < 0 || o.RedirectPort > 65535 {
+		return Usagef("--redirect-port %d: 1 to 65535, or 0 for any free port", o.RedirectPort)
+	}
 	root, err := stateRoot(o.Getenv)
 	if err != nil {
 		return err
@@ -63,13 +70,16 @@ func Login(ctx context.Context, o LoginOptions) error {
 	if _, err := io.ReadFull(o.Rand, rz[:]); err != nil {
 		return fmt.Errorf("making a device key: %w", err)
 	}
-	idToken, err := o.signIn(ctx, issuer, oidc.DeviceNonce(rz, device.PublicKey().Marshal()))
+	got, err := o.signIn(ctx, issuer, oidc.DeviceNonce(rz, device.PublicKey().Marshal()))
 	if err != nil {
 		return err
 	}
-	s, err := openSession(ctx, c, at.pin.Origin, issuer.ID, idToken, rz, device)
+	s, err := openSession(ctx, c, at.pin.Origin, issuer.ID, got.ID, rz[:], device)
 	if err != nil {
 		return err
+	}
+	if s.Bearer == "" {
+		return fmt.Errorf("the server at %s opened a session without a bearer; it is no server that this sally understands", c.base)
 	}
 	file, err := ssh.MarshalPrivateKey(key, "")
 	if err != nil {
@@ -78,6 +88,7 @@ func Login(ctx context.Context, o LoginOptions) error {
 	err = saveLogin(root, at, session{
 		Server: at.server.String(), Origin: at.pin.Origin, Person: s.Person, Who: who(s),
 		ExpiresAt: s.ExpiresAt, Bearer: s.Bearer, DeviceKey: string(pem.EncodeToMemory(file)),
+		ClaimsAt: s.ClaimsAt, FreshUntil: s.FreshUntil, Issuer: issuer, RZ: canon.B64(rz[:]), Refresh: got.Refresh,
 	})
 	if err != nil {
 		return err
@@ -122,22 +133,30 @@ func askServer(ctx context.Context, c *conn, at *authority, wanted string) (api.
 	return api.Issuer{}, Usagef("--issuer %s: the server knows %s", wanted, first(strings.Join(ids, ", "), "none"))
 }
 
+// provider is the client side of an identity provider.
+func (e Env) provider(i api.Issuer) (*oidc.Provider, error) {
+	return oidc.New(oidc.Issuer{
+		ID: i.ID, URL: i.URL, ClientID: i.ClientID, Algs: i.Algs, SubjectClaim: i.Subject, GroupsClaim: i.Groups, Offline: true,
+	}, e.Now)
+}
+
 // signIn sends the person to the identity provider and returns the ID token.
-func (o LoginOptions) signIn(ctx context.Context, i api.Issuer, nonce string) (idToken string, err error) {
-	provider, err := oidc.New(oidc.Issuer{
-		ID: i.ID, URL: i.URL, ClientID: i.ClientID, Algs: i.Algs, SubjectClaim: i.Subject, GroupsClaim: i.Groups,
-	}, o.Now)
+func (o LoginOptions) signIn(ctx context.Context, i api.Issuer, nonce string) (got oidc.Tokens, err error) {
+	provider, err := o.provider(i)
 	if err != nil {
-		return "", signInError(ctx, err)
+		return got, signInError(ctx, err)
 	}
-	answer, err := oidc.ListenLoopback(0)
+	answer, err := oidc.ListenLoopback(o.RedirectPort)
 	if err != nil {
-		return "", fmt.Errorf("%w; sally login needs a free port on 127.0.0.1", err)
+		if o.RedirectPort != 0 {
+			return got, fmt.Errorf("%w; end the program that has the port, or choose another with --redirect-port", err)
+		}
+		return got, fmt.Errorf("%w; sally login needs a free port on 127.0.0.1", err)
 	}
 	defer func() { err = errors.Join(err, answer.Close()) }()
 	page, pending, err := provider.Start(ctx, answer.RedirectURI(), nonce, o.Rand)
 	if err != nil {
-		return "", signInError(ctx, err)
+		return got, signInError(ctx, err)
 	}
 	o.say("open this page to log in: %s", page)
 	if !o.NoBrowser && hasDisplay(o.Getenv) {
@@ -145,13 +164,12 @@ func (o LoginOptions) signIn(ctx context.Context, i api.Issuer, nonce string) (i
 	}
 	values, err := answer.Wait(ctx)
 	if err != nil {
-		return "", signInError(ctx, err)
+		return got, signInError(ctx, err)
 	}
-	idToken, err = provider.Exchange(ctx, pending, values)
-	if err != nil {
-		return "", signInError(ctx, err)
+	if got, err = provider.Redeem(ctx, pending, values); err != nil {
+		return oidc.Tokens{}, signInError(ctx, err)
 	}
-	return idToken, nil
+	return got, nil
 }
 
 // signInError gives the identity provider's failures their exit codes.
@@ -161,7 +179,7 @@ func signInError(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.Is(err, oidc.ErrUnreachable):
 		return &Error{ExitUnreachable, err}
-	case errors.Is(err, oidc.ErrNoAnswer), errors.Is(err, oidc.ErrDenied):
+	case errors.Is(err, oidc.ErrNoAnswer), errors.Is(err, oidc.ErrDenied), errors.Is(err, oidc.ErrRefresh):
 		return &Error{ExitLogin, err}
 	default:
 		return err
@@ -180,8 +198,9 @@ func openBrowser(page string) {
 	_ = browser.OpenURL(page)
 }
 
-// openSession brings the ID token to the server, tied to the device key.
-func openSession(ctx context.Context, c *conn, origin, issuer, idToken string, rz [32]byte, device ssh.Signer) (api.Session, error) {
+// openSession brings the ID token to the server, tied to the device key. Over a
+// connection with a bearer it renews that session.
+func openSession(ctx context.Context, c *conn, origin, issuer, idToken string, rz []byte, device ssh.Signer) (api.Session, error) {
 	var challenge api.Challenge
 	if err := c.post(ctx, "/v1/challenges", api.ChallengeRequest{Purpose: "session"}, &challenge); err != nil {
 		return api.Session{}, err
@@ -198,14 +217,14 @@ func openSession(ctx context.Context, c *conn, origin, issuer, idToken string, r
 	}
 	var s api.Session
 	err = c.post(ctx, "/v1/sessions", api.SessionRequest{
-		Issuer: issuer, IDToken: idToken, RZ: canon.B64(rz[:]), DeviceKey: canon.B64(device.PublicKey().Marshal()),
+		Issuer: issuer, IDToken: idToken, RZ: canon.B64(rz), DeviceKey: canon.B64(device.PublicKey().Marshal()),
 		Document: string(document), Signature: signature,
 	}, &s)
 	if err != nil {
 		return api.Session{}, err
 	}
-	if s.Bearer == "" || s.Person == "" {
-		return api.Session{}, fmt.Errorf("the server at %s opened a session without a bearer or a person; it is no server that this sally understands", c.base)
+	if s.Person == "" {
+		return api.Session{}, fmt.Errorf("the server at %s opened a session without a person; it is no server that this sally understands", c.base)
 	}
 	return s, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/api"
 	"github.com/sallyport/sallyport/canon"
 )
 
@@ -24,6 +25,7 @@ const (
 	sessionFile    = "session.json"
 	knownHostsFile = "known_hosts"
 	hostsFile      = "hosts.json" // the last answer of GET /v1/hosts
+	refreshLock    = "lock+refresh"
 )
 
 // ErrNotLoggedIn is returned where no session is kept, or one that is over.
@@ -36,8 +38,8 @@ type profile struct {
 	Issuer string `json:"issuer,omitempty"`
 }
 
-// session is a login, kept in a 0600 file. Both Bearer and DeviceKey are
-// secrets; neither is ever printed.
+// session is a login, kept in a 0600 file. Bearer, DeviceKey, RZ and Refresh are
+// secrets; none is ever printed.
 type session struct {
 	Server    string       `json:"server"`
 	Origin    string       `json:"origin"`
@@ -46,6 +48,16 @@ type session struct {
 	ExpiresAt canon.Micros `json:"expires_at"`
 	Bearer    string       `json:"bearer"`
 	DeviceKey string       `json:"device_key"` // OpenSSH private key file
+	// ClaimsAt is when the identity provider last spoke about the person,
+	// FreshUntil when that is too old to ask for something; 0 if the server did
+	// not say.
+	ClaimsAt   canon.Micros `json:"claims_at,omitempty"`
+	FreshUntil canon.Micros `json:"fresh_until_at,omitempty"`
+	// Issuer is the identity provider of the login as it was then: a refresh token
+	// never goes where a server says later.
+	Issuer  api.Issuer `json:"issuer"`
+	RZ      string     `json:"rz,omitempty"`      // b64; of the nonce
+	Refresh string     `json:"refresh,omitempty"` // the provider's refresh token; empty if there is none
 }
 
 // String names the session without its secrets.
@@ -173,17 +185,23 @@ func saveLogin(root string, a authority, s session) error {
 			return err
 		}
 	}
+	if err := saveSession(dir, s); err != nil {
+		return err
+	}
+	b, err := json.Marshal(profile{Server: a.server.String(), Pin: a.pin.String(), Issuer: a.issuer})
+	if err != nil {
+		return fmt.Errorf("keeping the profile: %w", err)
+	}
+	return writeFile(filepath.Join(root, profileFile), b, 0o600)
+}
+
+// saveSession keeps a session in the authority's folder.
+func saveSession(dir string, s session) error {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("keeping the session: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, sessionFile), b, 0o600); err != nil {
-		return err
-	}
-	if b, err = json.Marshal(profile{Server: a.server.String(), Pin: a.pin.String(), Issuer: a.issuer}); err != nil {
-		return fmt.Errorf("keeping the profile: %w", err)
-	}
-	return writeFile(filepath.Join(root, profileFile), b, 0o600)
+	return writeFile(filepath.Join(dir, sessionFile), b, 0o600)
 }
 
 // loadSession returns the session kept in dir. One of another server or origin

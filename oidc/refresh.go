@@ -42,7 +42,7 @@ func (t Tokens) LogValue() slog.Value { return slog.StringValue(t.String()) }
 // time calls this, and keeps what it returns before doing anything else.
 func (p *Provider) Refresh(ctx context.Context, refresh string) (Tokens, error) {
 	if refresh == "" || len(refresh) > MaxRefreshBytes {
-		return Tokens{}, fmt.Errorf("%w: there is no refresh token; log in again", ErrRefresh)
+		return Tokens{}, fmt.Errorf("%w: there is no refresh token that could be used", ErrRefresh)
 	}
 	m, err := p.metadata(ctx)
 	if err != nil {
@@ -53,7 +53,11 @@ func (p *Provider) Refresh(ctx context.Context, refresh string) (Tokens, error) 
 	if err != nil {
 		return Tokens{}, p.refreshError(err)
 	}
-	return p.tokens(got)
+	out, err := p.tokens(got)
+	if errors.Is(err, ErrExchange) { // OpenID Connect Core §12.2 leaves the ID token to the provider
+		err = fmt.Errorf("%w: %w", ErrRefresh, err)
+	}
+	return out, err
 }
 
 // Revoke tells the provider that a refresh token is given up (RFC 7009). A
@@ -117,11 +121,14 @@ func (p *Provider) refreshError(err error) error {
 	r, ok := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
 	case !ok:
-		return p.exchangeError(err)
+		if err = p.exchangeError(err); errors.Is(err, ErrExchange) {
+			return fmt.Errorf("%w: %w", ErrRefresh, err)
+		}
+		return err
 	case statusOf(r) >= http.StatusInternalServerError:
 		return fmt.Errorf("%w: the token endpoint of issuer %q answered with status %d; try again in a moment", ErrUnreachable, p.issuer.ID, statusOf(r))
 	}
-	return fmt.Errorf("%w: issuer %q answered with status %d and %s; log in again", ErrRefresh, p.issuer.ID, statusOf(r), errorCode(r.ErrorCode))
+	return fmt.Errorf("%w: issuer %q answered with status %d and %s", ErrRefresh, p.issuer.ID, statusOf(r), errorCode(r.ErrorCode))
 }
 
 func statusOf(r *oauth2.RetrieveError) int {

@@ -41,7 +41,10 @@ func TestRefresh(t *testing.T) {
 		}, oidc.ErrUnreachable, ""},
 		{"no ID token", refreshToken, func(_ *hostile.Provider, w http.ResponseWriter) {
 			hostile.AnswerToken(w, "", "next")
-		}, oidc.ErrExchange, ""},
+		}, oidc.ErrRefresh, ""},
+		{"no JSON", refreshToken, func(_ *hostile.Provider, w http.ResponseWriter) {
+			_, _ = w.Write([]byte("<h1>" + refreshToken + "</h1>"))
+		}, oidc.ErrRefresh, ""},
 		{"hangs up", refreshToken, func(*hostile.Provider, http.ResponseWriter) { panic(http.ErrAbortHandler) }, oidc.ErrUnreachable, ""},
 		{"none", "", nil, oidc.ErrRefresh, ""},
 		{"too long", strings.Repeat("x", oidc.MaxRefreshBytes+1), nil, oidc.ErrRefresh, ""},

@@ -24,6 +24,7 @@ for a server on this machine.`,
 	cmd.Flags().StringVar(&o.Server, "server", "", "URL of the server")
 	cmd.Flags().StringVar(&o.Pin, "pin", "", "pin `FILE` of the server")
 	cmd.Flags().StringVar(&o.Issuer, "issuer", "", "identity provider, where there are several (CONTRACT/ISSUER)")
+	cmd.Flags().IntVar(&o.RedirectPort, "redirect-port", 0, "port on 127.0.0.1 for the answer, where the identity provider wants a fixed `PORT`")
 	cmd.Flags().BoolVar(&o.NoBrowser, "no-browser", false, "only print the page to open")
 	return cmd
 }
