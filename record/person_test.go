@@ -155,3 +155,54 @@ func TestPromiseP03_OnlyTheContractsOwnClientsCount(t *testing.T) {
 		}
 	}
 }
+
+// What renews a login is held to that login.
+func TestPromiseP03_ARefreshRenewsItsLoginOnly(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	m.Clock += canon.Micros(61 * 60 * 1e6)
+	renew := func(u *recordtest.User) recordtest.Draft {
+		return bent(w.Login(m, u), func(f *record.PersonLogin) { f.Flow, f.AuthTimeAt = record.FlowRefresh, 0 })
+	}
+	honest := renew(w.Alice)
+	bend := func(f func(*record.PersonLogin)) recordtest.Draft { return bent(honest, f) }
+	row, err := record.Device(m, recordtest.Wire(w.Alice.Device.PublicKey()))
+	if err != nil || row.AuthTimeAt == 0 {
+		t.Fatalf("%+v, %v", row, err)
+	}
+	if err := m.Check(bend(func(f *record.PersonLogin) { f.AuthTimeAt = row.AuthTimeAt })); err != nil {
+		t.Errorf("with the time of the sign-in: %v", err)
+	}
+	refuses(t, m, honest, []refusal{
+		{"no device key", bend(func(f *record.PersonLogin) { f.DeviceKey = "" }), record.ErrRefresh},
+		{"a device key that nobody logged in with", bend(func(f *record.PersonLogin) { f.DeviceKey = recordtest.Wire(w.Key().PublicKey()) }), record.ErrRefresh},
+		{"another person's device key", bend(func(f *record.PersonLogin) { f.DeviceKey = recordtest.Wire(w.Bob.Device.PublicKey()) }), record.ErrEvent},
+		{"another person", bend(func(f *record.PersonLogin) { f.Person = w.Bob.Person }), record.ErrEvent},
+		{"another issuer", bend(func(f *record.PersonLogin) { f.Issuer = "https://login.other.example" }), record.ErrRefresh},
+		{"another client", bend(func(f *record.PersonLogin) { f.Client = "web" }), record.ErrRefresh},
+		{"nothing newer", bend(func(f *record.PersonLogin) { f.ClaimsAt = row.ClaimsAt }), record.ErrRefresh},
+		{"something older", bend(func(f *record.PersonLogin) { f.ClaimsAt = row.ClaimsAt - 1 }), record.ErrRefresh},
+		{"another sign-in", bend(func(f *record.PersonLogin) { f.AuthTimeAt = row.AuthTimeAt + 1e6 }), record.ErrRefresh},
+		{"a login with another person's device key", bend(func(f *record.PersonLogin) {
+			f.Flow, f.DeviceKey = record.FlowCode, recordtest.Wire(w.Bob.Device.PublicKey())
+		}), record.ErrEvent},
+	})
+	if _, err := m.Append(honest); err != nil {
+		t.Fatal(err)
+	}
+	m.Clock = row.LoginAt + canon.Micros(record.SessionLife.Microseconds())
+	if _, err := m.Append(renew(w.Alice)); err != nil {
+		t.Errorf("twelve hours after the login: %v", err)
+	}
+	m.Clock += 1e6
+	if err := m.Check(renew(w.Alice)); !errors.Is(err, record.ErrRefresh) {
+		t.Errorf("a second later: %v", err)
+	}
+	if _, err := m.Append(w.Login(m, w.Alice)); err != nil {
+		t.Fatal(err)
+	}
+	m.Clock += 1e6
+	if err := m.Check(renew(w.Alice)); err != nil {
+		t.Errorf("after a new login: %v", err)
+	}
+}

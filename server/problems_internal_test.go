@@ -48,10 +48,10 @@ var inTable = map[string]error{
 	"oidc.ErrIssuer": oidc.ErrIssuer, "oidc.ErrAudience": oidc.ErrAudience, "oidc.ErrExpired": oidc.ErrExpired, "oidc.ErrTokenTooOld": oidc.ErrTokenTooOld,
 	"oidc.ErrNotYet": oidc.ErrNotYet, "oidc.ErrLifetime": oidc.ErrLifetime, "oidc.ErrNonce": oidc.ErrNonce, "oidc.ErrAuthTime": oidc.ErrAuthTime,
 	"oidc.ErrSubject": oidc.ErrSubject, "oidc.ErrState": oidc.ErrState, "oidc.ErrAnswer": oidc.ErrAnswer, "oidc.ErrDenied": oidc.ErrDenied,
-	"oidc.ErrExchange": oidc.ErrExchange,
+	"oidc.ErrExchange": oidc.ErrExchange, "oidc.ErrRefresh": oidc.ErrRefresh,
 
 	"record.ErrNotFound": record.ErrNotFound, "record.ErrNotInForce": record.ErrNotInForce, "record.ErrExists": record.ErrExists,
-	"record.ErrClaimsOld": record.ErrClaimsOld, "record.ErrDocument": record.ErrDocument,
+	"record.ErrClaimsOld": record.ErrClaimsOld, "record.ErrRefresh": record.ErrRefresh, "record.ErrDocument": record.ErrDocument,
 
 	"sshcert.ErrLogin": sshcert.ErrLogin, "sshcert.ErrHost": sshcert.ErrHost, "sshcert.ErrKeyPolicy": sshcert.ErrKeyPolicy,
 
