@@ -53,13 +53,17 @@ race: ## the same with the race detector
 fuzz: ## run each fuzz target for FUZZTIME (30s); FUZZ=regexp chooses
 	@FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' scripts/fuzz.sh
 
+.PHONY: npm
+npm: deps ## install the second identity provider that the tests use, into ~/.cache
+	@scripts/npm.sh
+
 .PHONY: sabotage
-sabotage: deps ## plant each fault in a copy and demand that a test turns red; FAULT=regexp chooses
+sabotage: npm ## plant each fault in a copy and demand that a test turns red; FAULT=regexp chooses
 	@go -C tools build -o ../$(BIN)/tools/sabotage ./sabotage
 	@$(BIN)/tools/sabotage -root . -only '$(FAULT)'
 
 .PHONY: cover
-cover: deps ## write bin/cover.html and print the coverage of each package and in all
+cover: npm ## write bin/cover.html and print the coverage of each package and in all
 	@mkdir -p $(BIN)
 	go test -count=1 -coverpkg=./... -coverprofile=$(BIN)/cover.out ./...
 	@go tool cover -html=$(BIN)/cover.out -o $(BIN)/cover.html

@@ -7,6 +7,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 scripts/deps.sh
+scripts/npm.sh
 go vet ./...
 go -C tools vet ./...
 
