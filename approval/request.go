@@ -177,6 +177,19 @@ func (r Request) MayDecide(terms *contract.Terms, by canon.ID, subject contract.
 	return fmt.Errorf("stage %s is decided by %s: %w", stage.ID, strings.Join(stage.From, " or "), ErrNotEligible)
 }
 
+// CheckAccounts returns nil unless one of a human's accounts made the request or
+// decided on it before. The accounts count as one where that denies; a vote is
+// always that of the account that cast it.
+func (r Request) CheckAccounts(accounts []canon.ID) error {
+	if slices.Contains(accounts, r.By) {
+		return ErrSelfApproval
+	}
+	if slices.ContainsFunc(r.Decisions, func(d Decision) bool { return slices.Contains(accounts, d.By) }) {
+		return ErrDecidedTwice
+	}
+	return nil
+}
+
 // Decide returns the request with decision d added. It refuses a decision by
 // the requester, by somebody who decided before, by somebody the stage does not
 // name, on a settled request, or for longer than was asked. r is not changed.

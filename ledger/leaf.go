@@ -22,6 +22,7 @@ const (
 	HostJoin         Kind = "host.join"
 	PersonLogin      Kind = "person.login"
 	PersonSnapshot   Kind = "person.snapshot"
+	PersonLink       Kind = "person.link"
 	RequestSubmit    Kind = "request.submit"
 	RequestDecide    Kind = "request.decide"
 	RequestExpire    Kind = "request.expire"
@@ -47,7 +48,7 @@ func ParseKind(s string) (Kind, error) {
 // Whoever acts on leaves must refuse to act on the others.
 func (k Kind) Known() bool {
 	switch k {
-	case LedgerOpen, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot,
+	case LedgerOpen, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink,
 		RequestSubmit, RequestDecide, RequestExpire, CertificateIssue, CertificateVoid:
 		return true
 	default:

@@ -55,6 +55,8 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.personLogin(v, f)
 	case PersonSnapshot:
 		return e.personSnapshot(v, f)
+	case PersonLink:
+		return e.personLink(v, f)
 	case RequestSubmit:
 		return e.requestSubmit(v, f)
 	case RequestDecide:

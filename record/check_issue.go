@@ -134,6 +134,9 @@ func GrantAt(v View, id canon.ID, claims Claims, now canon.Micros) (approval.Gra
 	if err := grant.Active(now.Time()); err != nil {
 		return approval.Grant{}, nil, err
 	}
+	if err := checkHumans(v, r); err != nil {
+		return approval.Grant{}, nil, err
+	}
 	if err := newest(v, r.By, claims); err != nil {
 		return approval.Grant{}, nil, err
 	}

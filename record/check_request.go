@@ -157,6 +157,9 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 	if r.By == f.Person {
 		return nil, approval.ErrSelfApproval
 	}
+	if err := CheckDecider(v, r, f.Person); err != nil {
+		return nil, err
+	}
 	if err := newest(v, f.Person, f.Claims); err != nil {
 		return nil, err
 	}

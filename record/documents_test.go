@@ -141,8 +141,8 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 		t.Fatal(err)
 	}
 	m.Clock += micros(15 * time.Minute)
-	for _, f := range []record.Facts{w.Expire(m, w.Request(m, silent.Doc.Request)), w.Void(m, row)} {
-		if _, err := m.Append(plain(f)); err != nil {
+	for _, d := range []recordtest.Draft{plain(w.Expire(m, w.Request(m, silent.Doc.Request))), plain(w.Void(m, row)), w.Link(m, w.Alice, w.Carol)} {
+		if _, err := m.Append(d); err != nil {
 			t.Fatal(err)
 		}
 	}

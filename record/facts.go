@@ -126,6 +126,24 @@ type PersonSnapshot struct {
 	Groups      []string     `json:"groups,omitempty"`
 }
 
+// PersonLink records that two people are known to be one human. It takes away
+// and never gives: they count as one where that denies (self-approval, quorums),
+// and stay two everywhere else.
+type PersonLink struct {
+	At     canon.Micros `json:"at"`
+	Link   canon.ID     `json:"link"`
+	People []canon.ID   `json:"people"` // two, sorted
+	By     string       `json:"by"`     // LinkedByOperator
+}
+
+// LinkedByOperator says that somebody with the server's folder made a link.
+const LinkedByOperator = "operator"
+
+// LinkPerson is the person part of PersonLink. It is about the first of the two.
+type LinkPerson struct {
+	Because string `json:"because"`
+}
+
 // Claims names the leaves that say who somebody was at the time: the login, the
 // snapshot of groups, and when the issuer vouched for them.
 type Claims struct {
@@ -247,6 +265,11 @@ func (PersonSnapshot) Kind() ledger.Kind       { return ledger.PersonSnapshot }
 func (f PersonSnapshot) When() canon.Micros    { return f.At }
 func (f PersonSnapshot) Reference() string     { return string(f.Snapshot) }
 func (PersonSnapshot) InLineage() canon.Digest { return canon.Digest{} }
+
+func (PersonLink) Kind() ledger.Kind       { return ledger.PersonLink }
+func (f PersonLink) When() canon.Micros    { return f.At }
+func (f PersonLink) Reference() string     { return string(f.Link) }
+func (PersonLink) InLineage() canon.Digest { return canon.Digest{} }
 
 func (RequestSubmit) Kind() ledger.Kind         { return ledger.RequestSubmit }
 func (f RequestSubmit) When() canon.Micros      { return f.At }

@@ -13,7 +13,7 @@ import (
 
 func kinds() []ledger.Kind {
 	return []ledger.Kind{
-		ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot,
+		ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink,
 		ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.CertificateIssue, ledger.CertificateVoid,
 	}
 }

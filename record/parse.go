@@ -24,6 +24,8 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[PersonLogin](text)
 	case ledger.PersonSnapshot:
 		return parseFacts[PersonSnapshot](text)
+	case ledger.PersonLink:
+		return parseFacts[PersonLink](text)
 	case ledger.RequestSubmit:
 		return parseFacts[RequestSubmit](text)
 	case ledger.RequestDecide:
@@ -44,6 +46,8 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 	switch kind {
 	case ledger.PersonLogin:
 		return parsePart[LoginPerson](text)
+	case ledger.PersonLink:
+		return parsePart[LinkPerson](text)
 	case ledger.RequestSubmit:
 		return parsePart[RequestPerson](text)
 	case ledger.RequestDecide:

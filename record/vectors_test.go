@@ -95,13 +95,6 @@ func makeVectors(t *testing.T) vectors {
 			" Digests, salts and keys inside JSON are unpadded base64url; root is padded base64. Signatures are deterministic (Ed25519).",
 		Origin: recordtest.Origin, LogKey: w.LogKey, UserCA: line(w.CA), IDToken: "header.payload-of-alice.signature",
 	}
-	var hashes []tlog.Hash
-	for _, e := range m.Entries {
-		leaf := leafOf(t, e)
-		hashes = append(hashes, tlog.Hash(leaf.Hash))
-		v.Leaves = append(v.Leaves, leaf)
-	}
-	v.Root = rootOf(t, hashes)
 	session := marshal(t, record.SessionDoc{
 		V: record.SessionVersion, Origin: recordtest.Origin, Server: "https://ca.acme.example", IDToken: recordtest.TokenDigest(v.IDToken), Challenge: w.Digest(),
 	})
@@ -124,6 +117,15 @@ func makeVectors(t *testing.T) vectors {
 		{"session: over another text", session + "\n", []signatureVector{{sshcert.NamespaceDevice, device, w.Signature(w.Alice.Device, sshcert.NamespaceDevice, session)}}},
 		{"session: another version", stale, []signatureVector{sign(w.Alice.Device, sshcert.NamespaceDevice, stale)}},
 	}
+	// What came to the story later stands at its end, and draws its randomness last.
+	appendAll(t, m, w.Link(m, w.Alice, w.Carol))
+	var hashes []tlog.Hash
+	for _, e := range m.Entries {
+		leaf := leafOf(t, e)
+		hashes = append(hashes, tlog.Hash(leaf.Hash))
+		v.Leaves = append(v.Leaves, leaf)
+	}
+	v.Root = rootOf(t, hashes)
 	return v
 }
 

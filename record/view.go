@@ -98,6 +98,7 @@ type PersonRow struct {
 	Person    canon.ID      `json:"person"`
 	Snapshots []SnapshotRef `json:"snapshots,omitempty"` // newest for each issuer, sorted by issuer
 	Vouched   []VouchedRef  `json:"vouched,omitempty"`   // newest for each issuer, sorted by issuer
+	Linked    []canon.ID    `json:"linked,omitempty"`    // everybody else who is known to be the same human, sorted
 }
 
 // VouchedRef says when an issuer last vouched for a person.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/gorilla/mux"
@@ -164,6 +165,8 @@ func mayRead(r *store.Reader, facts record.Facts, person canon.ID) (bool, error)
 		return f.Person == person, nil
 	case record.PersonSnapshot:
 		return f.Person == person, nil
+	case record.PersonLink:
+		return slices.Contains(f.People, person), nil
 	case record.RequestSubmit:
 		return tookPart(r, f.Request, person)
 	case record.RequestDecide:

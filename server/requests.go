@@ -129,7 +129,10 @@ func mayDecide(r *store.Reader, q approval.Request, person canon.ID, subject con
 	if version.Digest != q.Contract {
 		return fmt.Errorf("the contract changed since this request was made: %w", record.ErrNotInForce)
 	}
-	return q.MayDecide(version.Terms, person, subject, now)
+	if err := q.MayDecide(version.Terms, person, subject, now); err != nil {
+		return err
+	}
+	return record.CheckDecider(r, q, person)
 }
 
 // undecidable tells a reason why somebody does not decide from a failure to find

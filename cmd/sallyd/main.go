@@ -82,6 +82,6 @@ func command() *cobra.Command {
 	root := group("sallyd", "SSH certificate authority with just-in-time issuance under signed access contracts")
 	root.SilenceErrors, root.SilenceUsage, root.Version = true, true, version
 	dir := root.PersistentFlags().String("dir", os.Getenv("SALLYD_DIR"), "the server's folder (environment: SALLYD_DIR)")
-	root.AddCommand(initCommand(), contractCommand(dir), hostsCommand(dir), serveCommand(dir))
+	root.AddCommand(initCommand(), contractCommand(dir), hostsCommand(dir), personCommand(dir), serveCommand(dir))
 	return root
 }

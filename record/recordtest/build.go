@@ -88,6 +88,16 @@ func (w *World) Snapshot(l Ledger, u *User, login canon.Digest) record.PersonSna
 	}
 }
 
+// Link is the leaf that makes two people one human.
+func (w *World) Link(l Ledger, one, other *User) Draft {
+	people := []canon.ID{one.Person, other.Person}
+	slices.Sort(people)
+	return Draft{
+		Facts:  record.PersonLink{At: l.Now(), Link: w.ID(), People: people, By: record.LinkedByOperator},
+		Person: record.LinkPerson{Because: "both badges have one photo"}, PersonID: people[0],
+	}
+}
+
 // LogIn appends a login and a snapshot of u's groups, and sets u.Claims.
 func (w *World) LogIn(l Ledger, u *User) error {
 	login, err := l.Append(w.Login(l, u))
