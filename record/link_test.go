@@ -72,7 +72,9 @@ func TestPromiseP03_LinkedAccounts(t *testing.T) {
 	ask := w.Ask(m, w.Alice)
 	appendAll(t, m, w.Submit(m, w.Alice, ask))
 	r := w.Request(m, ask.Doc.Request)
-	by := func(u *recordtest.User, verdict approval.Verdict) recordtest.Draft { return w.Decide(m, u, r, verdict, 0) }
+	by := func(u *recordtest.User, verdict approval.Verdict) recordtest.Draft {
+		return w.Decide(m, u, r, verdict, 0)
+	}
 	appendAll(t, m, w.Link(m, w.Alice, middle))
 	if err := m.Check(by(w.Bob, approval.Approve)); err != nil {
 		t.Fatalf("before the link: %v", err)
