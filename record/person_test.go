@@ -25,8 +25,10 @@ func TestPersonLoginRefuses(t *testing.T) {
 		return d
 	}
 	refuses(t, m, honest, []refusal{
-		{"for another person's account", bend(func(f *record.PersonLogin) { f.Person = w.Bob.Person }), record.ErrEvent},
-		{"a new person for a known account", bend(func(f *record.PersonLogin) { f.Person = w.ID() }), record.ErrEvent},
+		// Without a device key, which would be refused for itself.
+		{"for another person's account", bend(func(f *record.PersonLogin) { f.Person, f.DeviceKey = w.Bob.Person, "" }), record.ErrEvent},
+		{"a new person for a known account", bend(func(f *record.PersonLogin) { f.Person, f.DeviceKey = w.ID(), "" }), record.ErrEvent},
+		{"with another person's device key", bend(func(f *record.PersonLogin) { f.DeviceKey = recordtest.Wire(w.Bob.Device.PublicKey()) }), record.ErrEvent},
 		{"another account of a known person", part(func(p *record.LoginPerson) { p.Subject = "sub-alice-2" }), record.ErrEvent},
 		{"the account's name in another case", part(func(p *record.LoginPerson) { p.Subject = "Sub-Alice" }), record.ErrEvent},
 		{"the same subject at another issuer", bend(func(f *record.PersonLogin) { f.Issuer = "https://login.other.example" }), record.ErrEvent},
