@@ -20,6 +20,7 @@ type account struct {
 	session session
 	device  ssh.Signer
 	conn    *conn
+	refused error // why the login could not be renewed beforehand
 }
 
 // openAccount reads the kept login. Without one its error has ExitLogin.

@@ -20,12 +20,12 @@ const (
 )
 
 // freshen renews the login if what the identity provider said is about to be too
-// old. What goes wrong with that is left to the call that needs it: the server
-// may still take it.
+// old. What goes wrong with that is told only if the server does not take the old
+// claims any more.
 func (a *account) freshen(ctx context.Context) {
 	until := a.session.FreshUntil
 	if until != 0 && !a.conn.now().Add(almostOld).Before(until.Time()) {
-		_ = a.renew(ctx)
+		a.refused = a.renew(ctx)
 	}
 }
 
@@ -47,6 +47,8 @@ func (a *account) renew(ctx context.Context) error {
 	case kept.ClaimsAt > a.session.ClaimsAt: // another run was faster
 		a.session = kept
 		return nil
+	case kept.Refresh == "" && a.refused != nil: // it was just refused
+		return a.refused
 	case kept.Refresh == "":
 		return errNoRefresh
 	}

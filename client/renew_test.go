@@ -122,6 +122,27 @@ func TestRenewIsShared(t *testing.T) {
 	}
 }
 
+// Why a login could not be renewed beforehand is told if it turns out to matter.
+func TestRenewBeforehandThatFails(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.fresh = time.Second
+	w, s := loggedIn(t, f)
+	if err := s.EndRefresh("alice"); err != nil {
+		t.Fatal(err)
+	}
+	a := w.account(t)
+	a.freshen(t.Context())
+	if _, err := a.mine(t.Context()); err != nil {
+		t.Errorf("what needs no fresh claims: %v", err)
+	}
+	f.mu.Lock()
+	f.tooOld = true
+	f.mu.Unlock()
+	err := a.conn.post(t.Context(), "/v1/requests", struct{}{}, nil)
+	wantExit(t, err, ExitLogin, "does not renew the sign-in", "invalid_grant", "sally login")
+}
+
 // What cannot be renewed needs the person.
 func TestRenewThatFails(t *testing.T) {
 	t.Parallel()
