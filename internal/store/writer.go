@@ -20,7 +20,10 @@ const (
 // is safe. It is an ErrUnavailable.
 var ErrBusy = fmt.Errorf("%w: too many writes are waiting, try again", ErrUnavailable)
 
-var errPanicked = errors.New("store: the function panicked")
+var (
+	errPanicked = errors.New("store: the function panicked")
+	errGone     = fmt.Errorf("%w: the writer has ended", ErrUnavailable)
+)
 
 // job is one function that waits to be run in a batch.
 type job struct {
@@ -141,6 +144,15 @@ func take(batch []*job, j *job) []*job {
 // runBatch runs the jobs in one transaction and, if that cannot be committed,
 // one by one: a job that breaks the commit must not sink the others.
 func (s *Store) runBatch(batch []*job) {
+	ended := false
+	defer func() {
+		for _, j := range batch {
+			if !ended { // a function ended this goroutine: no caller may wait for ever, or take it for done
+				j.err = errGone
+			}
+			close(j.done)
+		}
+	}()
 	if err := s.commit(batch); err != nil && len(batch) > 1 {
 		for _, j := range batch {
 			if err := s.commit([]*job{j}); err != nil {
@@ -150,9 +162,7 @@ func (s *Store) runBatch(batch []*job) {
 	} else if err != nil {
 		batch[0].err = err
 	}
-	for _, j := range batch {
-		close(j.done)
-	}
+	ended = true
 }
 
 // commit runs jobs in one transaction, each under its own savepoint, and sets

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -280,6 +281,25 @@ func testClosing(t *testing.T, f *fixture) {
 	f.reopen()
 	if got := f.head().Tree.Size; got != before {
 		t.Errorf("%d leaves, want %d", got, before)
+	}
+}
+
+// testGone: a function that ends the writer's goroutine, as a test's Fatal does,
+// leaves nobody waiting and nothing written.
+func testGone(t *testing.T, f *fixture) {
+	f.setup()
+	before := f.head().Tree.Size
+	out := f.together([]write{{name: "good", do: f.join("good.demo")}, {name: "ends", do: func(Ledger) error {
+		runtime.Goexit()
+		return nil
+	}}})
+	for name, err := range out.errs {
+		wants(t, name, err, store.ErrUnavailable)
+	}
+	wants(t, "a write afterwards", f.write(f.join("late.demo")), store.ErrUnavailable)
+	f.reopen()
+	if got := f.head().Tree.Size; got != before || len(out.errs) != 2 {
+		t.Errorf("%d leaves, want %d; %d answers", got, before, len(out.errs))
 	}
 }
 

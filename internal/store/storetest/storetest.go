@@ -46,6 +46,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"PromiseP14_DenyingIsServedFirst", testUrgent},
 		{"GivesUpInLine", testGivesUp},
 		{"PromiseP14_ClosingTurnsAway", testClosing},
+		{"PromiseP14_TheWriterEnds", testGone},
 		{"ReadsSeeOneState", testSnapshot},
 		{"PromiseP11_Durable", testDurable},
 		{"Cancelled", testCancelled},
