@@ -25,6 +25,9 @@ var (
 	ErrTemplate = errors.New("no certificate can be made under this grant")
 	ErrSigner   = errors.New("the authority key gave no usable signature")
 	ErrLint     = errors.New("the finished certificate is not what was granted")
+	// ErrUnavailable says that the authority key can't be reached for now. The
+	// grant stays as it is; trying again is safe.
+	ErrUnavailable = errors.New("the authority key can't be reached")
 )
 
 const (
@@ -45,7 +48,9 @@ type Signer interface {
 	// the life of the Signer and is never a certificate.
 	PublicKey() ssh.PublicKey
 	// Sign returns a signature over exactly tbs, made by that key, or an error.
-	// It gives up when ctx ends. Signing the same bytes again is harmless.
+	// The error wraps ErrUnavailable if the key can't be reached for now. It
+	// gives up when ctx ends, with an error that wraps ctx's. Signing the same
+	// bytes again is harmless.
 	Sign(ctx context.Context, tbs []byte) (*ssh.Signature, error)
 }
 

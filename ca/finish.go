@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -34,7 +35,10 @@ func Finish(ctx context.Context, s Signer, recorded *ssh.Certificate, proof []by
 	}
 	tbs := sshcert.SignedBytes(&cert)
 	sig, err := s.Sign(ctx, tbs)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrSigner):
+		return nil, err // a key that is away is not one that signs badly
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrSigner, err)
 	}
 	if sig == nil {

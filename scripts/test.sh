@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing, vets, runs every test of both modules (the product's and the tools') and ends with the line
-# "N passed, N failed, N skipped". Exits non-zero on a failure, on a skipped test and when no test ran.
+# Installs what is missing, builds the Vault that the tests run against (once; it takes minutes), vets, runs every test of
+# both modules (the product's and the tools') and ends with the line "N passed, N failed, N skipped". Exits non-zero on a
+# failure, on a skipped test and when no test ran.
 #
 # Arguments are handed to go test, before the packages: scripts/test.sh -race
 set -euo pipefail
@@ -8,6 +9,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 scripts/deps.sh
 scripts/npm.sh
+SALLYPORT_VAULT=$(scripts/vault.sh)
+export SALLYPORT_VAULT
 go vet ./...
 go -C tools vet ./...
 

@@ -86,6 +86,7 @@ var problemTable = []problemRow{
 	{store.ErrUnavailable, unavailable, "the database is not available; what you asked for was not done"},
 	{store.ErrConflict, unavailable, "somebody else wrote at the same moment; what you asked for was not done"},
 	{authority.ErrVoid, unavailable, "the certificate took too long to be signed and was given up; the request stays granted"},
+	{ca.ErrUnavailable, unavailable, "the authority key can't be reached, so no certificate was made; the request stays granted"},
 	{ca.ErrSigner, unavailable, "the authority key gave no signature; no certificate was made"},
 	{oidc.ErrMetadata, unavailable, "the identity provider answered with something that can't be used; tell the operator"},
 	{context.Canceled, unavailable, "the connection was closed before the answer was ready"},

@@ -1,0 +1,167 @@
+package vault
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"time"
+
+	vaultapi "github.com/hashicorp/vault/api"
+
+	"github.com/sallyport/sallyport/ca"
+)
+
+type secret = vaultapi.Secret
+
+// names is what Vault takes as the name of a key, and as one step of a mount's
+// path; it can't climb out of its path.
+var names = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?$`)
+
+var mounts = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(/[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)*$`)
+
+// Check refuses settings that can't be meant, without touching file or network.
+// Errors wrap ErrConfig and begin with the setting's name.
+func (c Config) Check() error {
+	u, err := url.Parse(c.Address)
+	bad := err != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil || u.Fragment != ""
+	switch {
+	case bad || (u.Scheme != "https" && u.Scheme != "http"):
+		return fmt.Errorf("address: %w: %q is not https://HOST[:PORT]", ErrConfig, c.Address)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return fmt.Errorf("address: %w: plain http would show the token; it is for loopback only", ErrConfig)
+	case c.Mount != "" && !mounts.MatchString(c.Mount):
+		return fmt.Errorf("mount: %w: %q is not the path of a mount, such as transit", ErrConfig, c.Mount)
+	case !names.MatchString(c.Key):
+		return fmt.Errorf("key: %w: %q is not the name of a transit key", ErrConfig, c.Key)
+	case c.Version < 1:
+		return fmt.Errorf("version: %w: name the version of the key that signs, from 1", ErrConfig)
+	case c.TokenFile == "":
+		return fmt.Errorf("token_file: %w: name the file that holds the token", ErrConfig)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// connect makes the client. What VAULT_… variables say counts for nothing: the
+// settings are the only source, and one of those variables turns TLS's checks
+// off.
+func (s *Signer) connect() error {
+	roots, err := s.c.roots()
+	if err != nil {
+		return err
+	}
+	token, err := readToken(s.c.TokenFile)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSHandshakeTimeout: s.c.Timeout,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConns:        4,
+		IdleConnTimeout:     time.Minute,
+	}
+	s.idle = transport.CloseIdleConnections
+	var trip http.RoundTripper = transport
+	if s.c.wrap != nil {
+		trip = s.c.wrap(transport)
+	}
+	// No retries of the client's own: the deadline is ours, and so is the
+	// decision to try again.
+	s.client, err = vaultapi.NewClient(&vaultapi.Config{Address: s.c.Address, HttpClient: &http.Client{
+		Transport:     trip,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}})
+	if err != nil {
+		return fmt.Errorf("address: %w: %w", ErrConfig, err)
+	}
+	s.client.ClearNamespace()
+	s.client.SetToken(token)
+	return nil
+}
+
+func (c Config) roots() (*x509.CertPool, error) {
+	if c.CAFile == "" {
+		return nil, nil //nolint:nilnil // the system's
+	}
+	text, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w: %w", ErrConfig, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("ca_file: %w: %s holds no certificate in PEM", ErrConfig, c.CAFile)
+	}
+	return pool, nil
+}
+
+// call asks Vault, and once more if it refuses the token and the file holds
+// another one by now.
+func (s *Signer) call(ctx context.Context, ask func() (*secret, error)) (*secret, error) {
+	used := s.client.Token()
+	answer, err := ask()
+	if status(err) == http.StatusForbidden {
+		if err := s.reloadToken(used); err != nil {
+			return nil, fmt.Errorf("%w: Vault refuses the token, or its policy does not allow this: %w", ca.ErrUnavailable, err)
+		}
+		answer, err = ask()
+	}
+	if err != nil {
+		return nil, s.explain(ctx, err)
+	}
+	return answer, nil
+}
+
+// status is the HTTP status that an error of the client holds, 0 if none.
+func status(err error) int {
+	if answer, ok := errors.AsType[*vaultapi.ResponseError](err); ok {
+		return answer.StatusCode
+	}
+	return 0
+}
+
+// explain turns the client's errors into sentences of our own: theirs may hold
+// whatever Vault answered. Whatever may pass by itself is ca.ErrUnavailable.
+func (s *Signer) explain(ctx context.Context, err error) error {
+	switch code := status(err); {
+	case code == 0:
+		return fmt.Errorf("%w: %w", ca.ErrUnavailable, s.unreachable(ctx, err))
+	case code == http.StatusForbidden:
+		return fmt.Errorf("%w: Vault refuses the token that the file holds now, too; see that its policy allows this", ca.ErrUnavailable)
+	case code == http.StatusTooManyRequests:
+		return fmt.Errorf("%w: Vault limits how often it may be asked", ca.ErrUnavailable)
+	case code == http.StatusServiceUnavailable:
+		return fmt.Errorf("%w: Vault is sealed or on standby", ca.ErrUnavailable)
+	case code >= http.StatusInternalServerError:
+		return fmt.Errorf("%w: Vault answered %d", ca.ErrUnavailable, code)
+	default:
+		return fmt.Errorf("%w: Vault answered %d for version %d of %s; its audit device says why", ErrKey, code, s.c.Version, s.keyPath())
+	}
+}
+
+// unreachable says why no answer came. Addresses and certificates are no
+// secrets; a URL's path and anything else stays out.
+func (s *Signer) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("no answer in time from Vault at %s: %w", s.c.Address, ctx.Err())
+	}
+	if cause, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Errorf("the TLS certificate of Vault at %s is not trusted: %w; check ca_file", s.c.Address, cause.Err)
+	}
+	if cause, ok := errors.AsType[*net.OpError](err); ok {
+		return fmt.Errorf("no answer from Vault at %s: %w", s.c.Address, cause)
+	}
+	return fmt.Errorf("no usable answer from Vault at %s", s.c.Address)
+}

@@ -1,0 +1,584 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/ca"
+	"github.com/sallyport/sallyport/ca/catest"
+	"github.com/sallyport/sallyport/internal/lab"
+	labvault "github.com/sallyport/sallyport/internal/lab/vault"
+)
+
+// TestVault runs everything against one real Vault: first, side by side, what
+// leaves it as it is, then what seals and stops it.
+func TestVault(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, labvault.Key{Name: "user-ca", Type: "ed25519"}, labvault.Key{Name: "p256", Type: "ecdsa-p256"})
+	t.Run("running", func(t *testing.T) {
+		for _, key := range []string{"user-ca", "p256"} {
+			t.Run("suite "+key, func(t *testing.T) {
+				t.Parallel()
+				c := w.config(t, key)
+				catest.Exercise(t, func(t *testing.T) ca.Signer { return open(t, c) })
+			})
+		}
+		for name, test := range map[string]func(*testing.T, world){
+			"callers share requests":    callersShare,
+			"one refused of a batch":    oneRefused,
+			"useless answers":           uselessAnswers,
+			"keys":                      refusedKeys,
+			"versions":                  versions,
+			"settings":                  settings,
+			"token revoked":             tokenRevoked,
+			"token files":               tokenFiles,
+			"token kept":                tokenKept,
+			"policy":                    policy,
+			"TLS":                       trust,
+			"a caller's end":            callersEnd,
+			"closed":                    closed,
+			"nothing secret is written": nothingSecret,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, w)
+			})
+		}
+	})
+	// One after the other from here.
+	for _, part := range []struct {
+		name string
+		test func(*testing.T, world)
+	}{{"sealed", sealed}, {"slow", slow}, {"no goroutine is left", noneLeft}, {"away", away}} {
+		t.Run(part.name, func(t *testing.T) { part.test(t, w) })
+	}
+}
+
+// callersShare: while one request is at Vault, those who come gather, up to 64
+// to a request.
+func callersShare(t *testing.T, w world) {
+	const callers = 100
+	var mu sync.Mutex
+	var sizes []int
+	first, all := make(chan struct{}), make(chan struct{})
+	c := w.config(t, "user-ca")
+	c.wrap = tampering(func(body map[string]any) {
+		mu.Lock()
+		sizes = append(sizes, len(inputs(body)))
+		n := len(sizes)
+		mu.Unlock()
+		if n == 1 {
+			close(first)
+			<-all
+		}
+	}, nil)
+	s := open(t, c)
+	var calls sync.WaitGroup
+	sign := func(i int) {
+		if _, err := s.Sign(t.Context(), fmt.Appendf(nil, "%d", i)); err != nil {
+			t.Errorf("caller %d: %v", i, err)
+		}
+	}
+	calls.Go(func() { sign(0) })
+	<-first
+	for i := range callers {
+		calls.Go(func() { sign(i + 1) })
+	}
+	waitFor(t, callers, "vault.(*Signer).Sign(", "select")
+	close(all)
+	calls.Wait()
+	if fmt.Sprint(sizes) != fmt.Sprint([]int{1, MaxBatch, callers - MaxBatch}) {
+		t.Errorf("requests of %v", sizes)
+	}
+}
+
+// waitFor waits until at least n goroutines have a call in their stack and wait
+// as the state says.
+func waitFor(t *testing.T, n int, call, state string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := lab.Poll(ctx, "waiting callers", func() (bool, error) {
+		count := 0
+		for _, stack := range stacks(t) {
+			head, _, _ := strings.Cut(stack, "\n")
+			if strings.Contains(stack, call) && strings.Contains(head, "["+state) {
+				count++
+			}
+		}
+		return count >= n, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stacks(t *testing.T) []string {
+	t.Helper()
+	var b strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&b, 2); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(b.String(), "\n\n")
+}
+
+// oneRefused: Vault refuses one item of three and signs the others.
+func oneRefused(t *testing.T, w world) {
+	var spoiled atomic.Bool
+	first, all := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	c := w.config(t, "user-ca")
+	c.wrap = tampering(func(body map[string]any) {
+		once.Do(func() { close(first); <-all })
+		if list := inputs(body); len(list) == 3 {
+			set(list[1], "input", "*not base64*")
+			spoiled.Store(true)
+		}
+	}, nil)
+	s := open(t, c)
+	var calls sync.WaitGroup
+	calls.Go(func() {
+		if _, err := s.Sign(t.Context(), []byte("the first")); err != nil {
+			t.Error(err)
+		}
+	})
+	<-first
+	var good, refused atomic.Int64
+	for i := range 3 {
+		calls.Go(func() {
+			tbs := fmt.Appendf(nil, "%d of three", i)
+			switch sig, err := s.Sign(t.Context(), tbs); {
+			case err == nil && s.PublicKey().Verify(tbs, sig) == nil:
+				good.Add(1)
+			case errors.Is(err, ca.ErrSigner) && sig == nil:
+				refused.Add(1)
+			default:
+				t.Errorf("%v, %v", sig, err)
+			}
+		})
+	}
+	waitFor(t, 4, "vault.(*Signer).Sign(", "select")
+	close(all)
+	calls.Wait()
+	if !spoiled.Load() || good.Load() != 2 || refused.Load() != 1 {
+		t.Errorf("spoiled %t: %d signed, %d refused", spoiled.Load(), good.Load(), refused.Load())
+	}
+}
+
+// uselessAnswers: Vault says 200 and the signature is not one over these bytes
+// by the pinned key. Nothing is released.
+func uselessAnswers(t *testing.T, w world) {
+	if err := w.NewKey(t.Context(), labvault.Key{Name: "two", Type: "ed25519"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Rotate(t.Context(), "two"); err != nil {
+		t.Fatal(err)
+	}
+	cut := func(list []any) {
+		for _, item := range list {
+			set(item, "signature", get(item, "signature")[:40])
+		}
+	}
+	for _, tt := range []struct {
+		name, key       string
+		request, answer func(map[string]any)
+		want            string
+	}{
+		{"other version", "two", func(b map[string]any) { b["key_version"] = 2 }, nil, "version 1"},
+		{"other version under our name", "two", func(b map[string]any) { b["key_version"] = 2 }, func(b map[string]any) {
+			for _, item := range results(b) {
+				set(item, "signature", strings.Replace(get(item, "signature"), "vault:v2:", "vault:v1:", 1))
+			}
+		}, "does not verify"},
+		{"other hash", "p256", func(b map[string]any) { b["hash_algorithm"] = "sha2-512" }, nil, "does not verify"},
+		{"other encoding", "p256", func(b map[string]any) { b["marshaling_algorithm"] = "jws" }, nil, "malformed"},
+		{"other message", "two", func(b map[string]any) { set(inputs(b)[0], "input", "b3RoZXI=") }, nil, "does not verify"},
+		{"cut off", "two", nil, func(b map[string]any) { cut(results(b)) }, "malformed"},
+		{"cut off p256", "p256", nil, func(b map[string]any) { cut(results(b)) }, "malformed"},
+		{"none", "two", nil, func(b map[string]any) { set(results(b)[0], "signature", "") }, "version 1"},
+		{"fewer", "two", nil, func(b map[string]any) { b["data"] = map[string]any{"batch_results": []any{}} }, "0 signatures for 1"},
+		{"more", "two", nil, func(b map[string]any) {
+			b["data"] = map[string]any{"batch_results": append(results(b), results(b)...)}
+		}, "2 signatures for 1"},
+		{"something else", "two", nil, func(b map[string]any) { b["data"] = map[string]any{"keys": 1} }, "0 signatures for 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := w.config(t, tt.key)
+			c.wrap = tampering(tt.request, tt.answer)
+			d := catest.Record(t, open(t, c).PublicKey())
+			cert, err := ca.Finish(t.Context(), open(t, c), d.Certificate, d.Proof, d.Policy)
+			if cert != nil || !errors.Is(err, ca.ErrSigner) || errors.Is(err, ca.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("released %v, %v", cert != nil, err)
+			}
+		})
+	}
+}
+
+// refusedKeys: what is in Vault and can't be an authority's key.
+func refusedKeys(t *testing.T, w world) {
+	for _, tt := range []struct {
+		name    string
+		key     labvault.Key
+		options map[string]any
+		want    string
+	}{
+		{"exportable", labvault.Key{Name: "exportable", Type: "ed25519"}, map[string]any{"exportable": true}, "exportable=false"},
+		{"plaintext backup", labvault.Key{Name: "backup", Type: "ed25519"}, map[string]any{"allow_plaintext_backup": true}, "allow_plaintext_backup=false"},
+		{"derived", labvault.Key{Name: "derived", Type: "ed25519"}, map[string]any{"derived": true}, "derived=false"},
+		{"RSA", labvault.Key{Name: "rsa", Type: "rsa-2048"}, nil, `type "rsa-2048"; ed25519 and ecdsa-p256 work`},
+		{"P-384", labvault.Key{Name: "p384", Type: "ecdsa-p384"}, nil, `type "ecdsa-p384"`},
+		{"for encryption", labvault.Key{Name: "aes", Type: "aes256-gcm96"}, nil, `type "aes256-gcm96"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if err := w.NewKey(t.Context(), tt.key, tt.options); err != nil {
+				t.Fatal(err)
+			}
+			refusedAt(t, w.config(t, tt.key.Name), ErrKey, tt.want)
+		})
+	}
+	t.Run("none of this name", func(t *testing.T) {
+		t.Parallel()
+		refusedAt(t, w.config(t, "nothing"), ErrKey, "there is no transit/keys/nothing")
+	})
+	t.Run("no transit there", func(t *testing.T) {
+		t.Parallel()
+		c := w.rootConfig(t, "user-ca")
+		c.Mount = "elsewhere"
+		refusedAt(t, c, ErrKey, "there is no elsewhere/keys/user-ca")
+		c = w.config(t, "user-ca")
+		c.Mount = "elsewhere" // Vault tells those without rights no more than that
+		refusedAt(t, c, ca.ErrUnavailable, "its policy does not allow this")
+	})
+}
+
+func refusedAt(t *testing.T, c Config, want error, text string) {
+	t.Helper()
+	s, err := Open(t.Context(), c)
+	if err == nil {
+		_ = s.Close() // it should not have been opened
+	}
+	if !errors.Is(err, want) || !strings.Contains(fmt.Sprint(err), text) {
+		t.Errorf("%v; want %v with %q", err, want, text)
+	}
+}
+
+// versions: a rotation changes nothing, the version stays pinned; what Vault
+// would no longer sign with is found at once.
+func versions(t *testing.T, w world) {
+	ctx := t.Context()
+	if err := w.NewKey(ctx, labvault.Key{Name: "rotating", Type: "ed25519"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c := w.config(t, "rotating")
+	s := open(t, c)
+	c.Version = 2
+	refusedAt(t, c, ErrKey, "no version 2")
+	if err := w.Rotate(ctx, "rotating"); err != nil {
+		t.Fatal(err)
+	}
+	two := open(t, c)
+	if string(two.PublicKey().Marshal()) == string(s.PublicKey().Marshal()) {
+		t.Fatal("both versions are one key")
+	}
+	for _, signer := range []*Signer{s, two} {
+		sig, err := signer.Sign(ctx, []byte("after the rotation"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := signer.PublicKey().Verify([]byte("after the rotation"), sig); err != nil {
+			t.Error(err)
+		}
+	}
+	c.Public = s.PublicKey()
+	refusedAt(t, c, ErrKey, "another key than the ledger's")
+	other, err := ssh.NewSignerFromKey(testRSA(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Public = other.PublicKey()
+	refusedAt(t, c, ErrKey, "type ssh-rsa")
+
+	if _, err := w.Root().Logical().WriteWithContext(ctx, "transit/keys/rotating/config", map[string]any{"min_encryption_version": 2}); err != nil {
+		t.Fatal(err)
+	}
+	c.Public, c.Version = nil, 1
+	refusedAt(t, c, ErrKey, "below its min_encryption_version 2")
+	if sig, err := s.Sign(ctx, []byte("retired")); sig != nil || !errors.Is(err, ca.ErrSigner) {
+		t.Errorf("%v, %v", sig, err)
+	}
+	if sig, err := s.Sign(ctx, []byte("retired")); sig != nil || !errors.Is(err, ErrKey) || errors.Is(err, ca.ErrUnavailable) {
+		t.Errorf("once more: %v, %v", sig, err)
+	}
+}
+
+// callersEnd: the last caller who leaves ends the request.
+func callersEnd(t *testing.T, w world) {
+	c := w.config(t, "user-ca")
+	arrived := make(chan struct{}, 4)
+	ended := make(chan struct{}, 4)
+	c.wrap = func(next http.RoundTripper) http.RoundTripper {
+		return tripFunc(func(r *http.Request) (*http.Response, error) {
+			if strings.Contains(r.URL.Path, "/sign/") && r.Header.Get("X-Vault-Token") != "" {
+				arrived <- struct{}{}
+				<-r.Context().Done()
+				ended <- struct{}{}
+				return nil, r.Context().Err()
+			}
+			return next.RoundTrip(r)
+		})
+	}
+	c.Timeout = time.Minute
+	s := open(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() {
+		_, err := s.Sign(ctx, []byte("leaves"))
+		failed <- err
+	}()
+	<-arrived
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) || !errors.Is(err, ca.ErrUnavailable) {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("the request goes on although nobody waits for it")
+	}
+}
+
+type tripFunc func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls f.
+func (f tripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func closed(t *testing.T, w world) {
+	s, err := Open(t.Context(), w.config(t, "user-ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Sign(t.Context(), []byte("after the end")); !errors.Is(err, ca.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
+// sealed: nothing is signed and it is said to be for now; after the unseal the
+// same signer goes on.
+func sealed(t *testing.T, w world) {
+	ctx := t.Context()
+	c := w.config(t, "user-ca")
+	s := open(t, c)
+	if err := w.Seal(ctx); err != nil {
+		t.Fatal(err)
+	}
+	sig, err := s.Sign(ctx, []byte("while sealed"))
+	if sig != nil || !errors.Is(err, ca.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), "Vault is sealed") {
+		t.Errorf("%v, %v", sig, err)
+	}
+	if err := s.Ready(ctx); !errors.Is(err, ca.ErrUnavailable) {
+		t.Errorf("ready: %v", err)
+	}
+	refusedAt(t, c, ca.ErrUnavailable, "Vault is sealed")
+	c.Public = s.PublicKey()
+	late := open(t, c) // knows what the key must be, so it may compare later
+	wrong := c
+	wrong.Public = newKey(t)
+	misled := open(t, wrong)
+	if _, err := late.Sign(ctx, []byte("while sealed")); !errors.Is(err, ca.ErrUnavailable) {
+		t.Error(err)
+	}
+	if err := w.Unseal(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, signer := range []*Signer{s, late} {
+		sig, err := signer.Sign(ctx, []byte("unsealed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PublicKey().Verify([]byte("unsealed"), sig); err != nil {
+			t.Error(err)
+		}
+		if err := signer.Ready(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := misled.Sign(ctx, []byte("unsealed")); !errors.Is(err, ErrKey) {
+		t.Errorf("another key than the ledger's: %v", err)
+	}
+	if err := misled.Ready(ctx); !errors.Is(err, ErrKey) {
+		t.Errorf("ready: %v", err)
+	}
+}
+
+// slow: a Vault that takes connections and never answers. The deadline counts
+// from each call, also for those who wait behind another.
+func slow(t *testing.T, w world) {
+	c := w.config(t, "user-ca")
+	c.Timeout = 500 * time.Millisecond
+	s := open(t, c)
+	if err := w.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	var calls sync.WaitGroup
+	for i := range 8 {
+		calls.Go(func() {
+			_, err := s.Sign(t.Context(), fmt.Appendf(nil, "%d", i))
+			if !errors.Is(err, ca.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(fmt.Sprint(err), "no answer in time") {
+				t.Errorf("caller %d: %v", i, err)
+			}
+		})
+	}
+	calls.Wait()
+	// Far more than the deadline, and far less than a client's own minute.
+	if took := time.Since(begin); took < c.Timeout || took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if err := w.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := lab.Poll(ctx, "a signature", func() (bool, error) {
+		_, err := s.Sign(ctx, []byte("afterwards"))
+		if err != nil && !errors.Is(err, ca.ErrUnavailable) {
+			return false, err
+		}
+		return err == nil, nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// noneLeft: every signer of the parts before was closed, and nothing of them
+// runs any more, whatever its callers and Vault did.
+func noneLeft(t *testing.T, _ world) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var left []string
+	err := lab.Poll(ctx, "the end of the signers' goroutines", func() (bool, error) {
+		left = nil
+		for _, stack := range stacks(t) {
+			if strings.Contains(stack, "/ca/vault.(*Signer)") {
+				left = append(left, stack)
+			}
+		}
+		return len(left) == 0, nil
+	})
+	if err != nil {
+		t.Errorf("%v:\n%s", err, strings.Join(left, "\n\n"))
+	}
+}
+
+// away: no Vault at all.
+func away(t *testing.T, w world) {
+	c := w.config(t, "user-ca")
+	s := open(t, c)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Sign(t.Context(), []byte("x")); !errors.Is(err, ca.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), "no answer") {
+		t.Error(err)
+	}
+	refusedAt(t, c, ca.ErrUnavailable, "no answer")
+}
+
+// nothingSecret: no error and no log line holds the token, what was to be signed
+// or what Vault answered.
+func nothingSecret(t *testing.T, w world) {
+	var log strings.Builder
+	canary := []byte("CANARY-IN-THE-INPUT")
+	c := w.config(t, "user-ca")
+	token, err := os.ReadFile(c.TokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Logger = textLogger(&log)
+	var told []string
+	for _, tamper := range []func(http.RoundTripper) http.RoundTripper{
+		tampering(func(b map[string]any) { set(inputs(b)[0], "input", "*CANARY*") }, nil),
+		tampering(func(b map[string]any) { b["key_version"] = "CANARY" }, nil),
+		tampering(nil, func(b map[string]any) { set(results(b)[0], "error", "CANARY") }),
+		func(http.RoundTripper) http.RoundTripper {
+			return tripFunc(func(r *http.Request) (*http.Response, error) {
+				return nil, fmt.Errorf("CANARY %s", r.Header.Get("X-Vault-Token"))
+			})
+		},
+	} {
+		c := c
+		c.wrap, c.Public = tamper, open(t, c).PublicKey()
+		s := open(t, c)
+		_, err := s.Sign(t.Context(), canary)
+		if err == nil {
+			t.Error("it was signed")
+		}
+		told = append(told, fmt.Sprint(err))
+	}
+	all := strings.Join(told, "\n") + log.String()
+	for _, secret := range []string{"CANARY", strings.TrimSpace(string(token)), "hvs."} {
+		if strings.Contains(all, secret) {
+			t.Errorf("%q stands in\n%s", secret, all)
+		}
+	}
+	if !strings.Contains(log.String(), "not reachable at start") {
+		t.Errorf("logged %q", log.String())
+	}
+}
+
+// settings: what is refused before anything is asked.
+func settings(t *testing.T, w world) {
+	good := w.config(t, "user-ca")
+	notPEM := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(notPEM, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"no address", func(c *Config) { c.Address = "" }, "address: "},
+		{"no scheme", func(c *Config) { c.Address = "vault.example:8200" }, "address: "},
+		{"another scheme", func(c *Config) { c.Address = "unix:///run/vault.sock" }, "address: "},
+		{"a path", func(c *Config) { c.Address += "/v1" }, "address: "},
+		{"a password", func(c *Config) { c.Address = "https://u:p@vault.example" }, "address: "},
+		{"plain http", func(c *Config) { c.Address = "http://vault.example:8200" }, "loopback only"},
+		{"mount that climbs", func(c *Config) { c.Mount = "transit/../sys" }, "mount: "},
+		{"mount with a slash too many", func(c *Config) { c.Mount = "transit/" }, "mount: "},
+		{"no key", func(c *Config) { c.Key = "" }, "key: "},
+		{"key that climbs", func(c *Config) { c.Key = "../../sys/seal" }, "key: "},
+		{"key with a question", func(c *Config) { c.Key = "user-ca?x=1" }, "key: "},
+		{"no version", func(c *Config) { c.Version = 0 }, "version: "},
+		{"latest version", func(c *Config) { c.Version = -1 }, "version: "},
+		{"no token file", func(c *Config) { c.TokenFile = "" }, "token_file: "},
+		{"CA file that is not there", func(c *Config) { c.CAFile = notPEM + ".not" }, "ca_file: "},
+		{"CA file without certificate", func(c *Config) { c.CAFile = notPEM }, "no certificate in PEM"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := good
+			tt.change(&c)
+			refusedAt(t, c, ErrConfig, tt.want)
+		})
+	}
+}
