@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
@@ -38,7 +40,7 @@ var (
 // Config is what an Authority needs.
 type Config struct {
 	Store *store.Store
-	CA    ca.Signer
+	CA    ca.Signer // zero, for Open: nothing can be issued, for those who only record
 	Log   *ledger.LogSigner
 	Mark  Mark             // where the highest signed checkpoint is kept, outside the database
 	Now   func() time.Time // the clock
@@ -81,6 +83,9 @@ type Authority struct {
 // CA for good. It refuses a ledger that has leaves.
 func Create(ctx context.Context, c Config) (*Authority, error) {
 	a, err := newAuthority(c)
+	if err == nil && c.CA == nil {
+		err = errors.New("authority: a new ledger needs the authority key")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +124,13 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 		if err != nil {
 			return err
 		}
+		if a.ca == nil {
+			public, err := UserCA(r)
+			if err != nil {
+				return err
+			}
+			a.ca = recordsOnly{public}
+		}
 		if log.Origin != a.log.Origin() || log.LogKey != a.log.PublicKey() || log.UserCA != canon.B64(a.ca.PublicKey().Marshal()) {
 			return fmt.Errorf("%w: the log key or the authority key in this folder is not the one that leaf 0 names", ErrHalted)
 		}
@@ -134,8 +146,8 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 }
 
 func newAuthority(c Config) (*Authority, error) {
-	if c.Store == nil || c.CA == nil || c.Log == nil || c.Mark == nil || c.Now == nil || c.Rand == nil {
-		return nil, errors.New("authority: store, keys, mark, clock and randomness must be given")
+	if c.Store == nil || c.Log == nil || c.Mark == nil || c.Now == nil || c.Rand == nil {
+		return nil, errors.New("authority: store, log key, mark, clock and randomness must be given")
 	}
 	policy, err := ledger.NewPolicy(c.Log.Origin(), c.Log.PublicKey())
 	if err != nil {
@@ -151,6 +163,30 @@ func newAuthority(c Config) (*Authority, error) {
 		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, now: c.Now, rand: c.Rand, logger: c.Logger,
 		ids: &providers{secrets: c.Secrets, now: c.Now, open: make(map[string]*oidc.Provider)},
 	}, nil
+}
+
+// UserCA returns the authority key that leaf 0 names.
+func UserCA(r record.View) (ssh.PublicKey, error) {
+	log, err := record.Log(r)
+	if err != nil {
+		return nil, err
+	}
+	wire, err := canon.ParseB64(log.UserCA)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.ParsePublicKey(wire)
+}
+
+// recordsOnly is the ca.Signer of an authority that was opened without one.
+type recordsOnly struct{ public ssh.PublicKey }
+
+// PublicKey returns the key that leaf 0 names.
+func (r recordsOnly) PublicKey() ssh.PublicKey { return r.public }
+
+// Sign refuses.
+func (recordsOnly) Sign(context.Context, []byte) (*ssh.Signature, error) {
+	return nil, fmt.Errorf("%w: it was not opened", ca.ErrUnavailable)
 }
 
 // Store returns the store, for readers.

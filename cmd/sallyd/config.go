@@ -26,6 +26,8 @@ type config struct {
 		Certificate string `yaml:"certificate,omitempty"` // PEM file, leaf first
 		Key         string `yaml:"key,omitempty"`         // PEM file
 	} `yaml:"tls,omitempty"`
+	// CA says where the user CA key lies; without it, in keys/user-ca.
+	CA caConfig `yaml:"ca,omitempty"`
 	// Issuers adds to "contract/issuer" what the contract does not hold.
 	Issuers map[string]issuerConfig `yaml:"issuers,omitempty"`
 }
@@ -75,6 +77,9 @@ func (c config) check() error {
 		return fmt.Errorf("%w: tls: certificate and key come together", errConfig)
 	case c.TLS.Certificate == "" && !loopback(host):
 		return fmt.Errorf("%w: listen: plain http is for loopback only; name tls.certificate and tls.key", errConfig)
+	}
+	if err := c.CA.check(); err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
 	}
 	return nil
 }

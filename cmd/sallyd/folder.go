@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/authority"
-	"github.com/sallyport/sallyport/ca/softkey"
+	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/sqlite"
 	"github.com/sallyport/sallyport/ledger"
@@ -36,10 +36,11 @@ const (
 
 // folder is the server's folder, locked: one process at a time writes to it.
 type folder struct {
-	path  string
-	lock  *os.File
-	store *store.Store
-	auth  *authority.Authority
+	path   string
+	lock   *os.File
+	store  *store.Store
+	signer ca.Signer // nil for verbs that sign no certificate
+	auth   *authority.Authority
 }
 
 // isFolder refuses what `sallyd init` did not make.
@@ -81,11 +82,13 @@ func lockFolder(path string) (*os.File, error) {
 	return f, nil
 }
 
-// folderOptions is what only a serving folder needs; the zero value is for the
-// other verbs.
+// folderOptions is what only a serving folder needs. The zero value is for the
+// other verbs: they only record, so they need no user CA key.
 type folderOptions struct {
 	logger  *slog.Logger
 	secrets func(issuer string) string
+	// signer opens the user CA key; public is what leaf 0 names.
+	signer func(ctx context.Context, public ssh.PublicKey) (ca.Signer, error)
 }
 
 // openFolder locks the folder and opens its ledger.
@@ -106,13 +109,7 @@ func openFolder(ctx context.Context, path string, o folderOptions) (*folder, err
 
 // open opens database and keys and hands them to start: authority.Create for a
 // new ledger, authority.Open for an existing one.
-func (f *folder) open(ctx context.Context, o folderOptions,
-	start func(context.Context, authority.Config) (*authority.Authority, error),
-) error {
-	signer, err := softkey.Open(f.file(userCAFile), rand.Reader)
-	if err != nil {
-		return err
-	}
+func (f *folder) open(ctx context.Context, o folderOptions, start func(context.Context, authority.Config) (*authority.Authority, error)) error {
 	logKey, err := readPrivate(f.file(logKeyFile))
 	if err != nil {
 		return err
@@ -129,10 +126,28 @@ func (f *folder) open(ctx context.Context, o folderOptions,
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
+	if o.signer != nil {
+		if err := f.openSigner(ctx, o); err != nil {
+			return err
+		}
+	}
 	f.auth, err = start(ctx, authority.Config{
-		Store: f.store, CA: signer, Log: logSigner, Mark: mark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
+		Store: f.store, CA: f.signer, Log: logSigner, Mark: mark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
 		Secrets: o.secrets, Logger: o.logger,
 	})
+	return err
+}
+
+func (f *folder) openSigner(ctx context.Context, o folderOptions) error {
+	var public ssh.PublicKey
+	err := f.store.Read(ctx, func(r *store.Reader) (err error) {
+		public, err = authority.UserCA(r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f.signer, err = o.signer(ctx, public)
 	return err
 }
 
@@ -141,7 +156,11 @@ func (f *folder) close() error {
 	if f.store != nil {
 		err = f.store.Close()
 	}
-	return errors.Join(err, f.lock.Close())
+	err = errors.Join(err, closeSigner(f.signer))
+	if f.lock != nil {
+		err = errors.Join(err, f.lock.Close())
+	}
+	return err
 }
 
 func (f *folder) file(name string) string { return filepath.Join(f.path, name) }

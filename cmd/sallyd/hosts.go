@@ -15,7 +15,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/authority"
-	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
@@ -240,15 +239,7 @@ func hostFiles(r *store.Reader, name sshcert.Host, at string) ([]hostFile, error
 	if err != nil {
 		return nil, err
 	}
-	log, err := record.Log(r)
-	if err != nil {
-		return nil, err
-	}
-	wire, err := canon.ParseB64(log.UserCA)
-	if err != nil {
-		return nil, err
-	}
-	authority, err := ssh.ParsePublicKey(wire)
+	userCA, err := authority.UserCA(r)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +252,7 @@ func hostFiles(r *store.Reader, name sshcert.Host, at string) ([]hostFile, error
 			"# Include this file at the top of sshd_config, then check with `sshd -t`.\n" +
 			"TrustedUserCAKeys " + at + "/user-ca.pub\n" +
 			"AuthorizedPrincipalsFile " + at + "/principals/%u\n"},
-		{"user-ca.pub", authorizedKey(authority) + "\n"},
+		{"user-ca.pub", authorizedKey(userCA) + "\n"},
 	}
 	for _, l := range logins {
 		files = append(files, hostFile{"principals/" + string(l), sshcert.Principal{Login: l, Host: name}.String() + "\n"})

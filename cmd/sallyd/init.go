@@ -1,13 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -23,10 +23,13 @@ func initCommand() *cobra.Command {
 		Use:   "init DIR --origin NAME",
 		Short: "Make a server's folder: keys, ledger, settings, pin file",
 		Long: "Makes DIR with a log key, a user CA key, a ledger whose leaf 0 names both, settings and the pin file.\n" +
+			"With --ca vault the user CA key lies in HashiCorp Vault's transit engine, which signs and never shows it (docs/vault.md).\n" +
 			"The origin is the ledger's permanent name, written like a host name with an optional path. It can't be changed.\n" +
 			"Nobody can log in and nothing is issued before a contract is signed and added.",
-		Example: "  sallyd init /var/lib/sallyport --origin ssh.acme.example --listen 127.0.0.1:8443",
-		Args:    cobra.ExactArgs(1),
+		Example: "  sallyd init /var/lib/sallyport --origin ssh.acme.example --listen 127.0.0.1:8443\n" +
+			"  sallyd init /var/lib/sallyport --origin ssh.acme.example --ca vault --vault-addr https://vault.acme.example:8200 \\\n" +
+			"    --vault-key user-ca --vault-version 1 --vault-token-file /etc/sallyport/vault-token",
+		Args: cobra.ExactArgs(1),
 		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
 			return runInit(cmd, o)
@@ -35,77 +38,108 @@ func initCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.origin, "origin", "", "the ledger's permanent name (required)")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8443", "address to serve on")
 	cmd.Flags().StringVar(&o.url, "url", "", "URL under which people reach the server (default: http on the listen address)")
+	o.ca.add(cmd)
 	_ = cmd.MarkFlagRequired("origin") // the flag is there
 	return cmd
 }
 
-type initOptions struct{ dir, origin, listen, url string }
+type initOptions struct {
+	dir, origin, listen, url string
+	ca                       caFlags
+}
 
-func runInit(cmd *cobra.Command, o initOptions) error {
+// config is the settings that the options make.
+func (o initOptions) config(cmd *cobra.Command) (config, error) {
 	if o.url == "" {
 		o.url = "http://" + o.listen
 	}
 	c := config{URL: o.url, Listen: o.listen}
-	if err := c.check(); err != nil {
+	var err error
+	if c.CA, err = o.ca.config(cmd); err != nil {
+		return config{}, err
+	}
+	return c, c.check()
+}
+
+func runInit(cmd *cobra.Command, o initOptions) error {
+	c, err := o.config(cmd)
+	if err != nil {
 		return err
 	}
 	private, public, err := ledger.NewLogKey(rand.Reader, o.origin)
 	if err != nil {
 		return err
 	}
-	if err := newFolder(o.dir); err != nil {
+	if err := emptyFolder(o.dir); err != nil {
 		return err
 	}
 	f := &folder{path: o.dir}
-	if f.lock, err = lockFolder(o.dir); err != nil {
-		return err
+	if c.CA.Vault != nil { // before anything is made
+		if f.signer, err = c.CA.openVault(cmd.Context()); err != nil {
+			return err
+		}
 	}
-	signer, err := f.writeKeys(private, o.origin, c)
+	err = f.create(cmd.Context(), private, o.origin, c)
 	if err == nil {
-		err = f.open(cmd.Context(), folderOptions{}, authority.Create)
-	}
-	if err == nil {
-		err = writeFile(f.file(pinFile), pin(o.origin, public, signer.PublicKey()), 0o644)
+		err = writeFile(f.file(pinFile), pin(o.origin, public, f.signer.PublicKey()), 0o644)
 	}
 	if err := errors.Join(err, f.close()); err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
 	_, err = fmt.Fprintf(out, "ledger      %s\nlog key     %s\nuser CA     %s\npin file    %s\nnext        sign a contract, then `sallyd --dir %s contract add CONTRACT-DIR`\n",
-		o.origin, public, ssh.FingerprintSHA256(signer.PublicKey()), f.file(pinFile), o.dir)
+		o.origin, public, ssh.FingerprintSHA256(f.signer.PublicKey()), f.file(pinFile), o.dir)
 	return err
 }
 
-// newFolder makes the folder; one that holds something is left alone.
-func newFolder(dir string) error {
+// emptyFolder refuses a folder that holds something.
+func emptyFolder(dir string) error {
 	switch entries, err := os.ReadDir(dir); {
 	case err == nil && len(entries) > 0:
 		return fmt.Errorf("%s is not empty; name a folder that is not there yet", dir)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("looking at the folder: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
-		return fmt.Errorf("making the folder: %w", err)
-	}
-	return private(dir)
+	return nil
 }
 
-func (f *folder) writeKeys(private, origin string, c config) (*softkey.Signer, error) {
-	if err := writeFile(f.file(logKeyFile), []byte(private+"\n"), 0o600); err != nil {
-		return nil, err
+// create makes the folder with keys, settings and ledger.
+func (f *folder) create(ctx context.Context, logKey, origin string, c config) error {
+	if err := os.MkdirAll(f.file("keys"), 0o700); err != nil {
+		return fmt.Errorf("making the folder: %w", err)
 	}
-	signer, err := softkey.Create(f.file(userCAFile), "sallyport user CA of "+origin, rand.Reader)
+	err := private(f.path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := writeFile(f.file(userCAFile+".pub"), []byte(authorizedKey(signer.PublicKey())+"\n"), 0o644); err != nil {
-		return nil, err
+	if f.lock, err = lockFolder(f.path); err != nil {
+		return err
+	}
+	if err := f.writeKeys(logKey, origin, c); err != nil {
+		return err
+	}
+	return f.open(ctx, folderOptions{}, authority.Create)
+}
+
+func (f *folder) writeKeys(logKey, origin string, c config) error {
+	if err := writeFile(f.file(logKeyFile), []byte(logKey+"\n"), 0o600); err != nil {
+		return err
+	}
+	if f.signer == nil {
+		signer, err := softkey.Create(f.file(userCAFile), "sallyport user CA of "+origin, rand.Reader)
+		if err != nil {
+			return err
+		}
+		f.signer = signer
+	}
+	if err := writeFile(f.file(userCAFile+".pub"), []byte(authorizedKey(f.signer.PublicKey())+"\n"), 0o644); err != nil {
+		return err
 	}
 	text, err := c.text()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return signer, writeFile(f.file(configFile), text, 0o600)
+	return writeFile(f.file(configFile), text, 0o600)
 }
 
 // pin is what people get out of band: whose ledger it is and whose keys count

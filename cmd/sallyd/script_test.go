@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	labvault "github.com/sallyport/sallyport/internal/lab/vault"
 )
 
 func TestMain(m *testing.M) {
@@ -21,8 +26,67 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mode": mode, "cmpca": cmpCA, "pinkey": pinKey},
+		Cmds: commands(),
 	})
+}
+
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){"mode": mode, "cmpca": cmpCA, "pinkey": pinKey}
+}
+
+// TestVaultScripts runs what needs a Vault, each script with a real one of its
+// own. $VAULT and $VAULT_CA
+// say where it is, token-KEY is the file that signs with KEY; seal and unseal are
+// commands.
+func TestVaultScripts(t *testing.T) {
+	t.Parallel()
+	cmds := commands()
+	for name, act := range map[string]func(*labvault.Server, context.Context) error{
+		"seal": (*labvault.Server).Seal, "unseal": (*labvault.Server).Unseal,
+	} {
+		cmds[name] = func(ts *testscript.TestScript, _ bool, _ []string) {
+			server, ok := ts.Value(vaultKey{}).(*labvault.Server)
+			if !ok {
+				ts.Fatalf("no Vault")
+			}
+			ts.Check(act(server, t.Context()))
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/vault", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: cmds,
+		Setup: func(env *testscript.Env) error { return startVault(t.Context(), env) },
+	})
+}
+
+// vaultKey is under which a script finds its Vault.
+type vaultKey struct{}
+
+func startVault(ctx context.Context, env *testscript.Env) error {
+	dir := filepath.Join(env.WorkDir, ".vault")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	server, err := labvault.Start(ctx, dir, labvault.Key{Name: "user-ca", Type: "ed25519"}, labvault.Key{Name: "p256", Type: "ecdsa-p256"})
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = server.Close() }) // its files go with the script's folder
+	if err := server.NewKey(ctx, labvault.Key{Name: "exportable", Type: "ed25519"}, map[string]any{"exportable": true}); err != nil {
+		return err
+	}
+	for _, key := range []string{"user-ca", "p256", "exportable"} {
+		token, err := server.Token(ctx, key, time.Hour)
+		if err != nil {
+			return err
+		}
+		if err := labvault.WriteToken(filepath.Join(env.WorkDir, "token-"+key), token); err != nil {
+			return err
+		}
+	}
+	env.Values[vaultKey{}] = server
+	env.Setenv("VAULT", server.Address())
+	env.Setenv("VAULT_CA", server.CAFile())
+	return nil
 }
 
 // mode MODE FILE… demands the permissions of files.

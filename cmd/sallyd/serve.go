@@ -13,7 +13,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/ca"
+	"github.com/sallyport/sallyport/ca/vault"
 	"github.com/sallyport/sallyport/server"
 )
 
@@ -45,7 +48,16 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := openFolder(ctx, dir, folderOptions{logger: logger, secrets: secrets})
+	f, err := openFolder(ctx, dir, folderOptions{
+		logger: logger, secrets: secrets,
+		signer: func(ctx context.Context, public ssh.PublicKey) (ca.Signer, error) {
+			s, err := c.CA.signer(ctx, dir, public, logger)
+			if err != nil && c.CA.Vault != nil {
+				err = fmt.Errorf("%w: %w", errConfig, err)
+			}
+			return s, err
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -70,6 +82,9 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	sweeping, stop := context.WithCancel(ctx)
 	var job sync.WaitGroup
 	job.Go(func() { sweep(sweeping, f, logger) })
+	if v, ok := f.signer.(*vault.Signer); ok {
+		job.Go(func() { v.KeepToken(sweeping) })
+	}
 	err = s.Serve(ctx, listener, tlsConfig)
 	stop()
 	job.Wait()
