@@ -25,7 +25,8 @@ func (s *Site) PinFile() string { return filepath.Join(s.ServerDir(), "pin.txt")
 // Init makes sallyd's folder and keys, and gives it the secret of its web client
 // at the identity provider.
 func (s *Site) Init(ctx context.Context) error {
-	if _, err := s.Operator.Must(ctx, "sallyd", "init", s.ServerDir(), "--origin", Origin, "--listen", s.port.Addr()); err != nil {
+	argv := []string{"sallyd", "init", s.ServerDir(), "--origin", Origin, "--listen", s.port.Addr()}
+	if _, err := s.Operator.Must(ctx, append(argv, s.vaultFlags()...)...); err != nil {
 		return err
 	}
 	return s.configureIssuer()
@@ -95,6 +96,12 @@ func (s *Site) Serve(ctx context.Context) error {
 	return err
 }
 
+// StopServing ends sallyd as a service manager does.
+func (s *Site) StopServing() error {
+	s.cfg.Tell.Typed("operator", "kill -TERM "+strconv.Itoa(s.server.PID())+" # sallyd")
+	return s.server.Stop()
+}
+
 // SetUp does everything up to a serving sallyd with both hosts running.
 func (s *Site) SetUp(ctx context.Context) error {
 	acts := []func(context.Context) error{
@@ -133,6 +140,9 @@ func (s *Site) Logs(lines int) []Log {
 	var logs []Log
 	if s.server != nil {
 		logs = append(logs, Log{"sallyd", lab.Tail(s.server.Log(), lines)})
+	}
+	if s.Vault != nil {
+		logs = append(logs, Log{"Vault", lab.Tail(s.Vault.Log(), lines)})
 	}
 	for _, name := range s.HostNames() {
 		if h := s.Hosts[name]; h.PID() != 0 {

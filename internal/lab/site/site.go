@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/lab"
 	"github.com/sallyport/sallyport/internal/lab/idp"
+	"github.com/sallyport/sallyport/internal/lab/vault"
 )
 
 // Origin is the ledger's name in every lab installation.
@@ -50,6 +51,8 @@ type Config struct {
 	Plan Plan // of the contract; its zero value is a plan
 	// Umask is what the operator's shell has set, such as "077"; empty is ours.
 	Umask string
+	// Vault has the CA key lie in a real Vault; else it lies in a file.
+	Vault bool
 }
 
 // Site is an installation. Its acts are called from one goroutine.
@@ -62,6 +65,7 @@ type Site struct {
 	Alice    *Person   // an engineer, and a lead as well: only the rule against self-approval stops her
 	Bob      *Person   // a lead
 	Hosts    map[string]*lab.SSHD
+	Vault    *vault.Server // nil without Config.Vault
 
 	cfg    Config
 	port   *lab.Port
@@ -117,6 +121,9 @@ func (s *Site) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.startIDP(ctx); err != nil {
+		return err
+	}
+	if err := s.startVault(ctx); err != nil {
 		return err
 	}
 	for _, name := range []string{Web1, Web2} {
@@ -215,6 +222,9 @@ func (s *Site) Close() error {
 			p.Browser.Close()
 		}
 	}
+	if s.Vault != nil {
+		errs = append(errs, s.Vault.Close())
+	}
 	if s.IDP != nil {
 		errs = append(errs, s.IDP.Close())
 		s.IDP = nil
@@ -248,6 +258,12 @@ func (s *Site) Running(ctx context.Context) []string {
 			list = append(list, "sshd of "+h.Name)
 		}
 		addrs = append(addrs, h.Addr())
+	}
+	if s.Vault != nil {
+		if lab.Alive(s.Vault.PID()) {
+			list = append(list, "Vault")
+		}
+		addrs = append(addrs, s.Vault.Addr())
 	}
 	for _, addr := range addrs {
 		if !lab.PortClosed(ctx, addr) {
