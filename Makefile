@@ -16,6 +16,7 @@ SALLYD_FLAGS := -trimpath -tags netgo,osusergo,sqlite_omit_load_extension -ldfla
 
 FUZZTIME ?= 30s
 FAULT ?=
+CA ?= file
 
 .PHONY: help
 help:
@@ -26,14 +27,18 @@ help:
 ##@ Run
 
 .PHONY: demo
-demo: deps build ## play the whole story against real sshd processes, on loopback
-	$(BIN)/demo -bin $(BIN)
+demo: deps build ## play the whole story against real sshd processes, on loopback; CA=vault keeps the CA key in a real Vault
+	$(if $(filter vault,$(CA)),export SALLYPORT_VAULT; SALLYPORT_VAULT=$$(scripts/vault.sh); )$(BIN)/demo -bin $(BIN) -ca $(CA)
 
 .PHONY: build
 build: ## build static sallyd and sally, and the demo, into bin/
 	CGO_ENABLED=1 go build $(SALLYD_FLAGS) -o $(BIN)/sallyd ./cmd/sallyd
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/sally ./cmd/sally
 	go build -o $(BIN)/demo ./internal/lab/demo
+
+.PHONY: vault
+vault: ## build the real Vault for tests and demo, once, outside of the tree; prints its path
+	@scripts/vault.sh
 
 .PHONY: deps
 deps: ## install what tests and demo need and is missing (apt; root or sudo)
@@ -60,12 +65,12 @@ npm: deps ## install the second identity provider that the tests use, into ~/.ca
 .PHONY: sabotage
 sabotage: npm ## plant each fault in a copy and demand that a test turns red; FAULT=regexp chooses
 	@go -C tools build -o ../$(BIN)/tools/sabotage ./sabotage
-	@$(BIN)/tools/sabotage -root . -only '$(FAULT)'
+	@export SALLYPORT_VAULT; SALLYPORT_VAULT=$$(scripts/vault.sh); $(BIN)/tools/sabotage -root . -only '$(FAULT)'
 
 .PHONY: cover
 cover: npm ## write bin/cover.html and print the coverage of each package and in all
 	@mkdir -p $(BIN)
-	go test -count=1 -coverpkg=./... -coverprofile=$(BIN)/cover.out ./...
+	export SALLYPORT_VAULT; SALLYPORT_VAULT=$$(scripts/vault.sh); go test -count=1 -coverpkg=./... -coverprofile=$(BIN)/cover.out ./...
 	@go tool cover -html=$(BIN)/cover.out -o $(BIN)/cover.html
 	@go tool cover -func=$(BIN)/cover.out | tail -n 1
 

@@ -22,21 +22,37 @@ import (
 var workspaceLine = regexp.MustCompile(`W=(\S+)\n`)
 
 // TestDemo tells the whole story with sally and sallyd as they are built from
-// this checkout.
+// this checkout, with the CA key in a file and in a real Vault.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()
 	if err := site.Build(t.Context(), bin); err != nil {
 		t.Fatal(err)
 	}
+	steps := len((&story{}).steps())
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		tellStory(t, steps, "-bin", bin, "-v")
+	})
+	t.Run("vault", func(t *testing.T) {
+		t.Parallel()
+		told := tellStory(t, steps+3, "-bin", bin, "-ca", "vault", "-v") // sealed, said so, unsealed
+		if strings.Contains(told, "hvs.") {
+			t.Error("a token of Vault is told")
+		}
+	})
+}
+
+// tellStory runs the demo to its end and demands the number of steps.
+func tellStory(t *testing.T, steps int, args ...string) string {
+	t.Helper()
 	var out strings.Builder
-	code := run(t.Context(), []string{"-bin", bin, "-v"}, &out)
+	code := run(t.Context(), args, &out)
 	told := out.String()
 	t.Log(told)
 	if code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	steps := len((&story{}).steps())
 	if want := fmt.Sprintf("\ndemo: ok (%d steps)\n", steps); !strings.HasSuffix(told, want) {
 		t.Errorf("the last line is not %q", want)
 	}
@@ -44,6 +60,7 @@ func TestDemo(t *testing.T) {
 		t.Errorf("%d ticks for %d steps", n, steps)
 	}
 	nothingLeft(t, told)
+	return told
 }
 
 // nothingLeft checks, from the outside, that the workspace is gone and no
@@ -106,8 +123,11 @@ func TestDemoNamesAFailingStepAndCleansUp(t *testing.T) {
 		t.Errorf("without programs: exit code %d:\n%s", code, out.String())
 	}
 	out.Reset()
-	if code := run(t.Context(), []string{"-nonsense"}, &out); code != 2 || !strings.Contains(out.String(), "usage:") {
-		t.Errorf("unknown flag: exit code %d:\n%s", code, out.String())
+	for _, args := range [][]string{{"-nonsense"}, {"-ca", "pkcs11"}} {
+		if code := run(t.Context(), args, &out); code != 2 || !strings.Contains(out.String(), "usage:") {
+			t.Errorf("%q: exit code %d:\n%s", args, code, out.String())
+		}
+		out.Reset()
 	}
 }
 

@@ -3,7 +3,10 @@
 // loopback and without a person. It prints each command, its raw answer and a
 // tick for what was asserted. `make demo` runs it.
 //
-//	demo -bin DIR [-keep] [-v]
+//	demo -bin DIR [-ca file|vault] [-keep] [-v]
+//
+// With -ca vault the CA key lies in a real Vault, which is sealed and unsealed in
+// between.
 //
 // The last line is "demo: ok (N steps)" and the exit code 0, or a failing step
 // is named and the exit code is 1. Either way nothing is left running.
@@ -37,7 +40,7 @@ func main() {
 
 // options are the command line.
 type options struct {
-	bin           string
+	bin, ca       string
 	keep, verbose bool
 }
 
@@ -47,10 +50,11 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&o.bin, "bin", "bin", "folder of sally and sallyd")
+	flags.StringVar(&o.ca, "ca", "file", "where the CA key lies: file or vault")
 	flags.BoolVar(&o.keep, "keep", false, "leave the workspace in place until the next run")
 	flags.BoolVar(&o.verbose, "v", false, "show long lines in full, and the logs of sallyd and sshd at the end")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		fmt.Fprintln(out, "usage: demo -bin DIR [-keep] [-v]")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || (o.ca != "file" && o.ca != "vault") {
+		fmt.Fprintln(out, "usage: demo -bin DIR [-ca file|vault] [-keep] [-v]")
 		return 2
 	}
 	p := &player{out: out, verbose: o.verbose, colour: os.Getenv("NO_COLOR") == "" && terminal(out)}
@@ -67,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 func tell(ctx context.Context, p *player, o options) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, storyTimeout, errors.New("the story takes too long"))
 	defer cancel()
-	s, err := site.Open(ctx, site.Config{Bin: o.bin, Tell: p, Keep: o.keep})
+	s, err := site.Open(ctx, site.Config{Bin: o.bin, Tell: p, Keep: o.keep, Vault: o.ca == "vault"})
 	if err != nil {
 		return fmt.Errorf("demo: FAILED before step 1: %w", err)
 	}

@@ -66,7 +66,7 @@ func (s *story) connect(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := contains(out, "granted by Bob Example for 5m0s (asked 10m0s)", "\n"+s.login+"\n"); err != nil {
+	if err := contains(s.first+out, "granted by Bob Example for 5m0s (asked 10m0s)", "\n"+s.login+"\n"); err != nil {
 		return "", err
 	}
 	sshd := s.Hosts[site.Web1]

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type story struct {
 	contract *contract.Version
 	login    string     // of the hosts
 	session  *site.Task // Alice's waiting sally ssh
+	first    string     // what the one before it said
 	page     string     // path of the request's page
 	request  string     // its id
 	keyFile  string     // of the certificate's key
@@ -50,7 +52,7 @@ func newStory(s *site.Site, p *player, keep bool) *story {
 }
 
 func (s *story) steps() []step {
-	return []step{
+	all := []step{
 		{"The operator makes the authority's folder, keys and pin file", s.initialise},
 		{"The contract's owner signs it with stock ssh-keygen", s.sign},
 		{"The authority takes the signed contract", s.addContract},
@@ -69,6 +71,15 @@ func (s *story) steps() []step {
 		{"Twenty seconds later the same certificate is worthless", s.expire},
 		{"Nothing is left running", s.end},
 	}
+	if s.Site == nil || s.Vault == nil {
+		return all
+	}
+	// Bob approves while Vault is sealed.
+	approve := slices.IndexFunc(all, func(st step) bool { return strings.HasPrefix(st.name, "Bob approves") })
+	all = slices.Insert(all, approve+1,
+		step{"The waiting ssh says what is wrong, and that the request stays granted", s.waitsForKey},
+		step{"Vault's keeper unseals it, and Alice tries again", s.tryAgain})
+	return slices.Insert(all, approve, step{"Vault, where the CA key lies, is sealed", s.seal})
 }
 
 func (s *story) initialise(ctx context.Context) (string, error) {
@@ -82,7 +93,7 @@ func (s *story) initialise(ctx context.Context) (string, error) {
 	if s.pin.Origin != site.Origin {
 		return "", wrong("the pin file is for %q", s.pin.Origin)
 	}
-	return fmt.Sprintf("exit 0; the pin file names %s, its log key and the CA %s", s.pin.Origin, ssh.FingerprintSHA256(s.pin.CA)), nil
+	return fmt.Sprintf("exit 0; the pin file names %s, its log key and the CA %s", s.pin.Origin, ssh.FingerprintSHA256(s.pin.CA)), s.noKeyFile()
 }
 
 func (s *story) sign(ctx context.Context) (string, error) {
