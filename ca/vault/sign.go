@@ -35,21 +35,21 @@ func (s *Signer) Sign(ctx context.Context, tbs []byte) (*ssh.Signature, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
 	answer := make(chan result, 1) // work never waits for a caller who left
+	r := result{err: fmt.Errorf("%w: the server is stopping", ca.ErrUnavailable)}
 	select {
 	case s.jobs <- &job{ctx: ctx, tbs: tbs, answer: answer}:
+		select {
+		case r = <-answer:
+		case <-ctx.Done():
+		case <-s.done:
+		}
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ca.ErrUnavailable, s.unreachable(ctx, nil))
 	case <-s.done:
-		return nil, fmt.Errorf("%w: the server is stopping", ca.ErrUnavailable)
 	}
-	select {
-	case r := <-answer:
-		return r.sig, r.err
-	case <-ctx.Done():
+	if r.err != nil && ctx.Err() != nil { // whatever else came of it
 		return nil, fmt.Errorf("%w: %w", ca.ErrUnavailable, s.unreachable(ctx, nil))
-	case <-s.done:
-		return nil, fmt.Errorf("%w: the server is stopping", ca.ErrUnavailable)
 	}
+	return r.sig, r.err
 }
 
 // work signs what waits, a batch at a time, until ctx ends. It never waits for

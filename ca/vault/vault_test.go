@@ -218,10 +218,14 @@ func uselessAnswers(t *testing.T, w world) {
 			t.Parallel()
 			c := w.config(t, tt.key)
 			c.wrap = tampering(tt.request, tt.answer)
-			d := catest.Record(t, open(t, c).PublicKey())
-			cert, err := ca.Finish(t.Context(), open(t, c), d.Certificate, d.Proof, d.Policy)
-			if cert != nil || !errors.Is(err, ca.ErrSigner) || errors.Is(err, ca.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), tt.want) {
-				t.Errorf("released %v, %v", cert != nil, err)
+			s := open(t, c)
+			sig, err := s.Sign(t.Context(), []byte("a certificate"))
+			if sig != nil || !errors.Is(err, ca.ErrSigner) || errors.Is(err, ca.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("signed %v, %v", sig != nil, err)
+			}
+			d := catest.Record(t, s.PublicKey())
+			if cert, err := ca.Finish(t.Context(), s, d.Certificate, d.Proof, d.Policy); cert != nil || !errors.Is(err, ca.ErrSigner) {
+				t.Errorf("finished %v, %v", cert != nil, err)
 			}
 		})
 	}
@@ -325,39 +329,69 @@ func versions(t *testing.T, w world) {
 	}
 }
 
-// callersEnd: the last caller who leaves ends the request.
+// callersEnd: one caller who leaves takes nothing from those who share the
+// request; the last one who leaves ends it.
 func callersEnd(t *testing.T, w world) {
+	// The first request keeps the others waiting, so that they share the second.
+	arrived, goOn := make(chan int, 4), make(chan struct{})
+	ended := make(chan struct{})
+	var requests atomic.Int64
 	c := w.config(t, "user-ca")
-	arrived := make(chan struct{}, 4)
-	ended := make(chan struct{}, 4)
+	c.Timeout = time.Minute
 	c.wrap = func(next http.RoundTripper) http.RoundTripper {
 		return tripFunc(func(r *http.Request) (*http.Response, error) {
-			if strings.Contains(r.URL.Path, "/sign/") && r.Header.Get("X-Vault-Token") != "" {
-				arrived <- struct{}{}
+			if !strings.Contains(r.URL.Path, "/sign/") {
+				return next.RoundTrip(r)
+			}
+			n := int(requests.Add(1))
+			arrived <- n
+			if n == 3 {
 				<-r.Context().Done()
-				ended <- struct{}{}
+				close(ended)
 				return nil, r.Context().Err()
 			}
+			<-goOn
 			return next.RoundTrip(r)
 		})
 	}
-	c.Timeout = time.Minute
 	s := open(t, c)
-	ctx, cancel := context.WithCancel(t.Context())
-	failed := make(chan error, 1)
-	go func() {
-		_, err := s.Sign(ctx, []byte("leaves"))
-		failed <- err
-	}()
+	leaves, leave := context.WithCancel(t.Context())
+	sign := func(ctx context.Context) chan error {
+		answer := make(chan error, 1)
+		go func() {
+			_, err := s.Sign(ctx, []byte("x"))
+			answer <- err
+		}()
+		return answer
+	}
+	first := sign(t.Context())
 	<-arrived
-	cancel()
-	if err := <-failed; !errors.Is(err, context.Canceled) || !errors.Is(err, ca.ErrUnavailable) {
-		t.Error(err)
+	stays, left := sign(t.Context()), sign(leaves)
+	waitFor(t, 3, "vault.(*Signer).Sign(", "select")
+	goOn <- struct{}{}
+	<-arrived
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) || !errors.Is(err, ca.ErrUnavailable) {
+		t.Errorf("who left: %v", err)
+	}
+	goOn <- struct{}{}
+	for who, answer := range map[string]chan error{"the first": first, "who stays": stays} {
+		if err := <-answer; err != nil {
+			t.Errorf("%s: %v", who, err)
+		}
+	}
+
+	last, leaveLast := context.WithCancel(t.Context())
+	alone := sign(last)
+	<-arrived
+	leaveLast()
+	if err := <-alone; !errors.Is(err, context.Canceled) {
+		t.Errorf("the last: %v", err)
 	}
 	select {
-	case <-ended:
 	case <-time.After(20 * time.Second):
 		t.Error("the request goes on although nobody waits for it")
+	case <-ended:
 	}
 }
 
@@ -435,14 +469,16 @@ func slow(t *testing.T, w world) {
 	c := w.config(t, "user-ca")
 	c.Timeout = 500 * time.Millisecond
 	s := open(t, c)
-	if err := w.Pause(); err != nil {
+	if err := w.Pause(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Now()
+	patient, done := context.WithTimeout(t.Context(), 20*time.Second)
+	defer done()
 	var calls sync.WaitGroup
 	for i := range 8 {
 		calls.Go(func() {
-			_, err := s.Sign(t.Context(), fmt.Appendf(nil, "%d", i))
+			_, err := s.Sign(patient, fmt.Appendf(nil, "%d", i))
 			if !errors.Is(err, ca.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(fmt.Sprint(err), "no answer in time") {
 				t.Errorf("caller %d: %v", i, err)
 			}

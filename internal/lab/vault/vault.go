@@ -282,7 +282,29 @@ func (s *Server) Unseal(ctx context.Context) error {
 }
 
 // Pause stops the process in its tracks: connections stay open, no answer comes.
-func (s *Server) Pause() error { return syscall.Kill(s.proc.PID(), syscall.SIGSTOP) }
+// It returns when each thread stands still (Linux only).
+func (s *Server) Pause(ctx context.Context) error {
+	if err := syscall.Kill(s.proc.PID(), syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return lab.Poll(ctx, "Vault: standstill", func() (bool, error) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.proc.PID()))
+		if err != nil {
+			return false, err
+		}
+		for _, file := range threads {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return false, err
+			}
+			// proc(5): the state stands behind the name, which is in parentheses.
+			if _, state, _ := strings.Cut(string(text), ") "); !strings.HasPrefix(state, "T") {
+				return false, nil
+			}
+		}
+		return len(threads) > 0, nil
+	})
+}
 
 // Resume lets a paused process go on.
 func (s *Server) Resume() error { return syscall.Kill(s.proc.PID(), syscall.SIGCONT) }
