@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	vaultapi "github.com/hashicorp/vault/api"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/ca"
@@ -286,4 +288,44 @@ func trust(t *testing.T, w world) {
 	refusedAt(t, c, ca.ErrUnavailable, "is not trusted")
 	c.CAFile = ""
 	refusedAt(t, c, ca.ErrUnavailable, "check ca_file")
+}
+
+// audited: as docs/vault.md says, Vault's audit device lists what was signed, in
+// batches as well; and its policy is the one that the tests use.
+func audited(t *testing.T, w world) {
+	ctx := t.Context()
+	log := filepath.Join(t.TempDir(), "audit.log")
+	err := w.Root().Sys().EnableAuditWithOptionsWithContext(ctx, "file", &vaultapi.EnableAuditOptions{Type: "file", Options: map[string]string{"file_path": log}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := w.Root().Sys().DisableAuditWithContext(context.WithoutCancel(ctx), "file"); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := w.Root().Sys().TuneMountWithContext(ctx, labvault.Mount, vaultapi.MountConfigInput{AuditNonHMACRequestKeys: []string{"input"}}); err != nil {
+		t.Fatal(err)
+	}
+	tbs := []byte("a certificate that the audit device lists")
+	if _, err := open(t, w.config(t, "user-ca")).Sign(ctx, tbs); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(listed, []byte(base64.StdEncoding.EncodeToString(tbs))) {
+		t.Error("the audit device does not list what was signed")
+	}
+
+	manual, err := os.ReadFile("../../docs/vault.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{labvault.Policy("sallyport-user-ca"), "-audit-non-hmac-request-keys=input"} {
+		if !strings.Contains(string(manual), text) {
+			t.Errorf("docs/vault.md does not have %q", text)
+		}
+	}
 }

@@ -61,7 +61,7 @@ func TestVault(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		test func(*testing.T, world)
-	}{{"sealed", sealed}, {"slow", slow}, {"no goroutine is left", noneLeft}, {"away", away}} {
+	}{{"audited", audited}, {"sealed", sealed}, {"slow", slow}, {"no goroutine is left", noneLeft}, {"away", away}} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, w) })
 	}
 }
