@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -14,52 +15,37 @@ import (
 	"github.com/sallyport/sallyport/ca/softkey"
 )
 
-// answers is a Signer that answers as a test wants.
-type answers struct {
+// failing is a Signer that gives an error.
+type failing struct {
 	ca.Signer
-	answer func(sign func([]byte) (*ssh.Signature, error), tbs []byte) (*ssh.Signature, error)
+	err error
 }
 
-// Sign answers.
-func (a answers) Sign(ctx context.Context, tbs []byte) (*ssh.Signature, error) {
-	return a.answer(func(tbs []byte) (*ssh.Signature, error) { return a.Signer.Sign(ctx, tbs) }, tbs)
-}
+// Sign fails.
+func (f failing) Sign(context.Context, []byte) (*ssh.Signature, error) { return nil, f.err }
 
-// TestPromiseP14_WhatTheKeyAnswers: Finish releases nothing but a signature over
-// the recorded bytes, and tells a key that is away from one that signs badly.
-func TestPromiseP14_WhatTheKeyAnswers(t *testing.T) {
+// TestFinishTellsAwayFromBad: a key that can't be reached for now is not one that
+// signs badly, and the sentence says what is wrong once.
+func TestFinishTellsAwayFromBad(t *testing.T) {
 	t.Parallel()
 	key, err := softkey.Create(t.TempDir()+"/user-ca", "", bytes.NewReader(bytes.Repeat([]byte{7}, 64)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	type sign = func([]byte) (*ssh.Signature, error)
 	for _, tt := range []struct {
-		name   string
-		answer func(s sign, tbs []byte) (*ssh.Signature, error)
-		want   error
-		not    error
+		name      string
+		err       error
+		want, not error
 	}{
-		{"as it should", func(s sign, tbs []byte) (*ssh.Signature, error) { return s(tbs) }, nil, ca.ErrSigner},
-		{"over other bytes", func(s sign, tbs []byte) (*ssh.Signature, error) { return s(tbs[1:]) }, ca.ErrSigner, ca.ErrUnavailable},
-		{"of another format", func(s sign, tbs []byte) (*ssh.Signature, error) {
-			sig, err := s(tbs)
-			sig.Format = ssh.KeyAlgoECDSA256
-			return sig, err
-		}, ca.ErrSigner, ca.ErrUnavailable},
-		{"cut off", func(s sign, tbs []byte) (*ssh.Signature, error) {
-			sig, err := s(tbs)
-			sig.Blob = sig.Blob[:63]
-			return sig, err
-		}, ca.ErrSigner, ca.ErrUnavailable},
-		{"an error", func(sign, []byte) (*ssh.Signature, error) { return nil, errors.New("disk full") }, ca.ErrSigner, ca.ErrUnavailable},
-		{"away", func(sign, []byte) (*ssh.Signature, error) { return nil, fmt.Errorf("%w: sealed", ca.ErrUnavailable) }, ca.ErrUnavailable, ca.ErrSigner},
+		{"an error", errors.New("disk full"), ca.ErrSigner, ca.ErrUnavailable},
+		{"useless", fmt.Errorf("%w: of another version", ca.ErrSigner), ca.ErrSigner, ca.ErrUnavailable},
+		{"away", fmt.Errorf("%w: sealed", ca.ErrUnavailable), ca.ErrUnavailable, ca.ErrSigner},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := catest.Record(t, key.PublicKey())
-			cert, err := ca.Finish(t.Context(), answers{key, tt.answer}, d.Certificate, d.Proof, d.Policy)
-			if !errors.Is(err, tt.want) || errors.Is(err, tt.not) || (cert != nil) != (tt.want == nil) {
+			cert, err := ca.Finish(t.Context(), failing{key, tt.err}, d.Certificate, d.Proof, d.Policy)
+			if cert != nil || !errors.Is(err, tt.want) || errors.Is(err, tt.not) || strings.Count(fmt.Sprint(err), tt.want.Error()) != 1 {
 				t.Errorf("%v, certificate %t; want %v and not %v", err, cert != nil, tt.want, tt.not)
 			}
 		})

@@ -35,7 +35,7 @@ var inTable = map[string]error{
 	"authority.ErrField": authority.ErrField, "authority.ErrTooManyOpen": authority.ErrTooManyOpen, "authority.ErrShown": authority.ErrShown,
 	"authority.ErrNotYours": authority.ErrNotYours, "authority.ErrHalted": authority.ErrHalted, "authority.ErrIssuer": authority.ErrIssuer,
 
-	"ca.ErrSigner": ca.ErrSigner,
+	"ca.ErrSigner": ca.ErrSigner, "ca.ErrUnavailable": ca.ErrUnavailable,
 
 	"contract.ErrGroupsUnknown": contract.ErrGroupsUnknown, "contract.ErrRoleUnknown": contract.ErrRoleUnknown,
 	"contract.ErrNotMember": contract.ErrNotMember, "contract.ErrNoLogin": contract.ErrNoLogin, "contract.ErrLoginNotInRole": contract.ErrLoginNotInRole,

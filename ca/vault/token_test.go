@@ -304,7 +304,8 @@ func audited(t *testing.T, w world) {
 			t.Error(err)
 		}
 	}()
-	if err := w.Root().Sys().TuneMountWithContext(ctx, labvault.Mount, vaultapi.MountConfigInput{AuditNonHMACRequestKeys: []string{"input"}}); err != nil {
+	tune := map[string]any{"audit_non_hmac_request_keys": []string{"input"}}
+	if _, err := w.Root().Logical().WriteWithContext(ctx, "sys/mounts/"+labvault.Mount+"/tune", tune); err != nil {
 		t.Fatal(err)
 	}
 	tbs := []byte("a certificate that the audit device lists")
