@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -427,5 +428,39 @@ func TestPromiseP02_TheFinishedCertificateIsLinted(t *testing.T) {
 	w.a.ca = w.config.CA
 	if _, err := alice.issue(grant, key); err != nil {
 		t.Errorf("the retry: %v", err)
+	}
+}
+
+// TestOpenWithoutTheAuthorityKey: who only records needs no CA key; nothing is
+// issued then, and a ledger is not begun without one.
+func TestOpenWithoutTheAuthorityKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice, bob := w.logIn("alice", []string{"engineers"}), w.logIn("bob", []string{"leads"})
+	r := alice.granted(bob, 0)
+	public := w.config.CA.PublicKey().Marshal()
+	w.config.CA = nil
+	var err error
+	if w.a, err = Open(t.Context(), w.config); err != nil {
+		t.Fatal(err)
+	}
+	w.addHost("web-3.demo", map[string]string{"env": "demo"})
+	err = w.config.Store.Read(t.Context(), func(r *store.Reader) error {
+		key, err := UserCA(r)
+		if err == nil && !bytes.Equal(key.Marshal(), public) {
+			t.Error("leaf 0 names another authority key")
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := alice.issue(r, newKey(t)); !errors.Is(err, ca.ErrUnavailable) {
+		t.Errorf("issuing: %v, want ca.ErrUnavailable", err)
+	}
+	c := newLedger(t).config
+	c.CA = nil
+	if _, err := Create(t.Context(), c); err == nil {
+		t.Error("a ledger was begun without an authority key")
 	}
 }
