@@ -154,7 +154,8 @@ type Certificate struct {
 	Challenge   Challenge    `json:"challenge"` // for the next issue call
 }
 
-// Host is a joined host: GET /v1/hosts.
+// Host is a joined host: GET /v1/hosts. Clients believe none of it before entry
+// Leaf of the ledger has proved it.
 type Host struct {
 	Name    sshcert.Host      `json:"name"`
 	Address string            `json:"address"`
@@ -162,6 +163,7 @@ type Host struct {
 	HostKey string            `json:"host_key"` // authorized_keys form without comment
 	Labels  map[string]string `json:"labels"`
 	Lineage canon.Digest      `json:"lineage"`
+	Leaf    int64             `json:"leaf"` // index of the host.join entry that says so
 }
 
 // Entries answers GET /v1/ledger/entries?before=&limit=: newest first.

@@ -62,21 +62,30 @@ func Requests(r *store.Reader, index, value string) ([]approval.Request, error) 
 	return out, nil
 }
 
+// Host is a joined host and the leaf that says so.
+type Host struct {
+	record.HostJoin
+	Leaf int64 // index; who was told about the host can ask for its proof
+}
+
 // Hosts returns every joined host, sorted by name.
-func Hosts(r *store.Reader) ([]record.HostJoin, error) {
+func Hosts(r *store.Reader) ([]Host, error) {
 	rows, err := r.List(record.TableHost, "all", "", maxHosts)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]record.HostJoin, 0, len(rows))
+	out := make([]Host, 0, len(rows))
 	for _, row := range rows {
-		var h record.HostJoin
-		if err := canon.Unmarshal(row, &h); err != nil {
+		var h Host
+		if err := canon.Unmarshal(row, &h.HostJoin); err != nil {
+			return nil, err
+		}
+		if h.Leaf, err = r.Writer(record.TableHost, string(h.Name)); err != nil {
 			return nil, err
 		}
 		out = append(out, h)
 	}
-	slices.SortFunc(out, func(a, b record.HostJoin) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	slices.SortFunc(out, func(a, b Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	return out, nil
 }
 

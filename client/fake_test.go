@@ -61,8 +61,11 @@ type fake struct {
 	polled         func(*api.Request) // at each GET of a request, under mu
 	renumber       func(*api.Request) // at each POST of one, under mu
 	refuse         map[string]api.Problem
-	tooOld         bool          // claims are too old to ask or to get a certificate, until a refresh
-	fresh          time.Duration // FreshUntil of sessions from now; 0: not said
+	tooOld         bool                  // claims are too old to ask or to get a certificate, until a refresh
+	fresh          time.Duration         // FreshUntil of sessions from now; 0: not said
+	joined         bool                  // the hosts have leaves
+	lieHosts       func([]api.Host)      // changes what GET /v1/hosts answers
+	lieEntry       func(*api.EntryProof) // changes what GET of an entry answers
 }
 
 func newSigner(t *testing.T) ssh.Signer {
@@ -109,7 +112,7 @@ func newFake(t *testing.T) *fake {
 	handle("POST /v1/sessions", false, f.postSession)
 	handle("GET /v1/sessions/current", true, f.getSession)
 	handle("DELETE /v1/sessions/current", true, func(*http.Request) (int, any) { return http.StatusNoContent, nil })
-	handle("GET /v1/hosts", true, func(*http.Request) (int, any) { return http.StatusOK, f.hosts })
+	handle("GET /v1/hosts", true, f.listHosts)
 	handle("GET /v1/roles", true, func(*http.Request) (int, any) { return http.StatusOK, f.roles })
 	handle("POST /v1/requests", true, f.postRequest)
 	handle("GET /v1/requests", true, f.listRequests)

@@ -3,7 +3,9 @@ package client
 import (
 	"bytes"
 	"crypto/rand"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -135,7 +137,44 @@ func (f *fake) getEntry(r *http.Request) (int, any) {
 	if err != nil || index < 0 || index >= int64(len(f.entries)) {
 		return problemBody("not-found", http.StatusNotFound, "the ledger has no such entry")
 	}
-	return http.StatusOK, f.entry(index)
+	e := f.entry(index)
+	if f.lieEntry != nil {
+		f.lieEntry(&e)
+	}
+	return http.StatusOK, e
+}
+
+// listHosts answers the hosts; they join at the first look, so that tests may
+// change f.hosts before.
+func (f *fake) listHosts(*http.Request) (int, any) {
+	if !f.joined {
+		f.joined = true
+		for i := range f.hosts {
+			f.hosts[i].Leaf = f.join(f.log, f.hosts[i])
+		}
+	}
+	list := slices.Clone(f.hosts)
+	if f.lieHosts != nil {
+		f.lieHosts(list)
+	}
+	return http.StatusOK, list
+}
+
+// join appends the leaf of a host and returns its index.
+func (f *fake) join(log *ledgertest.Log, h api.Host) int64 {
+	f.t.Helper()
+	key, err := parseKeyLine(h.HostKey)
+	if err != nil {
+		f.t.Error(err)
+	}
+	facts := record.HostJoin{
+		At: canon.At(time.Now()), Join: newID(f.t), Lineage: h.Lineage, Name: h.Name, Address: h.Address, Port: h.Port, HostKey: canon.B64(key.Marshal()),
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Labels)) {
+		facts.Labels = append(facts.Labels, record.Label{Name: name, Value: h.Labels[name]})
+	}
+	f.append(log, facts, nil)
+	return log.Tree().Size - 1
 }
 
 // entry is what the fake shows of an entry, with a proof at the present size.

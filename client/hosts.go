@@ -5,63 +5,176 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
 // ErrHost is wrapped by every refusal of a host's facts.
 var ErrHost = errors.New("the server's facts about a host are refused")
 
+// provenHosts is the file of the hosts that the ledger was seen to name. They
+// are as good as the log key that proved them, so they hold under that key alone.
+type provenHosts struct {
+	LogKey string     `json:"log_key"`
+	Hosts  []api.Host `json:"hosts"` // newest first
+}
+
 // host returns where a host is reached and makes sure that known_hosts has its
-// key. While the server does not answer, what it said last is used: a
-// certificate that is still good should not need the server.
+// key. What the server says of a host is believed once its ledger entry has
+// proved it, and then for as long as the server says the same. While the server
+// does not answer, what was proved before is used: a certificate that is still
+// good should not need the server.
 func (a *account) host(ctx context.Context, name sshcert.Host) (api.Host, error) {
 	var list []api.Host
 	err := a.conn.get(ctx, "/v1/hosts", nil, &list)
 	if ExitCode(err) == ExitUnreachable {
-		if kept, ok := a.keptHosts(); ok {
-			a.env.say("%s; using what it said about hosts last", err)
+		kept := a.keptHosts()
+		if slices.ContainsFunc(kept, func(h api.Host) bool { return h.Name == name }) {
+			a.env.say("%s; using what it proved about hosts last", err)
 			list, err = kept, nil
 		}
 	}
 	if err != nil {
 		return api.Host{}, err
 	}
-	if err := a.keepHosts(list); err != nil {
-		return api.Host{}, err
+	at := slices.IndexFunc(list, func(h api.Host) bool { return h.Name == name })
+	if at < 0 {
+		return api.Host{}, fmt.Errorf("host %s: it is not in the inventory of %s that you are shown; ask a host admin to add it", name, a.at.pin.Origin)
 	}
-	for _, h := range list {
-		if h.Name == name {
-			return h, nil
+	h := list[at]
+	if !slices.ContainsFunc(a.keptHosts(), func(kept api.Host) bool { return sameHost(kept, h) }) {
+		if err := a.proveHost(ctx, h); err != nil {
+			return api.Host{}, err
 		}
 	}
-	return api.Host{}, fmt.Errorf("host %s: it is not in the inventory of %s; ask a host admin to add it", name, a.at.pin.Origin)
+	return h, a.keepHost(ctx, h)
 }
 
-func (a *account) keptHosts() ([]api.Host, bool) {
-	var list []api.Host
+// proveHost holds the server's facts about a host to the entry of the ledger
+// that recorded them, as `sally ledger show` checks it.
+func (a *account) proveHost(ctx context.Context, h api.Host) error {
+	if _, err := knownHosts([]api.Host{h}); err != nil {
+		return err
+	}
+	v := verification{pin: a.at.pin, index: h.Leaf}
+	if err := a.conn.get(ctx, "/v1/ledger/entries/"+strconv.FormatInt(h.Leaf, 10), nil, &v.entry); err != nil {
+		return fmt.Errorf("host %s cannot be checked: %w", h.Name, err)
+	}
+	if err := v.run(); err != nil {
+		return err
+	}
+	for _, c := range v.checks {
+		if c.Result != Passed {
+			return refuseHost(h, fmt.Sprintf("%s: %s", c.Name, c.Text))
+		}
+	}
+	facts, err := record.ParseFacts(v.leaf.Kind, []byte(v.entry.Facts))
+	if err != nil {
+		return refuseHost(h, err.Error())
+	}
+	join, ok := facts.(record.HostJoin)
+	if !ok {
+		return refuseHost(h, fmt.Sprintf("it is a %s, not the joining of a host", v.leaf.Kind))
+	}
+	if field := differs(h, join, v.leaf); field != "" {
+		return refuseHost(h, "it has another "+field)
+	}
+	return nil
+}
+
+func refuseHost(h api.Host, why string) error {
+	return fmt.Errorf("%w: host %s: entry %d of the ledger does not say what the server says (%s); do not connect, and tell whoever gave you the pin file",
+		ErrHost, h.Name, h.Leaf, why)
+}
+
+// differs names the first thing in which a host is not what its leaf says, or
+// nothing.
+func differs(h api.Host, join record.HostJoin, leaf ledger.Leaf) string {
+	wire, err := canon.ParseB64(join.HostKey)
+	if err != nil {
+		return "host key"
+	}
+	key, err := ssh.ParsePublicKey(wire)
+	if err != nil {
+		return "host key"
+	}
+	labels := make(map[string]string, len(join.Labels))
+	for _, l := range join.Labels {
+		labels[l.Name] = l.Value
+	}
+	switch {
+	case join.Name != h.Name:
+		return "name"
+	case join.Address != h.Address:
+		return "address"
+	case join.Port != h.Port:
+		return "port"
+	case keyLine(key) != h.HostKey:
+		return "host key"
+	case !maps.Equal(labels, h.Labels) || len(labels) != len(join.Labels):
+		return "set of labels"
+	case join.Lineage != h.Lineage || leaf.Lineage != h.Lineage:
+		return "contract"
+	case join.Reference() != leaf.Reference:
+		return "reference"
+	}
+	return ""
+}
+
+func sameHost(a, b api.Host) bool {
+	return a.Name == b.Name && a.Address == b.Address && a.Port == b.Port && a.HostKey == b.HostKey &&
+		maps.Equal(a.Labels, b.Labels) && a.Lineage == b.Lineage && a.Leaf == b.Leaf
+}
+
+// keptHosts returns the hosts that were proved under the pinned log key. A file
+// that cannot be read is none: its hosts are proved again.
+func (a *account) keptHosts() []api.Host {
+	var kept provenHosts
 	b, err := readPrivate(filepath.Join(a.dir, hostsFile))
-	return list, err == nil && json.Unmarshal(b, &list) == nil
+	if err != nil || json.Unmarshal(b, &kept) != nil || kept.LogKey != a.at.pin.LogKey {
+		return nil
+	}
+	return kept.Hosts
 }
 
-// keepHosts checks the hosts' facts and writes them down, for ssh as a
-// known_hosts file.
-func (a *account) keepHosts(list []api.Host) error {
-	text, err := knownHosts(list)
+// keepHost writes a proved host down beside the others, for ssh as a known_hosts
+// file. Runs at the same time do so one after the other, else one could take
+// another's host out before its ssh has read the file.
+func (a *account) keepHost(ctx context.Context, h api.Host) error {
+	unlock, err := lock(ctx, filepath.Join(a.dir, hostsLock), func() {})
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(list)
-	if err != nil {
-		return fmt.Errorf("keeping the hosts: %w", err)
-	}
-	if len(b) <= maxPrivate { // else it could not be read again; the server is then asked each time
-		if err := writeFile(filepath.Join(a.dir, hostsFile), b, 0o600); err != nil {
-			return err
+	defer unlock()
+	others := slices.DeleteFunc(a.keptHosts(), func(kept api.Host) bool { return kept.Name == h.Name })
+	kept := provenHosts{LogKey: a.at.pin.LogKey, Hosts: append([]api.Host{h}, others...)}
+	var b []byte
+	for { // what does not fit is proved again when it is used
+		if b, err = json.Marshal(kept); err != nil {
+			return fmt.Errorf("keeping the hosts: %w", err)
 		}
+		if len(b) <= maxPrivate || len(kept.Hosts) == 1 {
+			break
+		}
+		kept.Hosts = kept.Hosts[:len(kept.Hosts)-1]
+	}
+	text, err := knownHosts(kept.Hosts)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(a.dir, hostsFile), b, 0o600); err != nil {
+		return err
 	}
 	return writeFile(filepath.Join(a.dir, knownHostsFile), []byte(text), 0o600)
 }

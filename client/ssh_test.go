@@ -90,7 +90,7 @@ func TestSSHAsksWaitsAndConnects(t *testing.T) {
 	a := w.account(t)
 	for _, want := range []string{
 		"it is decided at " + f.url + "/requests/", "waiting for leads", "granted by Bob Example for 5m0s (asked 10m0s)",
-		"certificate serial 1 for ops@web-1.demo until ", "no ssh-agent runs (SSH_AUTH_SOCK is not set); the key lies in " + a.keyFile(web1()),
+		"certificate serial 3 for ops@web-1.demo until ", "no ssh-agent runs (SSH_AUTH_SOCK is not set); the key lies in " + a.keyFile(web1()),
 	} {
 		if !strings.Contains(w.stderr(), want) {
 			t.Errorf("no %q in %q", want, w.stderr())
@@ -304,10 +304,10 @@ func TestSSHWithoutTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.stop()
-	if run, err := connect("web-1.demo"); err != nil || run.argv == nil || !strings.Contains(w.stderr(), "using what it said about hosts last") {
+	if run, err := connect("web-1.demo"); err != nil || run.argv == nil || !strings.Contains(w.stderr(), "using what it proved about hosts last") {
 		t.Errorf("with a live certificate: %v, said %q", err, w.stderr())
 	}
-	run, err := connect("web-2.demo")
+	run, err := connect("web-2.demo") // never proved
 	wantExit(t, err, ExitUnreachable, "does not answer", "a retry is safe")
 	if run.argv != nil {
 		t.Error("ssh was started without a certificate")

@@ -123,7 +123,8 @@ func TestStockSSHGetsIn(t *testing.T) {
 			}
 
 			f.mu.Lock()
-			f.hosts[0].HostKey = f.hosts[1].HostKey // the host is not who it says it is
+			f.hosts[0].HostKey = f.hosts[1].HostKey // the host is not who the ledger says it is
+			f.joined = false
 			f.mu.Unlock()
 			if err := SSH(t.Context(), o); err != nil {
 				t.Fatal(err)

@@ -24,7 +24,8 @@ const (
 	profileFile    = "profile.json" // the authority in use; in the root
 	sessionFile    = "session.json"
 	knownHostsFile = "known_hosts"
-	hostsFile      = "hosts.json" // the last answer of GET /v1/hosts
+	hostsFile      = "hosts.json" // provenHosts
+	hostsLock      = "lock+hosts"
 	refreshLock    = "lock+refresh"
 )
 

@@ -426,6 +426,12 @@ func TestAnswers(t *testing.T) {
 	if _, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(hosts[0].HostKey)); err != nil || len(rest) > 0 || strings.Count(hosts[0].HostKey, " ") != 1 {
 		t.Errorf("host key %q: %v", hosts[0].HostKey, err)
 	}
+	for _, h := range hosts {
+		e := into[api.EntryProof](t, alice.call("/v1/ledger/entries/"+strconv.FormatInt(h.Leaf, 10), nil), 200)
+		if e.Kind != "host.join" || !strings.Contains(e.Facts, `"name":"`+string(h.Name)+`"`) || e.Proof == "" {
+			t.Errorf("the leaf of %s is %+v", h.Name, e)
+		}
+	}
 	roles := into[[]api.RoleOption](t, alice.call("/v1/roles?login=ops&host=web-1.demo&host=web-2.demo", nil), 200)
 	if len(roles) != 1 || roles[0].Role != "operator" || roles[0].Clause != "§1" || roles[0].MaxSeconds != 1800 || roles[0].MinWords != 2 ||
 		len(roles[0].Approvers) != 1 || roles[0].Approvers[0] != "leads" || roles[0].Contract.Digest != w.version.Digest {

@@ -81,7 +81,7 @@ func (s *Server) hosts(w http.ResponseWriter, r *http.Request, _ store.Session) 
 				labels[l.Name] = l.Value
 			}
 			out = append(out, api.Host{
-				Name: h.Name, Address: h.Address, Port: h.Port, HostKey: keyLine(key), Labels: labels, Lineage: h.Lineage,
+				Name: h.Name, Address: h.Address, Port: h.Port, HostKey: keyLine(key), Labels: labels, Lineage: h.Lineage, Leaf: h.Leaf,
 			})
 		}
 		return nil

@@ -101,6 +101,17 @@ func (r *Reader) Version(d canon.Digest) (*contract.Version, error) {
 	return v, nil
 }
 
+// Writer returns the index of the leaf that wrote a row of the fold last, or
+// record.ErrNotFound. It is a plain column: whoever relies on it opens the leaf.
+func (r *Reader) Writer(t record.Table, key string) (int64, error) {
+	var leaf int64
+	err := r.db.QueryRowContext(r.ctx, `SELECT leaf FROM state WHERE tbl = $1 AND id = $2`, string(t), key).Scan(&leaf)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, record.ErrNotFound
+	}
+	return leaf, err
+}
+
 // List returns the rows of a table whose index name has the value, newest
 // first, at most limit of them.
 func (r *Reader) List(t record.Table, name, value string, limit int) ([][]byte, error) {

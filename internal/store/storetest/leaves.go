@@ -141,6 +141,25 @@ func testLists(t *testing.T, f *fixture) {
 		})
 		return ids
 	}
+	f.mustRead(func(r *store.Reader) error {
+		leaf, err := r.Writer(record.TableHost, "web-2.demo")
+		if err != nil {
+			return err
+		}
+		e, err := r.Entry(leaf)
+		if err != nil || e.Leaf.Kind != ledger.HostJoin || !strings.Contains(string(e.Opening.Facts), `"name":"web-2.demo"`) {
+			t.Errorf("host web-2.demo was written by %+v, %v", e, err)
+		}
+		if leaf, err = r.Writer(record.TableRequest, string(first.ID)); err != nil {
+			return err
+		}
+		if e, err := r.Entry(leaf); err != nil || e.Leaf.Kind != ledger.RequestDecide {
+			t.Errorf("a request was written last by %+v, %v", e, err)
+		}
+		_, err = r.Writer(record.TableHost, "web-9.demo")
+		wants(t, "a row that there is none of", err, record.ErrNotFound)
+		return nil
+	})
 	list := func(table record.Table, name, value string, limit int) string {
 		var ids []string
 		f.mustRead(func(r *store.Reader) error {
