@@ -161,7 +161,7 @@ func TestPromiseP06_TheCheckedRowIsTheOneThatIssues(t *testing.T) {
 	alice, bob := w.logIn("alice", []string{"engineers"}), w.logIn("bob", []string{"leads"})
 	grant := alice.granted(bob, 60)
 	edited := false
-	w.a.checked.Clear()
+	w.a.proven.forget()
 	w.a.signing.Lock()
 	w.a.last = signedHead{} // so that the check signs again, and the row changes meanwhile
 	w.a.signing.Unlock()

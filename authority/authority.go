@@ -72,11 +72,11 @@ type Authority struct {
 	rand   io.Reader
 	logger *slog.Logger
 	ids    *providers
+	proven *provenRows // rows that were held against their leaves
 
 	signing sync.Mutex // one checkpoint at a time
 	last    signedHead // guarded by signing
 	held    bool       // guarded by signing: the stored tree was held against last since the start
-	checked sync.Map   // leaf hash of a grant's last decision → true, once re-derived from leaves
 }
 
 // Create opens a new ledger: leaf 0 names the origin, the log key and the user
@@ -161,7 +161,7 @@ func newAuthority(c Config) (*Authority, error) {
 	}
 	return &Authority{
 		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, now: c.Now, rand: c.Rand, logger: c.Logger,
-		ids: &providers{secrets: c.Secrets, now: c.Now, open: make(map[string]*oidc.Provider)},
+		ids: &providers{secrets: c.Secrets, now: c.Now, open: make(map[string]*oidc.Provider)}, proven: newProvenRows(),
 	}, nil
 }
 

@@ -108,7 +108,7 @@ func TestPromiseP01_NoCheckpointNoSignature(t *testing.T) {
 	w := newWorld(t)
 	alice, bob := w.logIn("alice", []string{"engineers"}), w.logIn("bob", []string{"leads"})
 	grant := alice.granted(bob, 0)
-	if _, err := w.a.checkGrant(t.Context(), grant.ID); err != nil {
+	if err := w.a.checkGrant(t.Context(), grant.ID, alice.session.Claims()); err != nil {
 		t.Fatal(err)
 	}
 	w.a.ca = watched{w.config.CA, func([]byte) error { t.Error("signed without a durable mark"); return nil }}

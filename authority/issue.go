@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -42,6 +43,9 @@ type recorded struct {
 	key   ssh.PublicKey
 }
 
+// maxTries is how often a row may change between its check and the write.
+const maxTries = 5
+
 // Issue makes a certificate. The steps are those of docs/issuance.md; a failure
 // in any of them leaves at most a recorded certificate that was never signed,
 // never a signed one that is not recorded (P01). A repeat of the same key
@@ -52,27 +56,30 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 	if err != nil {
 		return Issued{}, err
 	}
-	// Step 2: the grant's leaves are under a signed checkpoint and fold to it.
-	checked, err := a.checkGrant(ctx, call.Grant)
-	if err != nil {
-		return Issued{}, err
-	}
-	// Steps 2 and 3: one write decides and records; nothing is signed inside it.
 	var rec recorded
 	var again []byte
-	err = a.store.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.TakeChallenge(doc.Challenge, PurposeIssue); err != nil {
-			return err
+	for try := 1; ; try++ {
+		// Step 2: every row that decides is what its leaves say.
+		if err := a.checkGrant(ctx, call.Grant, s.Claims()); err != nil {
+			return Issued{}, err
 		}
-		if err := sameGrant(tx, call.Grant, checked); err != nil {
+		// Steps 2 and 3: one write decides and records; nothing is signed inside it.
+		err = a.store.Write(ctx, func(tx *store.Tx) error {
+			if err := tx.TakeChallenge(doc.Challenge, PurposeIssue); err != nil {
+				return err
+			}
+			view := held{tx, a.proven}
+			if again, err = reusable(tx, view, s, doc, key); err != nil || again != nil {
+				return err
+			}
+			rec, err = a.record(tx, view, s, call, key)
 			return err
+		})
+		// A login in between changes a person's row: that one is checked then.
+		if !errors.Is(err, errUnproved) || try == maxTries {
+			break
 		}
-		if again, err = a.reusable(tx, s, doc, key); err != nil || again != nil {
-			return err
-		}
-		rec, err = a.record(tx, s, call, key)
-		return err
-	})
+	}
 	if err != nil {
 		return Issued{}, err
 	}
@@ -104,8 +111,8 @@ func (a *Authority) openIssue(s store.Session, call IssueCall) (ssh.PublicKey, r
 
 // reusable returns the newest certificate of this grant and key while half its
 // life is left and the grant still gives one, else nil.
-func (a *Authority) reusable(tx *store.Tx, s store.Session, doc record.IssueDoc, key ssh.PublicKey) ([]byte, error) {
-	if _, _, err := record.GrantAt(tx, doc.Grant, s.Claims(), tx.Now()); err != nil {
+func reusable(tx *store.Tx, view record.View, s store.Session, doc record.IssueDoc, key ssh.PublicKey) ([]byte, error) {
+	if _, _, err := record.GrantAt(view, doc.Grant, s.Claims(), tx.Now()); err != nil {
 		return nil, err
 	}
 	wire, err := tx.NewestCertificate(doc.Grant, sha256.Sum256(key.Marshal()))
@@ -128,16 +135,20 @@ func (a *Authority) reusable(tx *store.Tx, s store.Session, doc record.IssueDoc,
 }
 
 // record fixes serial, nonce and validity and appends the certificate's leaf
-// (steps 2 and 3).
-func (a *Authority) record(tx *store.Tx, s store.Session, call IssueCall, key ssh.PublicKey) (recorded, error) {
-	grant, version, err := record.GrantAt(tx, call.Grant, s.Claims(), tx.Now())
+// (steps 2 and 3). What decides is read through view, in the same transaction in
+// which the fold reads it again.
+func (a *Authority) record(tx *store.Tx, view record.View, s store.Session, call IssueCall, key ssh.PublicKey) (recorded, error) {
+	if _, err := record.Log(view); err != nil {
+		return recorded{}, err
+	}
+	grant, version, err := record.GrantAt(view, call.Grant, s.Claims(), tx.Now())
 	if err != nil {
 		return recorded{}, err
 	}
 	if grant.Person != s.Person {
 		return recorded{}, ErrNotYours
 	}
-	q, err := record.Request(tx, call.Grant)
+	q, err := record.Request(view, call.Grant)
 	if err != nil {
 		return recorded{}, err
 	}

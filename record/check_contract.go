@@ -108,7 +108,7 @@ func (e Event) contractSign(v View, f ContractSign) ([]Change, error) {
 		all = append(all, contract.Signed{Party: s.Party, Capacity: s.Capacity, Signer: s.Signer})
 	}
 	all = append(all, signed)
-	row.Signed = append(row.Signed, SignedRow{Party: signed.Party, Capacity: signed.Capacity, Signer: signed.Signer, At: f.At})
+	row.Signed = append(row.Signed, SignedRow{Party: signed.Party, Capacity: signed.Capacity, Signer: signed.Signer, At: f.At, Leaf: e.LeafHash})
 	lineage := LineageRow{Lineage: f.Lineage}
 	var more []Change
 	if row.InForceAt == 0 && len(version.Missing(all)) == 0 {

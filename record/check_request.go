@@ -84,21 +84,6 @@ func requestOf(v View, version *contract.Version, f RequestSubmit, doc RequestDo
 	return r, nil
 }
 
-// Resubmit makes the request again that a submission made, under the contract
-// version that it names and with the claims that it cites. It is for those who
-// hold a table against the leaves.
-func Resubmit(v View, f RequestSubmit, leaf canon.Digest) (approval.Request, error) {
-	doc, err := openRequest(v, f)
-	if err != nil {
-		return approval.Request{}, err
-	}
-	version, err := v.Version(doc.Contract)
-	if err != nil {
-		return approval.Request{}, err
-	}
-	return requestOf(v, version, f, doc, leaf)
-}
-
 // DecisionOf returns the decision that a leaf records.
 func DecisionOf(f RequestDecide, leaf canon.Digest) approval.Decision {
 	return approval.Decision{By: f.Person, Stage: f.Stage, Verdict: f.Verdict, Seconds: f.Seconds, At: f.At, Leaf: leaf}

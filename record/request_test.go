@@ -298,34 +298,6 @@ func TestRequestExpireRefuses(t *testing.T) {
 	}
 }
 
-// Resubmit makes the same request from the leaf as Check did.
-func TestResubmit(t *testing.T) {
-	t.Parallel()
-	w, m := newLedger(t)
-	ask := w.Ask(m, w.Alice)
-	d := w.Submit(m, w.Alice, ask)
-	leaf, err := m.Append(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, _ := d.Facts.(record.RequestSubmit)
-	again, err := record.Resubmit(m, f, leaf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := canon.Marshal(again)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if row := m.Rows[recordtest.Key{Table: record.TableRequest, ID: string(ask.Doc.Request)}]; string(a) != string(row) {
-		t.Errorf("made again it is\n%s\nthe row is\n%s", a, row)
-	}
-	f.Signature = w.Signature(w.Key(), sshcert.NamespaceDevice, f.Document)
-	if _, err := record.Resubmit(m, f, leaf); !errors.Is(err, record.ErrDocument) {
-		t.Errorf("signed by another key: %v, want ErrDocument", err)
-	}
-}
-
 // What a person wrote is in no facts, and no leaf names anybody.
 func TestPromiseP13_FactsNameNobody(t *testing.T) {
 	t.Parallel()

@@ -85,6 +85,7 @@ type SignedRow struct {
 	Capacity string       `json:"capacity"`
 	Signer   string       `json:"signer"`
 	At       canon.Micros `json:"at"`
+	Leaf     canon.Digest `json:"leaf"` // hash of the contract.sign leaf
 }
 
 // LineageRow names the version of a lineage that was signed last.

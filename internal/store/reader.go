@@ -66,12 +66,7 @@ func (r *Reader) Row(t record.Table, key string) ([]byte, error) {
 // for the leaf each time: a version may have been parsed in a write that was
 // undone.
 func (r *Reader) Version(d canon.Digest) (*contract.Version, error) {
-	var leaf int64
-	err := r.db.QueryRowContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND id = $2 AND name = $3`,
-		string(record.TableContract), d.String(), "all").Scan(&leaf)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("contract version %s: %w", d, record.ErrNotFound)
-	}
+	leaf, err := r.First(record.TableContract, d.String())
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +105,29 @@ func (r *Reader) Writer(t record.Table, key string) (int64, error) {
 		return 0, record.ErrNotFound
 	}
 	return leaf, err
+}
+
+// First returns the index of the leaf that first wrote a row of the fold, or an
+// error that wraps record.ErrNotFound. It is there for tables whose rows are all
+// listed.
+func (r *Reader) First(t record.Table, key string) (int64, error) {
+	var leaf int64
+	err := r.db.QueryRowContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND id = $2 AND name = $3`, string(t), key, "all").Scan(&leaf)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("%s %s: %w", t, key, record.ErrNotFound)
+	}
+	return leaf, err
+}
+
+// Firsts returns the indexes of the leaves below before that first wrote the rows
+// whose index name has the value, newest first, at most limit of them.
+func (r *Reader) Firsts(t record.Table, name, value string, before int64, limit int) ([]int64, error) {
+	rows, err := r.db.QueryContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND name = $2 AND val = $3 AND leaf < $4 ORDER BY leaf DESC LIMIT $5`,
+		string(t), name, value, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, func(rows *sql.Rows) (leaf int64, err error) { return leaf, rows.Scan(&leaf) })
 }
 
 // List returns the rows of a table whose index name has the value, newest
@@ -166,6 +184,18 @@ func (r *Reader) Entry(index int64) (Entry, error) {
 // Entries returns at most limit leaves below index before, newest first.
 func (r *Reader) Entries(before int64, limit int) ([]Entry, error) {
 	return r.entries(entryColumns+`WHERE l.idx < $1 ORDER BY l.idx DESC LIMIT $2`, before, limit)
+}
+
+// Since returns the leaves of the kinds from index on, oldest first. It reads the
+// log from there to its end: keep from near that.
+func (r *Reader) Since(from int64, kinds ...ledger.Kind) ([]Entry, error) {
+	args := []any{from}
+	marks := make([]string, len(kinds))
+	for i, k := range kinds {
+		args = append(args, string(k))
+		marks[i] = fmt.Sprintf("$%d", i+2)
+	}
+	return r.entries(entryColumns+`WHERE l.idx >= $1 AND l.kind IN (`+strings.Join(marks, ", ")+`) ORDER BY l.idx`, args...)
 }
 
 // LeafIndex returns the index of the leaf with a hash, or record.ErrNotFound.

@@ -1,0 +1,354 @@
+package authority
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+)
+
+// gathering collects the leaves that some rows are made of.
+type gathering struct {
+	r        *store.Reader // lives as long as the function it was given to
+	rows     map[rowKey][]byte
+	leaves   map[int64]store.Entry
+	requests map[canon.ID]bool
+	people   map[canon.ID]bool
+	links    []link // all of the ledger
+	size     int64  // of the ledger
+	from     int64  // the first leaf after which a row could have been overtaken
+}
+
+// newGathering is for those of the rows that are still to be proved.
+func newGathering(r *store.Reader, rows map[rowKey][]byte, proven *provenRows) (gathering, error) {
+	g := gathering{
+		r: r, rows: make(map[rowKey][]byte), leaves: make(map[int64]store.Entry),
+		requests: make(map[canon.ID]bool), people: make(map[canon.ID]bool),
+	}
+	head, err := r.Head()
+	if err != nil {
+		return gathering{}, err
+	}
+	g.size, g.from = head.Tree.Size, head.Tree.Size
+	since := g.size
+	for k, body := range rows {
+		size, ok := proven.asOf(k, body)
+		switch {
+		case !ok:
+			g.rows[k] = body
+		case k.table == record.TableRequest || k.table == record.TablePerson:
+			since = min(since, size)
+		}
+	}
+	later, err := laterThan(r, since)
+	if err != nil {
+		return gathering{}, err
+	}
+	links := 0
+	if g.links, links, err = proven.linksAt(r, g.size, since); err != nil {
+		return gathering{}, err
+	}
+	for k, body := range rows {
+		if (links > 0 && k.table == record.TablePerson) || slices.ContainsFunc(later, func(l laterLeaf) bool {
+			return k == rowKey{record.TableRequest, string(l.request)} || k == rowKey{record.TablePerson, string(l.person)}
+		}) {
+			g.rows[k] = body
+		}
+	}
+	return g, nil
+}
+
+// laterLeaf is a leaf that changes a row which other leaves made before.
+type laterLeaf struct {
+	entry   store.Entry
+	request canon.ID // whose decisions it changes
+	person  canon.ID // whose groups it changes
+}
+
+// laterThan returns such leaves from an index on.
+func laterThan(r *store.Reader, from int64) ([]laterLeaf, error) {
+	entries, err := r.Since(from, ledger.RequestDecide, ledger.RequestExpire, ledger.PersonSnapshot)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]laterLeaf, 0, len(entries))
+	for _, e := range entries {
+		facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
+		if err != nil {
+			return nil, fmt.Errorf("leaf %d: %w", e.Index, err)
+		}
+		switch f := facts.(type) {
+		case record.RequestDecide:
+			out = append(out, laterLeaf{entry: e, request: f.Request})
+		case record.RequestExpire:
+			out = append(out, laterLeaf{entry: e, request: f.Request})
+		case record.PersonSnapshot:
+			out = append(out, laterLeaf{entry: e, person: f.Person})
+		}
+	}
+	return out, nil
+}
+
+func (g *gathering) gather(claims record.Claims) error {
+	if err := g.at(0); err != nil { // every fold begins with the ledger's own identity
+		return err
+	}
+	if err := g.claims(claims); err != nil {
+		return err
+	}
+	for k, body := range g.rows {
+		if err := g.row(k, body); err != nil {
+			return fmt.Errorf("%s %s: %w", k.table, k.key, err)
+		}
+	}
+	if err := g.overtaking(); err != nil {
+		return err
+	}
+	return g.linked()
+}
+
+// row adds the leaves that made a row.
+func (g *gathering) row(k rowKey, body []byte) error {
+	switch k.table {
+	case record.TableLog:
+		return nil // leaf 0 is there
+	case record.TableRequest:
+		var q approval.Request
+		if err := canon.Unmarshal(body, &q); err != nil {
+			return err
+		}
+		return g.request(q)
+	case record.TableLineage:
+		var l record.LineageRow
+		if err := canon.Unmarshal(body, &l); err != nil {
+			return err
+		}
+		if l.Current.IsZero() {
+			return g.contract(l.Lineage)
+		}
+		return g.contract(l.Current)
+	case record.TableContract:
+		d, err := canon.ParseDigest(k.key)
+		if err != nil {
+			return err
+		}
+		return g.contract(d)
+	case record.TableHost:
+		return g.host(k.key)
+	case record.TableLogin, record.TableSnapshot:
+		d, err := canon.ParseDigest(k.key)
+		if err != nil {
+			return err
+		}
+		return g.leaf(d)
+	case record.TablePerson:
+		var p record.PersonRow
+		if err := canon.Unmarshal(body, &p); err != nil {
+			return err
+		}
+		for _, s := range p.Snapshots {
+			if err := g.leaf(s.Leaf); err != nil {
+				return err
+			}
+		}
+		return nil
+	case record.TableContractID, record.TableIssuer, record.TableIdentity, record.TableDevice, record.TableExpiry, record.TableDecision, record.TableCertificate:
+	}
+	return fmt.Errorf("%w: no grant depends on it", record.ErrEvent)
+}
+
+func (g *gathering) request(q approval.Request) error {
+	g.requests[q.ID] = true
+	if err := g.leaf(q.Leaf); err != nil {
+		return err
+	}
+	for _, d := range q.Decisions {
+		if err := g.leaf(d.Leaf); err != nil {
+			return err
+		}
+	}
+	for _, h := range q.Hosts {
+		if err := g.host(string(h)); err != nil {
+			return err
+		}
+	}
+	return g.contract(q.Contract)
+}
+
+func (g *gathering) host(name string) error {
+	index, err := g.r.Writer(record.TableHost, name)
+	if err != nil {
+		return err
+	}
+	return g.at(index)
+}
+
+// contract adds a version's proposal and the signatures that its row names: one
+// that the row leaves out is missed when the rows are compared.
+func (g *gathering) contract(d canon.Digest) error {
+	index, err := g.r.First(record.TableContract, d.String())
+	if err != nil {
+		return err
+	}
+	if err := g.at(index); err != nil {
+		return err
+	}
+	row, err := record.Contract(g.r, d)
+	if err != nil {
+		return err
+	}
+	for _, s := range row.Signed {
+		if err := g.leaf(s.Leaf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claims adds the login and the snapshot by which somebody is judged. The
+// snapshot that held at a login says of groups what the login says: an older one
+// in its place would give a group back.
+func (g *gathering) claims(c record.Claims) error {
+	var facts [2]record.Facts
+	for i, hash := range []canon.Digest{c.Login, c.Snapshot} {
+		index, err := g.r.LeafIndex(hash)
+		if err != nil {
+			return err
+		}
+		if err := g.at(index); err != nil {
+			return err
+		}
+		entry := g.leaves[index]
+		if facts[i], err = record.ParseFacts(entry.Leaf.Kind, entry.Opening.Facts); err != nil {
+			return err
+		}
+		if i == 0 {
+			g.from = min(g.from, index)
+		}
+	}
+	login, isLogin := facts[0].(record.PersonLogin)
+	snapshot, isSnapshot := facts[1].(record.PersonSnapshot)
+	if !isLogin || !isSnapshot || login.GroupsKnown != snapshot.GroupsKnown || !slices.Equal(login.Groups, snapshot.Groups) {
+		return fmt.Errorf("%w: login %s and snapshot %s do not belong together", record.ErrEvent, c.Login, c.Snapshot)
+	}
+	return nil
+}
+
+func (g *gathering) leaf(hash canon.Digest) error {
+	index, err := g.r.LeafIndex(hash)
+	if err != nil {
+		return err
+	}
+	return g.at(index)
+}
+
+func (g *gathering) at(index int64) error {
+	if _, ok := g.leaves[index]; ok {
+		return nil
+	}
+	entry, err := g.r.Entry(index)
+	if err != nil {
+		return err
+	}
+	return g.add(entry)
+}
+
+// add takes a leaf and those that its facts rest on.
+func (g *gathering) add(entry store.Entry) error {
+	facts, err := record.ParseFacts(entry.Leaf.Kind, entry.Opening.Facts)
+	if err != nil {
+		return err
+	}
+	g.leaves[entry.Index] = entry
+	switch f := facts.(type) {
+	case record.RequestSubmit:
+		return g.claims(f.Claims)
+	case record.RequestDecide:
+		return g.claims(f.Claims)
+	case record.HostJoin:
+		return g.contract(f.Lineage)
+	case record.PersonSnapshot:
+		g.people[f.Person] = true
+		return g.leaf(f.Login)
+	case record.PersonLogin:
+		return g.renewed(entry.Index, f)
+	default:
+		return nil
+	}
+}
+
+// overtaking adds what came after the leaves that the rows name and would have
+// changed them: decisions on the requests, newer groups of the people. A row that
+// was put back to what it said before is missed when the rows are compared.
+func (g *gathering) overtaking() error {
+	list, err := laterThan(g.r, g.from)
+	if err != nil {
+		return err
+	}
+	for _, l := range list {
+		if _, ok := g.leaves[l.entry.Index]; !ok && (g.requests[l.request] || g.people[l.person]) {
+			if err := g.add(l.entry); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// renewed adds the login that a refresh renews: the newest before it with the
+// same device key in which the person signed in.
+func (g *gathering) renewed(index int64, f record.PersonLogin) error {
+	for f.Flow == record.FlowRefresh {
+		before, err := g.r.Firsts(record.TableLogin, "person", string(f.Person), index, 1)
+		if err != nil {
+			return err
+		}
+		if len(before) == 0 {
+			return fmt.Errorf("leaf %d: %w: it renews no login", index, record.ErrEvent)
+		}
+		index = before[0]
+		entry, err := g.r.Entry(index)
+		if err != nil {
+			return err
+		}
+		facts, err := record.ParseFacts(entry.Leaf.Kind, entry.Opening.Facts)
+		if err != nil {
+			return err
+		}
+		if login, ok := facts.(record.PersonLogin); ok && login.Flow != record.FlowRefresh && login.DeviceKey == f.DeviceKey {
+			g.leaves[index] = entry
+			return nil
+		}
+	}
+	return nil
+}
+
+// linked adds the links by which the people, and those to whom they are linked,
+// became known to be one human, and the logins that made those people.
+func (g *gathering) linked() error {
+	for again := true; again; {
+		again = false
+		for _, l := range g.links {
+			if _, ok := g.leaves[l.entry.Index]; ok || !slices.ContainsFunc(l.people, func(id canon.ID) bool { return g.people[id] }) {
+				continue
+			}
+			again = true
+			g.leaves[l.entry.Index] = l.entry
+			for _, id := range l.people {
+				g.people[id] = true
+				index, err := g.r.First(record.TablePerson, string(id))
+				if err != nil {
+					return err
+				}
+				if err := g.at(index); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+)
+
+// errUnproved says that a row is not the one that was held against its leaves.
+var errUnproved = fmt.Errorf("%w: a row is not the one that was checked", store.ErrConflict)
+
+// rowKey names a row of the fold.
+type rowKey struct {
+	table record.Table
+	key   string
+}
+
+func digestOf(body []byte) canon.Digest { return canon.Sum("sallyport.row/v1", body) }
+
+// maxProven bounds how much is remembered of either kind; what was forgotten is
+// proved again.
+const maxProven = 1 << 16
+
+// provenRows remembers which rows were made again from their leaves, and which
+// leaves were shown to be under a signed checkpoint. It is safe for concurrent
+// use.
+type provenRows struct {
+	mu     sync.Mutex
+	rows   map[rowKey]provenRow
+	leaves map[int64]tlog.Hash
+	links  []link // found in the ledger so far, to be proved with the rows
+	linked int64  // how far that is
+}
+
+// link is a leaf that says that people are one human.
+type link struct {
+	entry  store.Entry
+	people []canon.ID
+}
+
+// provenRow is the newest body that was proved of a row.
+type provenRow struct {
+	digest canon.Digest
+	size   int64 // of the ledger at the time: later leaves may have changed the row
+}
+
+func newProvenRows() *provenRows {
+	p := &provenRows{}
+	p.forget()
+	return p
+}
+
+// forget makes everything be proved again.
+func (p *provenRows) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rows, p.leaves = make(map[rowKey]provenRow), make(map[int64]tlog.Hash)
+	p.links, p.linked = nil, 0
+}
+
+func (p *provenRows) hasRow(k rowKey, body []byte) bool {
+	_, ok := p.asOf(k, body)
+	return ok
+}
+
+// asOf returns the size of the ledger at which a row was proved.
+func (p *provenRows) asOf(k rowKey, body []byte) (int64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	have, ok := p.rows[k]
+	return have.size, ok && have.digest == digestOf(body)
+}
+
+// addRows remembers rows as proved in a ledger of that size.
+func (p *provenRows) addRows(rows map[rowKey][]byte, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.rows) > maxProven {
+		clear(p.rows)
+	}
+	for k, body := range rows {
+		p.rows[k] = provenRow{digestOf(body), size}
+	}
+}
+
+func (p *provenRows) hasLeaf(index int64, hash tlog.Hash) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	have, ok := p.leaves[index]
+	return ok && have == hash
+}
+
+func (p *provenRows) addLeaf(index int64, hash tlog.Hash) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.leaves) > maxProven {
+		clear(p.leaves)
+	}
+	p.leaves[index] = hash
+}
+
+// linksAt returns all links in a ledger of size leaves, and how many of them are
+// newer than since. There are few, and each is looked for once.
+func (p *provenRows) linksAt(r *store.Reader, size, since int64) ([]link, int, error) {
+	p.mu.Lock()
+	from := p.linked
+	p.mu.Unlock()
+	entries, err := r.Since(from, ledger.PersonLink)
+	if err != nil {
+		return nil, 0, err
+	}
+	found := make([]link, 0, len(entries))
+	for _, e := range entries {
+		facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
+		if err != nil {
+			return nil, 0, fmt.Errorf("leaf %d: %w", e.Index, err)
+		}
+		if f, ok := facts.(record.PersonLink); ok {
+			found = append(found, link{e, f.People})
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range found {
+		if l.entry.Index >= p.linked { // else somebody else found it meanwhile
+			p.links = append(p.links, l)
+		}
+	}
+	p.linked = max(p.linked, size)
+	all := slices.DeleteFunc(slices.Clone(p.links), func(l link) bool { return l.entry.Index >= size })
+	newer := 0
+	for _, l := range all {
+		if l.entry.Index >= since {
+			newer++
+		}
+	}
+	return all, newer, nil
+}
+
+// reading is a View that notes which rows are read.
+type reading struct {
+	record.View
+	rows map[rowKey][]byte
+}
+
+// Row returns the row and notes it.
+func (v reading) Row(t record.Table, key string) ([]byte, error) {
+	body, err := v.View.Row(t, key)
+	if err == nil {
+		v.rows[rowKey{t, key}] = body
+	}
+	return body, err
+}
+
+// held is a View that shows only rows that were proved, with errUnproved for
+// every other: a row that was edited behind the ledger, or changed since.
+type held struct {
+	record.View
+	proven *provenRows
+}
+
+// Row returns the row if it was proved.
+func (v held) Row(t record.Table, key string) ([]byte, error) {
+	body, err := v.View.Row(t, key)
+	if err == nil && !v.proven.hasRow(rowKey{t, key}, body) {
+		return nil, errUnproved
+	}
+	return body, err
+}
+
+// refolded is the state that some leaves fold to by themselves: a View in
+// memory, filled by the same fold that filled the tables.
+type refolded struct {
+	rows     map[rowKey][]byte
+	versions map[canon.Digest]*contract.Version
+	last     canon.Micros // ledger time of the newest leaf
+}
+
+func newRefolded() *refolded {
+	return &refolded{rows: make(map[rowKey][]byte), versions: make(map[canon.Digest]*contract.Version)}
+}
+
+// Row returns a row that the leaves made.
+func (v *refolded) Row(t record.Table, key string) ([]byte, error) {
+	body, ok := v.rows[rowKey{t, key}]
+	if !ok {
+		return nil, record.ErrNotFound
+	}
+	return body, nil
+}
+
+// Version returns a contract version that one of the leaves proposed.
+func (v *refolded) Version(d canon.Digest) (*contract.Version, error) {
+	version, ok := v.versions[d]
+	if !ok {
+		return nil, fmt.Errorf("contract version %s: %w", d, record.ErrNotFound)
+	}
+	return version, nil
+}
+
+// add folds one leaf, which must come after those before it. It opens it against
+// its commitment; that it is in the ledger is for the caller to show. Person
+// parts decide nothing that is read here, and may have been erased.
+func (v *refolded) add(e store.Entry) error {
+	if ledger.FactsCommitment(e.Opening.FactsSalt, e.Opening.Facts) != e.Leaf.Facts {
+		return fmt.Errorf("leaf %d: %w: its facts are not what it commits to", e.Index, record.ErrEvent)
+	}
+	facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
+	if err != nil {
+		return fmt.Errorf("leaf %d: %w", e.Index, err)
+	}
+	if facts.Reference() != e.Leaf.Reference || facts.InLineage() != e.Leaf.Lineage {
+		return fmt.Errorf("leaf %d: %w: its facts belong to another leaf", e.Index, record.ErrEvent)
+	}
+	changes, err := record.Check(v, record.Event{
+		Index: e.Index, LeafHash: canon.Digest(tlog.RecordHash(e.Text)), Previous: v.last, Facts: facts, PersonCommitment: e.Leaf.Person,
+	})
+	if err != nil {
+		return fmt.Errorf("leaf %d: %w", e.Index, err)
+	}
+	if propose, ok := facts.(record.ContractPropose); ok {
+		if v.versions[propose.Contract], err = record.LoadVersion(propose); err != nil {
+			return err
+		}
+	}
+	for _, c := range changes {
+		v.rows[rowKey{c.Table, c.Key}] = c.Row
+	}
+	v.last = facts.When()
+	return nil
+}
+
+// compare holds a row of the tables to the one that the leaves made.
+func (v *refolded) compare(k rowKey, body []byte) error {
+	made, ok := v.rows[k]
+	if !ok {
+		return fmt.Errorf("%w: no leaf makes the row %s %s", record.ErrEvent, k.table, k.key)
+	}
+	same, err := sameRow(k.table, body, made)
+	if err != nil {
+		return err
+	}
+	if !same {
+		return fmt.Errorf("%w: the row %s %s is not what its leaves say", record.ErrEvent, k.table, k.key)
+	}
+	return nil
+}
+
+// sameRow compares two rows byte for byte. Of a person only the snapshots are
+// compared: by when issuers last vouched, which takes every login to say, nobody
+// is judged here.
+func sameRow(t record.Table, a, b []byte) (bool, error) {
+	if t != record.TablePerson {
+		return string(a) == string(b), nil
+	}
+	var persons [2]record.PersonRow
+	for i, body := range [][]byte{a, b} {
+		if err := canon.Unmarshal(body, &persons[i]); err != nil {
+			return false, errors.Join(record.ErrEvent, err)
+		}
+		persons[i].Vouched = nil
+		var err error
+		if body, err = canon.Marshal(persons[i]); err != nil {
+			return false, err
+		}
+		if i == 0 {
+			a = body
+		} else {
+			b = body
+		}
+	}
+	return string(a) == string(b), nil
+}
