@@ -50,7 +50,7 @@ func (a *account) host(ctx context.Context, name sshcert.Host) (api.Host, error)
 	}
 	at := slices.IndexFunc(list, func(h api.Host) bool { return h.Name == name })
 	if at < 0 {
-		return api.Host{}, fmt.Errorf("host %s: it is not in the inventory of %s that you are shown; ask a host admin to add it", name, a.at.pin.Origin)
+		return api.Host{}, fmt.Errorf("host %s: it is not in the inventory of %s that your groups are shown; ask a host admin to add it, or log in again if your groups changed", name, a.at.pin.Origin)
 	}
 	h := list[at]
 	if !slices.ContainsFunc(a.keptHosts(), func(kept api.Host) bool { return sameHost(kept, h) }) {

@@ -77,6 +77,23 @@ func (t *Terms) Eligible(s Subject, stage Stage) (bool, error) {
 	return t.memberOfAny(s, stage.From)
 }
 
+// Concerns tells whether the terms name a group that the subject is known to be
+// in: as one that may ask, or as one that decides.
+func (t *Terms) Concerns(s Subject) bool {
+	for i := range t.Roles {
+		groups := slices.Clone(t.Roles[i].Who)
+		for _, p := range t.Roles[i].Paths {
+			for _, stage := range p.Stages {
+				groups = append(groups, stage.From...)
+			}
+		}
+		if in, _ := t.memberOfAny(s, groups); in { // an error says that membership is not known
+			return true
+		}
+	}
+	return false
+}
+
 // Evaluate answers whether the terms allow the request of a subject, and by which
 // path it is decided. Every refusal is a *ClauseError that names the field, the
 // clause and what would pass.

@@ -192,3 +192,40 @@ func TestRolesFor(t *testing.T) {
 		})
 	}
 }
+
+func TestConcerns(t *testing.T) {
+	t.Parallel()
+	terms := goodVersion(t).Terms
+	asks, decides := "", ""
+	for _, g := range terms.Groups {
+		issuer, _ := terms.Issuer(g.Issuer)
+		if issuer.URL != acmeIssuer {
+			continue
+		}
+		if slices.Contains(terms.Roles[0].Who, g.ID) {
+			asks = g.Claim
+		}
+		if slices.Contains(terms.Roles[0].Paths[0].Stages[0].From, g.ID) {
+			decides = g.Claim
+		}
+	}
+	if asks == "" || decides == "" || asks == decides {
+		t.Fatalf("the example has no such groups: %q, %q", asks, decides)
+	}
+	for _, tt := range []struct {
+		name    string
+		subject contract.Subject
+		want    bool
+	}{
+		{"who may ask", contract.Subject{Issuer: acmeIssuer, Groups: []string{asks}, GroupsKnown: true}, true},
+		{"who decides", contract.Subject{Issuer: acmeIssuer, Groups: []string{"others", decides}, GroupsKnown: true}, true},
+		{"others", contract.Subject{Issuer: acmeIssuer, Groups: []string{"others"}, GroupsKnown: true}, false},
+		{"nobody's", contract.Subject{Issuer: acmeIssuer, GroupsKnown: true}, false},
+		{"unknown", contract.Subject{Issuer: acmeIssuer, Groups: []string{asks}}, false},
+		{"the group of another issuer", contract.Subject{Issuer: "https://elsewhere.example", Groups: []string{asks}, GroupsKnown: true}, false},
+	} {
+		if got := terms.Concerns(tt.subject); got != tt.want {
+			t.Errorf("%s: %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}

@@ -63,15 +63,22 @@ func contractOf(v *contract.Version) api.Contract {
 	}
 }
 
-// hosts answers GET /v1/hosts.
-func (s *Server) hosts(w http.ResponseWriter, r *http.Request, _ store.Session) error {
+// hosts answers GET /v1/hosts: those of the contracts that concern the person.
+func (s *Server) hosts(w http.ResponseWriter, r *http.Request, session store.Session) error {
 	out := []api.Host{}
 	err := s.store.Read(r.Context(), func(reader *store.Reader) error {
+		who, err := readerOf(reader, session, s.now())
+		if err != nil {
+			return err
+		}
 		list, err := authority.Hosts(reader)
 		if err != nil {
 			return err
 		}
 		for _, h := range list {
+			if !who.lineages[h.Lineage] {
+				continue
+			}
 			key, err := parseKey(h.HostKey)
 			if err != nil {
 				return fmt.Errorf("host %s: %w", h.Name, err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -69,9 +70,13 @@ func (s *Server) listEntries(w http.ResponseWriter, r *http.Request, session sto
 		if err != nil {
 			return err
 		}
+		who, err := readerOf(reader, session, s.now())
+		if err != nil {
+			return err
+		}
 		bytes := 0
 		for _, e := range entries {
-			one, err := openEntry(reader, e, session.Person)
+			one, err := openEntry(reader, e, who)
 			if err != nil {
 				return err
 			}
@@ -117,7 +122,11 @@ func (s *Server) showEntry(w http.ResponseWriter, r *http.Request, session store
 		if err != nil {
 			return err
 		}
-		if out.Entry, err = openEntry(reader, entry, session.Person); err != nil || out.Facts == "" {
+		who, err := readerOf(reader, session, s.now())
+		if err != nil {
+			return err
+		}
+		if out.Entry, err = openEntry(reader, entry, who); err != nil || out.Facts == "" {
 			return err
 		}
 		out.Certificate, err = signedCertificate(reader, entry)
@@ -135,49 +144,76 @@ func (s *Server) showEntry(w http.ResponseWriter, r *http.Request, session store
 }
 
 // openEntry returns a leaf with as much of its opening as the person may see.
-func openEntry(r *store.Reader, e store.Entry, person canon.ID) (api.Entry, error) {
+func openEntry(r *store.Reader, e store.Entry, who person) (api.Entry, error) {
 	out := api.Entry{Index: e.Index, Kind: string(e.Leaf.Kind), Leaf: string(e.Text), At: e.At}
 	facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
 	if err != nil {
 		return api.Entry{}, err
 	}
-	may, err := mayRead(r, facts, person)
+	may, err := mayRead(r, facts, who)
 	if err != nil {
 		return api.Entry{}, err
 	}
 	if may {
 		out.Facts, out.FactsSalt = string(e.Opening.Facts), e.Opening.FactsSalt.String()
 	}
-	if e.Opening.Person != nil && e.Opening.PersonID == person {
+	if e.Opening.Person != nil && e.Opening.PersonID == who.id {
 		out.Person, out.PersonSalt = string(e.Opening.Person), e.Opening.PersonSalt.String()
 	}
 	return out, nil
 }
 
-// mayRead reports whether the person may see the facts of a leaf: what is about
-// the ledger itself is for everybody, the rest for those whom it is about, whose
-// request it belongs to, or who decided on that.
-func mayRead(r *store.Reader, facts record.Facts, person canon.ID) (bool, error) {
+// person is whom something is shown to.
+type person struct {
+	id       canon.ID
+	lineages map[canon.Digest]bool // of the contracts that concern them
+}
+
+// readerOf returns who reads in a session. A contract and its hosts are shown to
+// those whom it names by a group that they are known to be in.
+func readerOf(r *store.Reader, session store.Session, now time.Time) (person, error) {
+	who := person{session.Person, make(map[canon.Digest]bool)}
+	subject, err := authority.Subject(r, session)
+	if err != nil {
+		return person{}, err
+	}
+	versions, err := authority.InForce(r, canon.At(now))
+	if err != nil {
+		return person{}, err
+	}
+	for _, v := range versions {
+		who.lineages[v.Lineage()] = v.Terms.Concerns(subject)
+	}
+	return who, nil
+}
+
+// mayRead reports whether somebody may see the facts of a leaf: what is about
+// the ledger itself is for everybody, a contract and its hosts for those whom it
+// concerns, the rest for those whom it is about, whose request it belongs to, or
+// who decided on that.
+func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 	switch f := facts.(type) {
-	case record.LedgerOpen, record.ContractPropose, record.ContractSign, record.HostJoin:
+	case record.LedgerOpen:
 		return true, nil
+	case record.ContractPropose, record.ContractSign, record.HostJoin:
+		return who.lineages[f.InLineage()], nil
 	case record.PersonLogin:
-		return f.Person == person, nil
+		return f.Person == who.id, nil
 	case record.PersonSnapshot:
-		return f.Person == person, nil
+		return f.Person == who.id, nil
 	case record.PersonLink:
-		return slices.Contains(f.People, person), nil
+		return slices.Contains(f.People, who.id), nil
 	case record.RequestSubmit:
-		return tookPart(r, f.Request, person)
+		return tookPart(r, f.Request, who.id)
 	case record.RequestDecide:
-		return tookPart(r, f.Request, person)
+		return tookPart(r, f.Request, who.id)
 	case record.RequestExpire:
-		return tookPart(r, f.Request, person)
+		return tookPart(r, f.Request, who.id)
 	case record.CertificateIssue:
-		return tookPart(r, f.Grant, person)
+		return tookPart(r, f.Grant, who.id)
 	case record.CertificateVoid:
 		row, err := record.Certificate(r, f.Serial)
-		return err == nil && row.Person == person, err
+		return err == nil && row.Person == who.id, err
 	default:
 		return false, nil // what this version does not know is nobody's
 	}

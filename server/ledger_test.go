@@ -23,9 +23,9 @@ func TestWhoSeesWhat(t *testing.T) {
 	const facts, part = 1, 2
 	want := map[string]map[string]int{ // by kind, of the request's own leaves
 		"ledger.open":       {"alice": facts, "bob": facts, "carol": facts, "eve": facts},
-		"contract.propose":  {"alice": facts, "bob": facts, "carol": facts, "eve": facts},
-		"contract.sign":     {"alice": facts, "bob": facts, "carol": facts, "eve": facts},
-		"host.join":         {"alice": facts, "bob": facts, "carol": facts, "eve": facts},
+		"contract.propose":  {"alice": facts, "bob": facts, "carol": facts},
+		"contract.sign":     {"alice": facts, "bob": facts, "carol": facts},
+		"host.join":         {"alice": facts, "bob": facts, "carol": facts},
 		"request.submit":    {"alice": facts | part, "bob": facts},
 		"request.decide":    {"alice": facts, "bob": facts | part},
 		"certificate.issue": {"alice": facts, "bob": facts},
@@ -81,6 +81,12 @@ func TestWhoSeesWhat(t *testing.T) {
 	}{"alice": {alice, 200}, "bob": {bob, 200}, "carol": {carol, 200}, "eve": {eve, 404}, "sam": {w.logIn("sam"), 404}, "nil": {w.logIn("nil"), 403}} {
 		if r := c.who.call("/v1"+requestPath(q.ID), nil); r.status != c.status {
 			t.Errorf("%s: %d, want %d", name, r.status, c.status)
+		}
+	}
+	// The hosts: those who may ask or decide; groups that are not known show nothing.
+	for name, want := range map[string]int{"alice": 3, "bob": 3, "sam": 3, "eve": 0, "nil": 0} {
+		if list := into[[]api.Host](t, w.logIn(name).call("/v1/hosts", nil), 200); len(list) != want {
+			t.Errorf("%s is shown %d hosts, want %d", name, len(list), want)
 		}
 	}
 	_, gone := w.signIn("eve", requestPath(q.ID))
