@@ -101,7 +101,8 @@ type Request struct {
 	ID          canon.ID        `json:"id"`
 	State       string          `json:"state"` // pending, granted, denied, expired, cancelled
 	By          canon.ID        `json:"by"`
-	ByName      string          `json:"by_name,omitempty"`
+	ByName      string          `json:"by_name,omitempty"`    // as the account calls itself
+	ByAccount   string          `json:"by_account,omitempty"` // what tells it from others of that name
 	Contract    Contract        `json:"contract"`
 	Role        string          `json:"role"`
 	Clause      string          `json:"clause"`
@@ -121,13 +122,14 @@ type Request struct {
 
 // Decision is one approver's verdict.
 type Decision struct {
-	By      canon.ID     `json:"by"`
-	ByName  string       `json:"by_name,omitempty"`
-	Stage   string       `json:"stage"`
-	Verdict string       `json:"verdict"` // approve or deny
-	Seconds int64        `json:"for_seconds,omitempty"`
-	Words   string       `json:"words,omitempty"`
-	At      canon.Micros `json:"at"`
+	By        canon.ID     `json:"by"`
+	ByName    string       `json:"by_name,omitempty"`
+	ByAccount string       `json:"by_account,omitempty"`
+	Stage     string       `json:"stage"`
+	Verdict   string       `json:"verdict"` // approve or deny
+	Seconds   int64        `json:"for_seconds,omitempty"`
+	Words     string       `json:"words,omitempty"`
+	At        canon.Micros `json:"at"`
 }
 
 // Grant is what a settled request allows.

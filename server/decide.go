@@ -28,7 +28,6 @@ const maxMinutes = 366 * 24 * 60
 // requestView is the data of request.html.
 type requestView struct {
 	R          api.Request
-	Email      string       // of the requester, verified; may be empty
 	Own        bool         // the reader made the request
 	Left       int64        // seconds that an approval can still give at most
 	Until      canon.Micros // the end of the grant if it were approved now
@@ -106,11 +105,6 @@ func (s *Server) viewRequest(r *store.Reader, q approval.Request, session store.
 	}
 	v := requestView{R: described, Own: q.By == session.Person, Path: q.Path, Left: left(q), Stages: q.Stages}
 	v.Until = canon.At(now.Add(time.Duration(v.Left) * time.Second))
-	login, err := personOf(r, q.By)
-	if err != nil {
-		return requestView{}, err
-	}
-	v.Email = login.Email
 	if status := q.Status(now); status.State == approval.Pending {
 		v.Quorum = q.Stages[status.Stage].Quorum
 		v.Votes = v.Quorum - status.Need

@@ -34,7 +34,7 @@ func TestFlow(t *testing.T) {
 	}
 
 	bob, page := w.signIn("bob", requestPath(q.ID))
-	contains(t, page.Text(), "Your decision is asked for", "Alice Ampère asks for ops on web-1.demo for 10 minutes",
+	contains(t, page.Text(), "Your decision is asked for", "Alice Ampère (alice@acme.test) asks for ops on web-1.demo for 10 minutes",
 		"if approved now, because", "INC-42 checkout latency", "version 1", "clause §1", "clause §2", "0 of 1 approvals, from leads", "ops@web-1.demo")
 	after := bob.press(page, q.ID, "Approve", map[string]string{"minutes": "5", "words": "go ahead"})
 	if after.Status != 200 || after.URL.Path != requestPath(q.ID) {

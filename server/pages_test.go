@@ -472,3 +472,21 @@ func TestReadingChangesNothing(t *testing.T) {
 		t.Errorf("GET /logout signed out: %d", r.status)
 	}
 }
+
+// Two accounts that call themselves the same are told apart, in the inbox, on the
+// page and in its details.
+func TestAccountsOfOneName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice, mallory := w.logIn("alice"), w.logIn("mallory")
+	real, fake := alice.submit(nil), mallory.submit(nil)
+	if real.ByName != fake.ByName || real.ByAccount != "alice@acme.test" || fake.ByAccount != "user mallory" {
+		t.Fatalf("%q %q and %q %q", real.ByName, real.ByAccount, fake.ByName, fake.ByAccount)
+	}
+	b, inbox := w.signIn("bob", "/")
+	contains(t, inbox.Text(), "Alice Ampère (alice@acme.test) asks for", "Alice Ampère (user mallory) asks for")
+	contains(t, b.open(requestPath(real.ID)).Text(), "Alice Ampère (alice@acme.test) asks for", "Alice Ampère, alice@acme.test, person "+string(alice.Person))
+	page := b.open(requestPath(fake.ID))
+	contains(t, page.Text(), "Alice Ampère (user mallory) asks for", "Alice Ampère, user mallory, person "+string(mallory.Person))
+	contains(t, b.press(page, fake.ID, "Deny", nil).Text(), "denied by Bob", "bob@acme.test")
+}

@@ -225,6 +225,9 @@ func (s *Server) describe(r *store.Reader, q approval.Request, now time.Time) (a
 	if out.ByName, err = authority.Name(r, q.By); err != nil {
 		return api.Request{}, err
 	}
+	if out.ByAccount, err = accountOf(r, q.By, out.ByName); err != nil {
+		return api.Request{}, err
+	}
 	if part, ok, err := personPart[record.RequestPerson](r, q.Leaf); err != nil {
 		return api.Request{}, err
 	} else if ok {
@@ -255,6 +258,9 @@ func decisions(r *store.Reader, q approval.Request) ([]api.Decision, error) {
 			return nil, err
 		}
 		one.ByName = name
+		if one.ByAccount, err = accountOf(r, d.By, name); err != nil {
+			return nil, err
+		}
 		part, ok, err := personPart[record.DecidePerson](r, d.Leaf)
 		if err != nil {
 			return nil, err

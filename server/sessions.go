@@ -232,6 +232,25 @@ func personOf(r *store.Reader, person canon.ID) (record.LoginPerson, error) {
 	return login, err
 }
 
+// accountOf returns what tells a person from others who call themselves the same:
+// the e-mail address that the issuer has verified, else the handle, else the
+// person's id. It is empty where that is the name already.
+func accountOf(r *store.Reader, id canon.ID, name string) (string, error) {
+	login, err := personOf(r, id)
+	switch {
+	case err != nil:
+		return "", err
+	case name == login.Email || name == string(id):
+		return "", nil
+	case login.Email != "":
+		return login.Email, nil
+	case login.Handle != "" && login.Handle != name:
+		return "user " + login.Handle, nil // an issuer lets people choose it: it must not read as an address
+	default:
+		return "person " + string(id), nil
+	}
+}
+
 // parseKey reads a key of the ledger, which were all checked when they came.
 func parseKey(b64 string) (ssh.PublicKey, error) {
 	wire, err := canon.ParseB64(b64)

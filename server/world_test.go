@@ -155,7 +155,8 @@ func accounts() []idp.Account {
 		{Username: "carol", Password: "carol-pw", Name: "Carol", Groups: []string{"leads"}},
 		{Username: "sam", Password: "sam-pw", Name: "Sam", Groups: []string{"security"}},
 		{Username: "eve", Password: "eve-pw", Name: "Eve", Groups: []string{"visitors"}},
-		{Username: "nil", Password: "nil-pw", Name: "Nil"}, // the provider says nothing of groups
+		{Username: "mallory", Password: "mallory-pw", Name: "Alice Ampère", Groups: []string{"engineers"}}, // calls herself like another
+		{Username: "nil", Password: "nil-pw", Name: "Nil"},                                                 // the provider says nothing of groups
 	}
 }
 
