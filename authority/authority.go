@@ -74,6 +74,8 @@ type Authority struct {
 	ids    *providers
 	proven *provenRows // rows that were held against their leaves
 
+	issuing locks // one for each grant and key
+
 	signing sync.Mutex // one checkpoint at a time
 	last    signedHead // guarded by signing
 	held    bool       // guarded by signing: the stored tree was held against last since the start

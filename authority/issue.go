@@ -56,6 +56,13 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 	if err != nil {
 		return Issued{}, err
 	}
+	// One at a time for this grant and key: who repeats an answer that got lost
+	// gets the certificate that the first call made.
+	unlock, err := a.issuing.lock(ctx, string(call.Grant)+" "+doc.Key)
+	if err != nil {
+		return Issued{}, err
+	}
+	defer unlock()
 	var rec recorded
 	var again []byte
 	for try := 1; ; try++ {
