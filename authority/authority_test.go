@@ -108,7 +108,7 @@ func TestPromiseP01_NoCheckpointNoSignature(t *testing.T) {
 	w := newWorld(t)
 	alice, bob := w.logIn("alice", []string{"engineers"}), w.logIn("bob", []string{"leads"})
 	grant := alice.granted(bob, 0)
-	if err := w.a.checkGrant(t.Context(), grant.ID, alice.session.Claims()); err != nil {
+	if err := w.a.checkGrant(t.Context(), alice.session, grant.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.a.ca = watched{w.config.CA, func([]byte) error { t.Error("signed without a durable mark"); return nil }}
@@ -197,8 +197,12 @@ func TestPromiseP02_KeyAndGrantAreTheProvedOnes(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
 	}
-	if _, err := carol.issue(grant, newKey(t)); err == nil {
-		t.Error("somebody else's grant gave a certificate")
+	none := grant
+	none.ID = canon.ID(strings.Repeat("a", 26))
+	for name, g := range map[string]approval.Request{"somebody else's grant": grant, "a grant that there is none of": none} {
+		if _, err := carol.issue(g, newKey(t)); err != ErrNotYours { //nolint:errorlint // the two must not differ in a word
+			t.Errorf("%s: %v, want exactly ErrNotYours", name, err)
+		}
 	}
 	if w.size() != size {
 		t.Errorf("refused calls left %d leaves", w.size()-size)

@@ -26,10 +26,13 @@ import (
 // A row that was proved is not proved again while it stays the same and no later
 // leaf is about it. The write that follows reads through held, so that it sees no
 // other.
-func (a *Authority) checkGrant(ctx context.Context, id canon.ID, claims record.Claims) error {
-	g := gathering{}
+func (a *Authority) checkGrant(ctx context.Context, s store.Session, id canon.ID) error {
+	g, claims := gathering{}, s.Claims()
 	var rows map[rowKey][]byte
 	err := a.store.Read(ctx, func(r *store.Reader) (err error) {
+		if err := ownGrant(r, s, id); err != nil {
+			return err
+		}
 		if rows, err = a.grantRows(r, id, claims); err != nil {
 			return err
 		}
@@ -40,7 +43,7 @@ func (a *Authority) checkGrant(ctx context.Context, id canon.ID, claims record.C
 		return g.gather(claims)
 	})
 	switch {
-	case isNotFound(err) && len(rows) == 0: // no such request: the caller's matter
+	case errors.Is(err, ErrNotYours):
 		return err
 	case err != nil:
 		return halted(ctx, id, err)
@@ -56,6 +59,16 @@ func (a *Authority) checkGrant(ctx context.Context, id canon.ID, claims record.C
 	}
 	a.proven.addRows(rows, g.size)
 	return nil
+}
+
+// ownGrant refuses a grant that is not the person's. Somebody else's is answered
+// like one that there is none of.
+func ownGrant(r *store.Reader, s store.Session, id canon.ID) error {
+	q, err := record.Request(r, id)
+	if isNotFound(err) || (err == nil && q.By != s.Person) {
+		return ErrNotYours
+	}
+	return err
 }
 
 // halted tells what is wrong with the ledger from what is wrong with the way to

@@ -67,7 +67,7 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 	var again []byte
 	for try := 1; ; try++ {
 		// Step 2: every row that decides is what its leaves say.
-		if err := a.checkGrant(ctx, call.Grant, s.Claims()); err != nil {
+		if err := a.checkGrant(ctx, s, call.Grant); err != nil {
 			return Issued{}, err
 		}
 		// Steps 2 and 3: one write decides and records; nothing is signed inside it.

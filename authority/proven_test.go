@@ -269,7 +269,7 @@ func TestALoginMeanwhileHoldsNobodyUp(t *testing.T) {
 	w := newWorld(t)
 	alice, bob := w.logIn("alice", []string{"engineers"}), w.logIn("bob", []string{"leads"})
 	grant, key := alice.granted(bob, 0), newKey(t)
-	if err := w.a.checkGrant(t.Context(), grant.ID, alice.session.Claims()); err != nil {
+	if err := w.a.checkGrant(t.Context(), alice.session, grant.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.pass(time.Minute)

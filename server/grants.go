@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -36,8 +37,8 @@ func (s *Server) issue(w http.ResponseWriter, r *http.Request, session store.Ses
 	}
 	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
 		q, err := record.Request(reader, id)
-		if err == nil && q.By != session.Person {
-			err = authority.ErrNotYours
+		if errors.Is(err, record.ErrNotFound) || (err == nil && q.By != session.Person) {
+			return authority.ErrNotYours
 		}
 		return err
 	})

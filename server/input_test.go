@@ -326,6 +326,13 @@ func TestIssueInput(t *testing.T) {
 			w.unchanged(func() { tt.send().wantProblem(t, tt.status, tt.slug) })
 		})
 	}
+	unknown := q
+	unknown.ID = canon.ID(strings.Repeat("a", 26))
+	theirs, none := eve.call(path(q), eve.issueBody(q, key)).problem(t), eve.call(path(unknown), eve.issueBody(unknown, key)).problem(t)
+	theirs.Instance, none.Instance = "", "" // the log's own number of each
+	if theirs != none || theirs.Detail != "no such request" {
+		t.Errorf("somebody else's grant is answered %+v, none %+v", theirs, none)
+	}
 	body := alice.issueBody(q, key)
 	into[api.Certificate](t, alice.call(path(q), body), 200)
 	w.unchanged(func() { alice.call(path(q), body).wantProblem(t, 422, "field-refused", "challenge") })
