@@ -112,7 +112,8 @@ func Create(ctx context.Context, c Config) (*Authority, error) {
 }
 
 // Open takes up an existing ledger. It refuses keys that are not the ledger's
-// own, and a database that has lost leaves which were signed for.
+// own, and a database that has lost leaves which were signed for, or changed one
+// of the newest 100,000.
 func Open(ctx context.Context, c Config) (*Authority, error) {
 	a, err := newAuthority(c)
 	if err != nil {
@@ -139,6 +140,9 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 		return nil
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := a.rehash(ctx, maxRehash); err != nil {
 		return nil, err
 	}
 	if _, err := a.Checkpoint(ctx); err != nil {

@@ -198,6 +198,31 @@ func (r *Reader) Since(from int64, kinds ...ledger.Kind) ([]Entry, error) {
 	return r.entries(entryColumns+`WHERE l.idx >= $1 AND l.kind IN (`+strings.Join(marks, ", ")+`) ORDER BY l.idx`, args...)
 }
 
+// Stored is a leaf as the database keeps it, unread.
+type Stored struct {
+	Index int64
+	Kind  string
+	Text  []byte
+	Hash  canon.Digest
+}
+
+// Stored returns at most limit leaves from index on, oldest first.
+func (r *Reader) Stored(from int64, limit int) ([]Stored, error) {
+	rows, err := r.db.QueryContext(r.ctx, `SELECT idx, kind, body, hash FROM leaf WHERE idx >= $1 ORDER BY idx LIMIT $2`, from, limit)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, func(rows *sql.Rows) (Stored, error) {
+		var s Stored
+		var hash []byte
+		if err := rows.Scan(&s.Index, &s.Kind, &s.Text, &hash); err != nil {
+			return Stored{}, err
+		}
+		copy(s.Hash[:], hash) // of another length it is no leaf's hash
+		return s, nil
+	})
+}
+
 // LeafIndex returns the index of the leaf with a hash, or record.ErrNotFound.
 func (r *Reader) LeafIndex(hash canon.Digest) (int64, error) {
 	var index int64
