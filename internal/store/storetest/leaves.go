@@ -158,7 +158,7 @@ func testLists(t *testing.T, f *fixture) {
 		}
 		_, err = r.Writer(record.TableHost, "web-9.demo")
 		wants(t, "a row that there is none of", err, record.ErrNotFound)
-		return nil
+		return testWriters(t, f, r)
 	})
 	list := func(table record.Table, name, value string, limit int) string {
 		var ids []string
@@ -201,6 +201,47 @@ func testLists(t *testing.T, f *fixture) {
 			t.Errorf("%s: %q, want %q", tt.name, tt.got, tt.want)
 		}
 	}
+}
+
+// testWriters compares the ways from a row or a kind to leaves.
+func testWriters(t *testing.T, f *fixture, r *store.Reader) error {
+	proposed, err := r.First(record.TableContract, f.w.Version.Digest.String())
+	if err != nil {
+		return err
+	}
+	if e, err := r.Entry(proposed); err != nil || e.Leaf.Kind != ledger.ContractPropose {
+		t.Errorf("a contract was written first by %+v, %v", e, err)
+	}
+	_, err = r.First(record.TableContract, "x")
+	wants(t, "the first leaf of no row", err, record.ErrNotFound)
+	head, err := r.Head()
+	if err != nil {
+		return err
+	}
+	hosts, err := r.Since(0, ledger.HostJoin, ledger.LedgerOpen)
+	if err != nil || len(hosts) != 3 || hosts[0].Index != 0 || hosts[1].Index >= hosts[2].Index {
+		t.Errorf("leaves of two kinds: %+v, %v", hosts, err)
+		return err
+	}
+	if some, err := r.Since(hosts[2].Index, ledger.HostJoin); err != nil || len(some) != 1 {
+		t.Errorf("from the newest on: %+v, %v", some, err)
+	}
+	if none, err := r.Since(head.Tree.Size, ledger.HostJoin); err != nil || len(none) != 0 {
+		t.Errorf("from the end on: %+v, %v", none, err)
+	}
+	firsts, err := r.Firsts(record.TableHost, "all", "", hosts[2].Index+1, 1)
+	if err != nil || len(firsts) != 1 || firsts[0] != hosts[2].Index {
+		t.Errorf("the newest host was written by %v, %v", firsts, err)
+	}
+	if firsts, err = r.Firsts(record.TableHost, "all", "", hosts[2].Index, 10); err != nil || len(firsts) != 1 || firsts[0] != hosts[1].Index {
+		t.Errorf("hosts before it by %v, %v", firsts, err)
+	}
+	stored, err := r.Stored(hosts[1].Index, 2)
+	if err != nil || len(stored) != 2 || stored[0].Index != hosts[1].Index || stored[0].Kind != string(ledger.HostJoin) ||
+		string(stored[0].Text) != string(hosts[1].Text) || stored[0].Hash != canon.Digest(tlog.RecordHash(hosts[1].Text)) {
+		t.Errorf("stored are %+v, %v", stored, err)
+	}
+	return nil
 }
 
 func testPersonParts(t *testing.T, f *fixture) {
