@@ -148,13 +148,17 @@ func (a *Account) own() error {
 // Temporary tells whether the account was made for this run.
 func (a *Account) Temporary() bool { return a.temp }
 
-// Exists reports whether the password file has the account.
+// Exists reports whether the password file has the account. One of the same name
+// that another run has made since is not it.
 func (a *Account) Exists() (bool, error) {
-	_, err := user.Lookup(string(a.Login))
+	u, err := user.Lookup(string(a.Login))
 	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	return u.HomeDir == a.Home, nil
 }
 
 // Remove ends whatever still runs under a temporary account and removes it; its

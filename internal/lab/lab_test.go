@@ -344,6 +344,34 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+// TestKill: nothing of the process gets to clean up, and Stop has nothing to do.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	p, err := Start(t.Context(), filepath.Join(folder, "log"), Command{
+		Path: "/bin/sh", Args: []string{"-c", "trap 'echo cleaned up' TERM EXIT; echo ready; sleep 600 & wait"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.WaitLog(t.Context(), "ready"); err != nil {
+		t.Fatal(err)
+	}
+	family := descendants(p.PID())
+	p.Kill()
+	p.Kill()
+	if err := p.Stop(); err != nil || Alive(p.PID()) || p.Code() != -1 || p.Log() != "ready\n" {
+		t.Errorf("after Kill: %v, exit code %d, log %q", err, p.Code(), p.Log())
+	}
+	if len(family) != 1 {
+		t.Fatalf("it had %d children", len(family))
+	}
+	err = Poll(t.Context(), "the end of its child", func() (bool, error) { return !family[0].alive(), nil })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPort(t *testing.T) {
 	t.Parallel()
 	p, err := ReservePort(t.Context())

@@ -147,6 +147,9 @@ func (p *Process) Wait(ctx context.Context) (int, error) {
 	}
 }
 
+// LogFile is the file that takes the process's output.
+func (p *Process) LogFile() string { return p.log }
+
 // Log returns what the process has written so far, with lines ended by \n.
 func (p *Process) Log() string {
 	b, err := os.ReadFile(p.log)
@@ -198,6 +201,18 @@ func (p *Process) ended() bool {
 func (p *Process) Stop() error {
 	p.stop.Do(func() { p.stopErr = p.stopAll() })
 	return p.stopErr
+}
+
+// Kill ends the process and its group at once, as a crash would (SIGKILL), and
+// returns when it has been reaped. It can clean up nothing; Stop has nothing
+// left to do.
+func (p *Process) Kill() {
+	p.stop.Do(func() {
+		if !p.ended() { // its number may belong to somebody else by now
+			_ = syscall.Kill(-p.PID(), syscall.SIGKILL) // an error means that it ended at this moment
+		}
+		<-p.done
+	})
 }
 
 func (p *Process) stopAll() error {
