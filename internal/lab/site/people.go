@@ -39,6 +39,11 @@ func (s *Site) person(who, name string, groups ...string) (*Person, error) {
 	}}, nil
 }
 
+// Account is the username and the password at the identity provider.
+func (p *Person) Account() (username, password string) {
+	return p.account.Username, p.account.Password
+}
+
 // authorizeURL finds the address that sally login prints.
 var authorizeURL = regexp.MustCompile(`https?://\S+/authorize\?\S+`)
 

@@ -82,14 +82,10 @@ func (s *Site) StartHost(ctx context.Context, name string) error {
 
 // Serve starts sallyd and returns when it serves.
 func (s *Site) Serve(ctx context.Context) error {
-	if err := s.port.Release(); err != nil {
-		return err
-	}
-	task, err := s.Operator.Start(ctx, "sallyd", "serve", "--dir", s.ServerDir())
+	task, err := s.Launch(ctx)
 	if err != nil {
 		return err
 	}
-	s.server = task.Process
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	_, err = task.Expect(ctx, "serving "+s.URL())
@@ -101,6 +97,22 @@ func (s *Site) StopServing() error {
 	s.cfg.Tell.Typed("operator", "kill -TERM "+strconv.Itoa(s.server.PID())+" # sallyd")
 	return s.server.Stop()
 }
+
+// Launch starts sallyd and returns at once.
+func (s *Site) Launch(ctx context.Context) (*Task, error) {
+	if err := s.port.Release(); err != nil {
+		return nil, err
+	}
+	task, err := s.Operator.Start(ctx, "sallyd", "serve", "--dir", s.ServerDir())
+	if err != nil {
+		return nil, err
+	}
+	s.server = task.Process
+	return task, nil
+}
+
+// Kill ends sallyd as a crash would (SIGKILL). Serve starts it again.
+func (s *Site) Kill() { s.server.Kill() }
 
 // SetUp does everything up to a serving sallyd with both hosts running.
 func (s *Site) SetUp(ctx context.Context) error {
@@ -128,6 +140,12 @@ func (s *Site) SetUp(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ServerLog is the file that sallyd writes its log to.
+func (s *Site) ServerLog() string { return s.server.LogFile() }
+
+// ServerDone is closed when the sallyd that Serve started has ended.
+func (s *Site) ServerDone() <-chan struct{} { return s.server.Done() }
 
 // HostNames lists the hosts in order.
 func (s *Site) HostNames() []string { return sortedKeys(s.Hosts) }

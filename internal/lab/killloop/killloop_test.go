@@ -1,0 +1,221 @@
+// Package killloop_test owns one question: what does sallyd lose when it is
+// killed (kill -9) at any moment? It starts the real program again and again,
+// loads it over HTTP, kills it, and holds what clients were answered to what the
+// ledger says afterwards.
+//
+//	go test ./internal/lab/killloop -rounds 5000 -seed 7
+//
+// A killed process loses what it had in memory, not what it had written: what a
+// power cut would take from the disk cannot be seen here.
+package killloop_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/client"
+	"github.com/sallyport/sallyport/internal/lab/site"
+)
+
+var (
+	rounds = flag.Int("rounds", 200, "how often sallyd is killed under load")
+	seed   = flag.Uint64("seed", 0, "of the moments at which it is killed; 0 draws one and prints it")
+)
+
+// issuers is how many clients ask for certificates at once.
+const issuers = 4
+
+// plan says how a loop goes.
+type plan struct {
+	rounds   int
+	from, to time.Duration // sallyd is killed so long after its first answer
+	starts   float64       // how many of the starts are killed before they are through
+}
+
+// TestPromiseP01_KillLoop kills sallyd 200 times in the middle of its work. No
+// certificate that a client holds is unrecorded or void, no answered request,
+// decision or login is missing, and no leaf or checkpoint is lost or changed.
+func TestPromiseP01_KillLoop(t *testing.T) {
+	t.Parallel()
+	run(t, plan{rounds: *rounds, from: 5 * time.Millisecond, to: 150 * time.Millisecond, starts: 0.1})
+}
+
+// TestPromiseP11_KilledSoonAfterTheStart kills sallyd also while it takes up the
+// ledger that the last kill left: what a start mends (the checkpoint of what was
+// committed, certificates that were never signed) is itself cut off. Planted
+// faults are shown by this one, which takes a few seconds.
+func TestPromiseP11_KilledSoonAfterTheStart(t *testing.T) {
+	t.Parallel()
+	run(t, plan{rounds: min(30, *rounds), from: 20 * time.Millisecond, to: 80 * time.Millisecond, starts: 0.5})
+}
+
+// loop is one run.
+type loop struct {
+	*site.Site
+	t      *testing.T
+	ctx    context.Context
+	plan   plan
+	rand   *rand.Rand
+	book   *book
+	people *people
+	issuer [issuers]*issuer
+	starts int // that were killed
+	down   atomic.Bool
+}
+
+func run(t *testing.T, p plan) {
+	t.Helper()
+	begin, from := time.Now(), *seed
+	if from == 0 {
+		from = rand.Uint64()
+	}
+	t.Logf("again with: -run %s -rounds %d -seed %d", t.Name(), p.rounds, from)
+	l := &loop{Site: open(t), t: t, ctx: t.Context(), plan: p, rand: rand.New(rand.NewPCG(from, 0))}
+	pin, err := client.ReadPin(l.PinFile())
+	must(t, err)
+	l.book = newBook(t, pin)
+	l.people = newPeople(l, from)
+	for i := range l.issuer {
+		l.issuer[i] = &issuer{loop: l, rand: rand.New(rand.NewPCG(from, uint64(i)+1))}
+	}
+	must(t, l.people.cycle(l.ctx)) // logins and the first grant
+	l.kill()
+	keepPort(t, l.URL())
+	for round := range p.rounds {
+		l.round(round)
+	}
+	must(t, l.Serve(l.ctx))
+	l.book.catchUp(l.ctx, l.people.account.Load())
+	l.kill()
+	l.book.compareDatabase(l.ctx, filepath.Join(l.ServerDir(), "ledger.db"))
+	l.book.report(p.rounds, l.starts, time.Since(begin))
+}
+
+// open is an installation that serves.
+func open(t *testing.T) *site.Site {
+	t.Helper()
+	bin := t.TempDir()
+	must(t, site.Build(t.Context(), bin))
+	s, err := site.Open(t.Context(), site.Config{Bin: bin, Tell: silent{}, Plan: site.Plan{CertTTL: 5 * time.Minute}})
+	must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, log := range s.Logs(20) {
+				t.Logf("--- log of %s\n%s", log.Name, log.Text)
+			}
+		}
+		must(t, s.Close())
+		if left := s.Running(context.Background()); len(left) > 0 {
+			t.Errorf("still there: %s", strings.Join(left, ", "))
+		}
+	})
+	must(t, s.SetUp(t.Context()))
+	return s
+}
+
+// silent hears a story of thousands of lines.
+type silent struct{}
+
+// Typed hears nothing.
+func (silent) Typed(string, string) {}
+
+// Answered hears nothing.
+func (silent) Answered(string) {}
+
+// round starts sallyd, checks what it found, loads it and kills it.
+func (l *loop) round(n int) {
+	for l.rand.Float64() < l.plan.starts {
+		_, err := l.Launch(l.ctx)
+		must(l.t, err)
+		time.Sleep(time.Duration(l.rand.Int64N(int64(60 * time.Millisecond))))
+		l.kill()
+		l.starts++
+	}
+	must(l.t, l.Serve(l.ctx))
+	l.book.catchUp(l.ctx, l.people.account.Load())
+	if n%20 == 19 {
+		l.people.aliceDue, l.people.bobDue = true, true
+	}
+	l.load(l.plan.from + time.Duration(l.rand.Int64N(int64(l.plan.to-l.plan.from))))
+	l.book.checkMark(l.ctx, l.ServerDir())
+	if l.t.Failed() {
+		l.t.Fatalf("in round %d of %d", n+1, l.plan.rounds)
+	}
+}
+
+// load lets everybody work until sallyd is killed, so long after its first
+// answer.
+func (l *loop) load(until time.Duration) {
+	l.down.Store(false)
+	first := l.book.nextAnswer()
+	var all sync.WaitGroup
+	work := func(name string, cycle func(context.Context) error) {
+		all.Go(func() {
+			for {
+				err := cycle(l.ctx)
+				if err == nil {
+					continue
+				}
+				// What fails before the kill is no consequence of it.
+				if !l.down.Load() || !errors.Is(err, errNoAnswer) {
+					l.t.Errorf("%s: %v", name, err)
+				}
+				return
+			}
+		})
+	}
+	work("people", l.people.cycle)
+	for _, i := range l.issuer {
+		work("issue", i.cycle)
+	}
+	select {
+	case <-first:
+	case <-time.After(20 * time.Second):
+		l.t.Error("sallyd serves and answers nothing")
+	}
+	time.Sleep(until)
+	l.kill()
+	all.Wait()
+}
+
+func (l *loop) kill() {
+	l.down.Store(true)
+	l.Kill()
+}
+
+// keepPort keeps sallyd's port from becoming another connection's while sallyd
+// is down: a socket that is bound and does not listen is in nobody's way but
+// theirs.
+func keepPort(t *testing.T, address string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	must(t, err)
+	t.Cleanup(func() { must(t, unix.Close(fd)) })
+	must(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+	must(t, unix.Bind(fd, &unix.SockaddrInet4{Port: portOf(t, address), Addr: [4]byte{127, 0, 0, 1}}))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFile(t *testing.T, path ...string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(path...))
+	must(t, err)
+	return text
+}
