@@ -30,11 +30,16 @@ help:
 demo: deps build ## play the whole story against real sshd processes, on loopback; CA=vault keeps the CA key in a real Vault
 	$(if $(filter vault,$(CA)),export SALLYPORT_VAULT; SALLYPORT_VAULT=$$(scripts/vault.sh); )$(BIN)/demo -bin $(BIN) -ca $(CA)
 
+.PHONY: dev
+dev: deps build ## keep all parts up for a person with a terminal and a browser; Ctrl-C ends it
+	@exec $(BIN)/dev -bin $(BIN)
+
 .PHONY: build
 build: ## build static sallyd and sally, and the demo, into bin/
 	CGO_ENABLED=1 go build $(SALLYD_FLAGS) -o $(BIN)/sallyd ./cmd/sallyd
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/sally ./cmd/sally
 	go build -o $(BIN)/demo ./internal/lab/demo
+	go build -o $(BIN)/dev ./internal/lab/dev
 
 .PHONY: vault
 vault: ## build the real Vault for tests and demo, once, outside of the tree; prints its path

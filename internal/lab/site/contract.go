@@ -32,6 +32,7 @@ const (
 // the demo's value.
 type Plan struct {
 	CertTTL time.Duration // of one certificate; 20 s
+	Grant   time.Duration // the longest grant; 1 h
 	Timeout time.Duration // until a request that nobody answers expires; 15 min
 }
 
@@ -43,6 +44,7 @@ type terms struct {
 	CLI, Web           string
 	Login              sshcert.Login
 	CertTTL, Timeout   string
+	CertMax, Grant     string // the contract's ceilings
 }
 
 // SignatoryKey is the file of the signatory's private key.
@@ -58,12 +60,15 @@ func (s *Site) WriteContract() error {
 	if err != nil {
 		return err
 	}
+	certTTL := orElse(s.cfg.Plan.CertTTL, 20*time.Second)
 	files, err := render(terms{
 		ID: ContractID, Role: RoleID,
 		Party: party, Signer: signer, Key: strings.TrimSpace(string(key)),
 		Issuer: s.IDP.URL(), CLI: idp.CLIClient, Web: idp.WebClient,
 		Login:   s.Account.Login,
-		CertTTL: contract.FormatDuration(orElse(s.cfg.Plan.CertTTL, 20*time.Second)),
+		CertTTL: contract.FormatDuration(certTTL),
+		CertMax: contract.FormatDuration(max(certTTL, 5*time.Minute)),
+		Grant:   contract.FormatDuration(orElse(s.cfg.Plan.Grant, time.Hour)),
 		Timeout: contract.FormatDuration(orElse(s.cfg.Plan.Timeout, 15*time.Minute)),
 	})
 	if err != nil {

@@ -17,7 +17,7 @@ func testTerms() terms {
 	return terms{
 		ID: ContractID, Role: RoleID, Party: party, Signer: signer, Key: testKey,
 		Issuer: "http://127.0.0.1:40001", CLI: idp.CLIClient, Web: idp.WebClient,
-		Login: "ops-12ab", CertTTL: "20s", Timeout: "15m",
+		Login: "ops-12ab", CertTTL: "20s", Timeout: "15m", CertMax: "5m", Grant: "1h",
 	}
 }
 
