@@ -76,7 +76,11 @@ func checkHumans(v View, r approval.Request) error {
 	for i, d := range r.Decisions {
 		before := r
 		before.Decisions = r.Decisions[:i]
-		if err := CheckDecider(v, before, d.By); err != nil {
+		accounts, err := Accounts(v, d.By)
+		if err != nil {
+			return err
+		}
+		if err := before.CheckAccounts(accounts); err != nil {
 			return fmt.Errorf("since it was approved, two accounts became known to be one human's (%s); ask again: %w", err.Error(), approval.ErrNotGranted)
 		}
 	}
