@@ -66,6 +66,7 @@ func (p *providers) get(i Issuer, kind store.SessionKind) (*oidc.Provider, error
 	settings := oidc.Issuer{
 		ID: i.Ref, URL: i.Issuer.URL, ClientID: i.Issuer.Clients.CLI, Algs: i.Issuer.Algs,
 		SubjectClaim: i.Issuer.Subject, GroupsClaim: i.Issuer.Groups,
+		SeveralClients: i.Issuer.Clients.CLI != "" && i.Issuer.Clients.Web != "" && i.Issuer.Clients.CLI != i.Issuer.Clients.Web,
 	}
 	if kind == store.Web {
 		settings.ClientID, settings.ClientSecret = i.Issuer.Clients.Web, p.secrets(i.Ref)

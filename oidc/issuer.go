@@ -51,6 +51,9 @@ type Issuer struct {
 	// SubjectClaim names the claim that identifies the person; "sub" if empty.
 	// Where no claim has that exact name, "a.b" is the member b of the claim a.
 	SubjectClaim string
+	// SeveralClients says that the contract names another client than ClientID
+	// too. Then sub must not differ from client to client.
+	SeveralClients bool
 	// GroupsClaim names the claim with the groups, in the same way; if empty,
 	// groups are unknown.
 	GroupsClaim string

@@ -22,6 +22,7 @@ type metadata struct {
 	AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
 	RevokeURL   string   `json:"revocation_endpoint"` // RFC 7009; may be absent
 	Scopes      []string `json:"scopes_supported"`
+	Subjects    []string `json:"subject_types_supported"`
 	SendsIssuer bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -52,6 +53,12 @@ func (p *Provider) checkMetadata(m metadata) error {
 	}
 	if m.Issuer != p.issuer.URL {
 		return bad("the metadata under %s names another issuer; the contract's url must equal it to the last slash", p.issuer.URL)
+	}
+	// OpenID Connect Core §8.1: a pairwise sub differs from client to client, so
+	// one account would be two people, of whom one could approve for the other.
+	ownSub := p.issuer.SubjectClaim == "" || p.issuer.SubjectClaim == "sub"
+	if p.issuer.SeveralClients && ownSub && len(m.Subjects) > 0 && !slices.Contains(m.Subjects, "public") {
+		return bad("its sub differs from client to client (subject_types_supported has no public), and the contract names several clients; let the contract's subject be a claim that is the same for all")
 	}
 	// Where the issuer itself is reached over https, nothing it names may be less.
 	loopback := strings.HasPrefix(p.issuer.URL, "http://")
