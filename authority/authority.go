@@ -45,6 +45,10 @@ type Config struct {
 	Mark  Mark             // where the highest signed checkpoint is kept, outside the database
 	Now   func() time.Time // the clock
 	Rand  io.Reader        // a cryptographic source
+	// Quorum says whose word a checkpoint needs before a certificate rests on it,
+	// and Cosigners how to reach them. Zero: the log's own signature suffices.
+	Quorum    ledger.Cosigners
+	Cosigners []Cosigner
 	// Secrets returns the web client secret of an issuer ("contract/issuer"),
 	// empty for a public client. Zero: no issuer has one.
 	Secrets func(issuer string) string
@@ -74,11 +78,13 @@ type Authority struct {
 	ids    *providers
 	proven *provenRows // rows that were held against their leaves
 
-	issuing locks // one for each grant and key
+	issuing   locks      // one for each grant and key
+	cosigning *cosigning // nil if nobody's word is asked for
 
 	signing sync.Mutex // one checkpoint at a time
 	last    signedHead // guarded by signing
 	held    bool       // guarded by signing: the stored tree was held against last since the start
+	stopped error      // guarded by signing: why nothing is signed any more
 }
 
 // Create opens a new ledger: leaf 0 names the origin, the log key and the user
@@ -148,7 +154,21 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if _, err := a.Checkpoint(ctx); err != nil {
 		return nil, err
 	}
-	return a, a.voidUnsigned(ctx)
+	if a.cosigning != nil {
+		a.cosigning.start()
+	}
+	if err := a.voidUnsigned(ctx); err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// Close ends what the authority does by itself. Calls that run go on.
+func (a *Authority) Close() {
+	if a.cosigning != nil {
+		a.cosigning.close()
+	}
 }
 
 func newAuthority(c Config) (*Authority, error) {
@@ -165,10 +185,14 @@ func newAuthority(c Config) (*Authority, error) {
 	if c.Secrets == nil {
 		c.Secrets = func(string) string { return "" }
 	}
-	return &Authority{
+	a := &Authority{
 		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, now: c.Now, rand: c.Rand, logger: c.Logger,
 		ids: &providers{secrets: c.Secrets, now: c.Now, open: make(map[string]*oidc.Provider)}, proven: newProvenRows(),
-	}, nil
+	}
+	if a.cosigning, err = newCosigning(a, policy, c.Quorum, c.Cosigners); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // UserCA returns the authority key that leaf 0 names.

@@ -49,6 +49,9 @@ func (a *Authority) Checkpoint(ctx context.Context) ([]byte, error) {
 
 // signHead does what Checkpoint says; the caller holds signing.
 func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
+	if a.stopped != nil {
+		return signedHead{}, a.stopped
+	}
 	var next ledger.Checkpoint
 	err := a.store.Read(ctx, func(r *store.Reader) error {
 		head, err := r.Head()
@@ -91,7 +94,34 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 		return signedHead{}, err
 	}
 	a.last, a.held = signed, true
+	if a.cosigning != nil {
+		a.cosigning.poke()
+	}
 	return a.last, nil
+}
+
+// signed returns the newest head that was signed.
+func (a *Authority) signed() signedHead {
+	a.signing.Lock()
+	defer a.signing.Unlock()
+	return a.last
+}
+
+// halt stops all signing until the next start.
+func (a *Authority) halt(why error) {
+	a.signing.Lock()
+	defer a.signing.Unlock()
+	if a.stopped == nil {
+		a.stopped = why
+		a.logger.LogAttrs(context.Background(), slog.LevelError, "signing stopped", slog.Any("error", why))
+	}
+}
+
+// halting returns why nothing is signed any more, nil if it is.
+func (a *Authority) halting() error {
+	a.signing.Lock()
+	defer a.signing.Unlock()
+	return a.stopped
 }
 
 // keep stores a signed checkpoint for readers.
@@ -118,22 +148,62 @@ func (a *Authority) cover(ctx context.Context, index int64) (signedHead, error) 
 	return a.signHead(ctx)
 }
 
-// prove returns the inclusion proof of leaf index under a checkpoint that covers
-// it, as C2SP tlog-proof text.
-func (a *Authority) prove(ctx context.Context, index int64, extra []byte) ([]byte, error) {
+// required returns a head that covers leaf index and has every word that a
+// certificate needs: the log's and, if they are asked for, the cosigners'.
+func (a *Authority) required(ctx context.Context, index int64) (signedHead, error) {
 	head, err := a.cover(ctx, index)
-	if err != nil {
-		return nil, err
+	if err != nil || a.cosigning == nil {
+		return head, err
 	}
+	return a.cosigning.cover(ctx, index)
+}
+
+// requiredPolicy is what a certificate's proof is held to.
+func (a *Authority) requiredPolicy() *ledger.Policy {
+	if a.cosigning == nil {
+		return a.policy
+	}
+	return a.cosigning.policy
+}
+
+// prove returns the inclusion proof of leaf index under a head that covers it, as
+// C2SP tlog-proof text.
+func (a *Authority) prove(ctx context.Context, index int64, extra []byte, head signedHead) ([]byte, error) {
 	var proof []byte
-	err = a.store.Read(ctx, func(r *store.Reader) error {
+	err := a.store.Read(ctx, func(r *store.Reader) (err error) {
 		proof, err = ledger.Prove(index, head.checkpoint.Size, r, head.note, extra)
 		return err
 	})
 	return proof, err
 }
 
-// Prove returns the inclusion proof of a leaf, for readers of the ledger.
+// Prove returns the inclusion proof of a leaf, for readers of the ledger: under
+// the newest cosigned head if that covers it, else under the newest signed one.
 func (a *Authority) Prove(ctx context.Context, index int64) ([]byte, error) {
-	return a.prove(ctx, index, nil)
+	if a.cosigning != nil {
+		if head := a.cosigning.head(); head.note != nil && head.checkpoint.Size > index {
+			return a.prove(ctx, index, nil, head)
+		}
+	}
+	head, err := a.cover(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	return a.prove(ctx, index, nil, head)
+}
+
+// Published returns the checkpoint for everybody who watches the ledger: the
+// newest cosigned one, else the newest signed one.
+func (a *Authority) Published(ctx context.Context) ([]byte, error) {
+	if a.cosigning != nil {
+		if head := a.cosigning.head(); head.note != nil {
+			return head.note, nil
+		}
+	}
+	var note []byte
+	err := a.store.Read(ctx, func(r *store.Reader) (err error) {
+		_, _, note, err = r.Checkpoint()
+		return err
+	})
+	return note, err
 }

@@ -63,6 +63,9 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 		return Issued{}, err
 	}
 	defer unlock()
+	if err := a.cosigning.confirmed(); err != nil {
+		return Issued{}, err
+	}
 	var rec recorded
 	var again []byte
 	for try := 1; ; try++ {
@@ -188,19 +191,23 @@ const maxAge = 5 * time.Second
 // finish takes a recorded certificate through steps 4 to 6: checkpoint and
 // proof, signature, lint, keep, release.
 func (a *Authority) finish(ctx context.Context, s store.Session, rec recorded) (Issued, error) {
-	proof, err := a.prove(ctx, rec.leaf.Index, certproof.Extra(rec.grant.Lineage, rec.leaf.Leaf.Facts))
+	head, err := a.required(ctx, rec.leaf.Index)
+	if err != nil {
+		return Issued{}, err
+	}
+	proof, err := a.prove(ctx, rec.leaf.Index, certproof.Extra(rec.grant.Lineage, rec.leaf.Leaf.Facts), head)
 	if err != nil {
 		return Issued{}, err
 	}
 	if err := a.stillAllowed(ctx, s, rec); err != nil {
 		return Issued{}, err
 	}
-	cert, err := ca.Finish(ctx, a.ca, rec.cert, proof, a.policy)
+	cert, err := ca.Finish(ctx, a.ca, rec.cert, proof, a.requiredPolicy())
 	if err != nil {
 		return Issued{}, err
 	}
 	wire := cert.Marshal()
-	if err := ca.Lint(wire, rec.grant, rec.key, a.ca.PublicKey(), rec.facts.Serial, rec.facts.At.Time(), a.policy); err != nil {
+	if err := ca.Lint(wire, rec.grant, rec.key, a.ca.PublicKey(), rec.facts.Serial, rec.facts.At.Time(), a.requiredPolicy()); err != nil {
 		return Issued{}, err
 	}
 	// The same write that keeps the certificate asks once more, if the signature

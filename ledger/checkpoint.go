@@ -44,6 +44,27 @@ func (c Checkpoint) text() string {
 	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, c.Root)
 }
 
+// Unsigned returns the checkpoint's three lines, without any signature: what a
+// witness keeps.
+func (c Checkpoint) Unsigned() []byte { return []byte(c.text()) }
+
+// ParseUnsigned reads the three lines that Unsigned returns. They are hearsay.
+func ParseUnsigned(text []byte) (Checkpoint, error) {
+	if len(text) > MaxText {
+		return Checkpoint{}, fmt.Errorf("%w: %d bytes, at most %d", ErrCheckpoint, len(text), MaxText)
+	}
+	body, ended := strings.CutSuffix(string(text), "\n")
+	if !ended {
+		return Checkpoint{}, fmt.Errorf("%w: the last line does not end", ErrCheckpoint)
+	}
+	return parseLines(strings.Split(body, "\n"))
+}
+
+// EmptyCheckpoint is that of a log without leaves, with which every log begins.
+func EmptyCheckpoint(origin string) Checkpoint {
+	return Checkpoint{Origin: origin, Root: emptyRoot()}
+}
+
 func (c Checkpoint) check() error {
 	if _, err := ParseOrigin(c.Origin); err != nil {
 		return fmt.Errorf("%w: %w", ErrCheckpoint, err)
@@ -68,8 +89,19 @@ func parseSigned(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("%w: %d bytes, at most %d", ErrCheckpoint, len(signed), MaxText)
 	}
 	text, signatures, ok := strings.Cut(string(signed), "\n\n")
-	lines := strings.Split(text, "\n")
-	if !ok || len(lines) != 3 {
+	if !ok {
+		return Checkpoint{}, fmt.Errorf("%w: want an origin, a size, a root, an empty line and signatures", ErrCheckpoint)
+	}
+	c, err := parseLines(strings.Split(text, "\n"))
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return c, checkSignatureLines(signatures)
+}
+
+// parseLines reads origin, size and root, strictly.
+func parseLines(lines []string) (Checkpoint, error) {
+	if len(lines) != 3 {
 		return Checkpoint{}, fmt.Errorf("%w: want an origin, a size, a root, an empty line and signatures", ErrCheckpoint)
 	}
 	origin, err := ParseOrigin(lines[0])
@@ -83,9 +115,6 @@ func parseSigned(signed []byte) (Checkpoint, error) {
 	root, err := parseHash(lines[2])
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("line 3: %w: %w", ErrCheckpoint, err)
-	}
-	if err := checkSignatureLines(signatures); err != nil {
-		return Checkpoint{}, err
 	}
 	c := Checkpoint{Origin: origin, Size: size, Root: root}
 	return c, c.check()

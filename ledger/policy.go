@@ -97,13 +97,18 @@ func (p *Policy) OpenCheckpoint(signed []byte) (Checkpoint, error) {
 
 func untrusted(c Checkpoint, err error) error {
 	bad, isBad := errors.AsType[*note.InvalidSignatureError](err)
-	_, isUnverified := errors.AsType[*note.UnverifiedNoteError](err)
 	switch {
 	case isBad:
 		return fmt.Errorf("checkpoint of %s at size %d: %w: the signature of key %08x does not verify", c.Origin, c.Size, ErrUntrusted, bad.Hash)
-	case isUnverified:
+	case isUnverified(err):
 		return fmt.Errorf("checkpoint of %s at size %d: %w", c.Origin, c.Size, ErrUntrusted)
 	default:
 		return fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
+}
+
+// isUnverified reports whether a note carries no signature of a known key.
+func isUnverified(err error) bool {
+	_, ok := errors.AsType[*note.UnverifiedNoteError](err)
+	return ok
 }

@@ -27,13 +27,10 @@ const (
 	maxListed = 256 << 10
 )
 
-// checkpoint answers GET /checkpoint: the newest signed checkpoint.
+// checkpoint answers GET /checkpoint: the newest checkpoint, with its
+// cosignatures.
 func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request) error {
-	var note []byte
-	err := s.store.Read(r.Context(), func(reader *store.Reader) (err error) {
-		_, _, note, err = reader.Checkpoint()
-		return err
-	})
+	note, err := s.authority.Published(r.Context())
 	if err != nil {
 		return err
 	}

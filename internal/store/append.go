@@ -119,6 +119,13 @@ func (tx *Tx) PutCheckpoint(c ledger.Checkpoint, note []byte) error {
 	return tx.exec(`INSERT INTO checkpoint (size, root, note) VALUES ($1, $2, $3) ON CONFLICT (size) DO NOTHING`, c.Size, c.Root[:], note)
 }
 
+// PutCosigned keeps a checkpoint with its cosignatures in place of the one that
+// only the log has signed.
+func (tx *Tx) PutCosigned(c ledger.Checkpoint, note []byte) error {
+	return tx.exec(`INSERT INTO checkpoint (size, root, note) VALUES ($1, $2, $3)
+		ON CONFLICT (size) DO UPDATE SET note = excluded.note WHERE checkpoint.root = excluded.root`, c.Size, c.Root[:], note)
+}
+
 // PutCertificate keeps a signed certificate. keyHash is the SHA-256 of the
 // subject key's wire form.
 func (tx *Tx) PutCertificate(serial uint64, grant canon.ID, keyHash canon.Digest, wire []byte) error {
