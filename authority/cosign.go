@@ -152,6 +152,9 @@ func (c *cosigning) confirmed() error {
 	if c == nil {
 		return nil
 	}
+	if err := c.a.halting(); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.failing
@@ -232,7 +235,7 @@ func (c *cosigning) ask(ctx context.Context, m *member, head signedHead) (ledger
 		m.seen, m.err, m.at = head.checkpoint.Size, nil, c.a.now()
 	case errors.Is(err, witness.ErrFork):
 		m.err = err
-		c.a.halt(fmt.Errorf("%w: %s says: %w; if a backup was restored, put the newer database back (docs/recovery.md)",
+		c.a.halt(fmt.Errorf("%w: %s says: %w; if a backup was restored, put the newer database back",
 			ErrHalted, m.cosigner.Key().Name(), err))
 	case errors.Is(context.Cause(ctx), context.Canceled): // the others sufficed; it is not to blame
 	default:

@@ -85,10 +85,13 @@ func newKey(t testing.TB) ssh.Signer {
 	return signer
 }
 
+// testStart is when most tests' clocks begin.
+var testStart = time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC)
+
 // newLedger is a world without contract.
 func newLedger(t testing.TB) *world {
 	t.Helper()
-	return newLedgerAt(t, time.Date(2026, 12, 1, 8, 0, 0, 250000000, time.UTC))
+	return newLedgerAt(t, testStart)
 }
 
 // newLedgerAt is a world whose clock stands at now.
@@ -130,7 +133,13 @@ func (w *world) openStore(file string) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := newLedger(t)
+	return newWorldAt(t, testStart)
+}
+
+// newWorldAt is a whole world whose clock stands at now.
+func newWorldAt(t testing.TB, now time.Time) *world {
+	t.Helper()
+	w := newLedgerAt(t, now)
 	files := w.contractFiles("20s")
 	added, err := w.a.AddContract(t.Context(), files, w.signatures(files, w.signer))
 	if err != nil {

@@ -85,6 +85,7 @@ var problemTable = []problemRow{
 	{store.ErrBusy, unavailable, "too many people are writing at once; what you asked for was not done"},
 	{store.ErrUnavailable, unavailable, "the database is not available; what you asked for was not done"},
 	{store.ErrConflict, unavailable, "somebody else wrote at the same moment; what you asked for was not done"},
+	{authority.ErrUncosigned, unavailable, "too few witnesses have confirmed the ledger, so no certificate was made; the request stays granted"},
 	{authority.ErrVoid, unavailable, "the certificate took too long to be signed and was given up; the request stays granted"},
 	{ca.ErrUnavailable, unavailable, "the authority key can't be reached, so no certificate was made; the request stays granted"},
 	{ca.ErrSigner, unavailable, "the authority key gave no signature; no certificate was made"},

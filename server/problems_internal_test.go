@@ -57,8 +57,9 @@ var inTable = map[string]error{
 
 	"store.ErrNoSession": store.ErrNoSession, "store.ErrNoChallenge": store.ErrNoChallenge, "store.ErrNoFlow": store.ErrNoFlow,
 	"store.ErrUsed": store.ErrUsed, "store.ErrBusy": store.ErrBusy, "store.ErrClock": store.ErrClock, "authority.ErrVoid": authority.ErrVoid,
-	"record.ErrOtherLogin": record.ErrOtherLogin,
-	"store.ErrUnavailable": store.ErrUnavailable, "store.ErrConflict": store.ErrConflict,
+	"authority.ErrUncosigned": authority.ErrUncosigned,
+	"record.ErrOtherLogin":    record.ErrOtherLogin,
+	"store.ErrUnavailable":    store.ErrUnavailable, "store.ErrConflict": store.ErrConflict,
 }
 
 const (
@@ -83,7 +84,12 @@ var exempt = map[string]string{
 	"ledger.ErrLeaf": ours, "ledger.ErrTree": ours, "ledger.ErrOrigin": ours, "ledger.ErrLogKey": ours, "ledger.ErrCheckpoint": ours,
 	"ledger.ErrUntrusted": ours, "ledger.ErrProof": ours, "ledger.ErrNotIncluded": ours, "ledger.ErrPolicy": ours,
 	"ledger.ErrForked": "reaches us inside authority.ErrHalted", "ledger.ErrRewound": "reaches us inside authority.ErrHalted",
-	"ledger.ErrSalt": wrapped,
+	"ledger.ErrSalt": wrapped, "ledger.ErrCosigner": starting,
+	"ledger.ErrCosignature": "reaches us inside authority.ErrUncosigned", "ledger.ErrAddCheckpoint": "for witnesses, which we ask and are not",
+
+	"witness.ErrConfig": starting, "witness.ErrUnreachable": "its text stands in authority.ErrUncosigned", "witness.ErrRefused": "its text stands in authority.ErrUncosigned",
+	"witness.ErrFork": "reaches us inside authority.ErrHalted", "witness.ErrClock": "its text stands in authority.ErrUncosigned",
+	"witness.ErrUnjustified": "its text stands in authority.ErrUncosigned", "witness.ErrNoHead": "for witnesses, which we ask and are not",
 
 	"oidc.ErrConfig": ours, "oidc.ErrNoAnswer": "made by the loopback listener of the command-line client",
 
@@ -102,7 +108,7 @@ func TestEverySentinelHasAPlace(t *testing.T) {
 	found := map[string]bool{}
 	for _, dir := range []string{
 		"approval", "authority", "ca", "ca/softkey", "canon", "contract", "internal/store", "internal/store/sqlite",
-		"ledger", "ledger/certproof", "oidc", "record", "sshcert",
+		"ledger", "ledger/certproof", "ledger/witness", "oidc", "record", "sshcert",
 	} {
 		for _, name := range sentinels(t, filepath.Join("..", filepath.FromSlash(dir))) {
 			found[path.Base(dir)+"."+name] = true

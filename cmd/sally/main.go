@@ -70,6 +70,6 @@ Exit codes:
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLogin(env), newWhoami(env), newLogout(env), newRequest(env), newStatus(env),
-		newSSH(env), newLedger(env), newVersion(env))
+		newSSH(env), newLedger(env), newWitness(env), newVersion(env))
 	return root
 }

@@ -28,6 +28,9 @@ type config struct {
 	} `yaml:"tls,omitempty"`
 	// CA says where the user CA key lies; without it, in keys/user-ca.
 	CA caConfig `yaml:"ca,omitempty"`
+	// Witnesses cosign each checkpoint before a certificate rests on it. Without
+	// them the log's own signature suffices.
+	Witnesses witnessesConfig `yaml:"witnesses,omitempty"`
 	// Issuers adds to "contract/issuer" what the contract does not hold.
 	Issuers map[string]issuerConfig `yaml:"issuers,omitempty"`
 }
@@ -77,6 +80,9 @@ func (c config) check() error {
 		return fmt.Errorf("%w: tls: certificate and key come together", errConfig)
 	case c.TLS.Certificate == "" && !loopback(host):
 		return fmt.Errorf("%w: listen: plain http is for loopback only; name tls.certificate and tls.key", errConfig)
+	}
+	if _, _, err := c.Witnesses.cosigners(); err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
 	}
 	if err := c.CA.check(); err != nil {
 		return fmt.Errorf("%w: %w", errConfig, err)

@@ -89,6 +89,9 @@ type folderOptions struct {
 	secrets func(issuer string) string
 	// signer opens the user CA key; public is what leaf 0 names.
 	signer func(ctx context.Context, public ssh.PublicKey) (ca.Signer, error)
+	// quorum says whose cosignatures certificates need, cosigners how to get them.
+	quorum    ledger.Cosigners
+	cosigners []authority.Cosigner
 }
 
 // openFolder locks the folder and opens its ledger.
@@ -133,7 +136,7 @@ func (f *folder) open(ctx context.Context, o folderOptions, start func(context.C
 	}
 	f.auth, err = start(ctx, authority.Config{
 		Store: f.store, CA: f.signer, Log: logSigner, Mark: mark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
-		Secrets: o.secrets, Logger: o.logger,
+		Quorum: o.quorum, Cosigners: o.cosigners, Secrets: o.secrets, Logger: o.logger,
 	})
 	return err
 }
@@ -153,6 +156,9 @@ func (f *folder) openSigner(ctx context.Context, o folderOptions) error {
 
 func (f *folder) close() error {
 	var err error
+	if f.auth != nil {
+		f.auth.Close()
+	}
 	if f.store != nil {
 		err = f.store.Close()
 	}

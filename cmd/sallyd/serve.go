@@ -48,8 +48,12 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return err
 	}
+	quorum, cosigners, err := c.Witnesses.cosigners()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
 	f, err := openFolder(ctx, dir, folderOptions{
-		logger: logger, secrets: secrets,
+		logger: logger, secrets: secrets, quorum: quorum, cosigners: cosigners,
 		signer: func(ctx context.Context, public ssh.PublicKey) (ca.Signer, error) {
 			s, err := c.CA.signer(ctx, dir, public, logger)
 			if err != nil && c.CA.Vault != nil {
