@@ -9,6 +9,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -16,7 +17,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"filippo.io/torchwood"
 	_ "github.com/mattn/go-sqlite3" // witnessctl does not build here; two rows of its database are all that it would write
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -85,21 +85,24 @@ func (s *Server) prepare(ctx context.Context, origin, logKey string) (err error)
 
 // newKey draws the witness's key and puts it into its agent.
 func (s *Server) newKey(ctx context.Context) error {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	text, public, err := ledger.NewCosignerKey(rand.Reader, s.name)
 	if err != nil {
 		return err
 	}
-	signer, err := torchwood.NewCosignatureSigner(s.name, private)
+	if s.key, err = ledger.ParseCosignerKey(public); err != nil {
+		return err
+	}
+	// The agent takes the key itself: the last part of the text, behind its type.
+	raw, err := base64.StdEncoding.DecodeString(text[len(text)-base64.StdEncoding.EncodedLen(1+ed25519.SeedSize):])
 	if err != nil {
 		return err
 	}
-	if s.key, err = ledger.ParseCosignerKey(signer.Verifier().String()); err != nil {
-		return err
-	}
-	sshKey, err := ssh.NewPublicKey(public)
+	private := ed25519.NewKeyFromSeed(raw[1:])
+	signer, err := ssh.NewSignerFromKey(private)
 	if err != nil {
 		return err
 	}
+	sshKey := signer.PublicKey()
 	s.print = ssh.FingerprintSHA256(sshKey)
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", s.agent.Socket())
