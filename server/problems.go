@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/oidc"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
@@ -168,6 +169,7 @@ var problemTable = []problemRow{
 	{authority.ErrNotYours, notFound, ""},
 	{record.ErrNotFound, notFound, ""},
 	{errNoRoute, notFound, ""},
+	{ledger.ErrTile, notFound, ""},
 }
 
 // maxDetail bounds what of an error is told: its text may repeat what was sent.

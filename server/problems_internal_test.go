@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/oidc"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
@@ -57,9 +58,9 @@ var inTable = map[string]error{
 
 	"store.ErrNoSession": store.ErrNoSession, "store.ErrNoChallenge": store.ErrNoChallenge, "store.ErrNoFlow": store.ErrNoFlow,
 	"store.ErrUsed": store.ErrUsed, "store.ErrBusy": store.ErrBusy, "store.ErrClock": store.ErrClock, "authority.ErrVoid": authority.ErrVoid,
-	"authority.ErrUncosigned": authority.ErrUncosigned,
-	"record.ErrOtherLogin":    record.ErrOtherLogin,
-	"store.ErrUnavailable":    store.ErrUnavailable, "store.ErrConflict": store.ErrConflict,
+	"authority.ErrUncosigned": authority.ErrUncosigned, "ledger.ErrTile": ledger.ErrTile,
+	"record.ErrOtherLogin": record.ErrOtherLogin,
+	"store.ErrUnavailable": store.ErrUnavailable, "store.ErrConflict": store.ErrConflict,
 }
 
 const (

@@ -33,6 +33,7 @@ func (s *Server) routes() http.Handler {
 	}{
 		{"/healthz", read, s.plain(s.health)},
 		{"/checkpoint", read, s.plain(s.checkpoint)},
+		{"/tile/{tile:.+}", read, s.tiles()},
 
 		{"/v1/server", read, s.plain(s.about)},
 		{"/v1/challenges", []string{http.MethodPost}, s.plain(s.challenge)},

@@ -53,6 +53,9 @@ type Config struct {
 	Rand    io.Reader        // a cryptographic source
 	Logger  *slog.Logger     // zero: nothing is logged
 	Version string           // told to clients; may be empty
+	// PublicTiles lets everybody read the ledger's tiles; zero: those who are
+	// logged in.
+	PublicTiles bool
 }
 
 // Server answers HTTP requests. It is safe for concurrent use.
@@ -64,9 +67,11 @@ type Server struct {
 	rand      io.Reader
 	logger    *slog.Logger
 	version   string
-	cookies   cookieNames
-	pages     *pages
-	handler   http.Handler
+	// publicTiles lets strangers read the tiles.
+	publicTiles bool
+	cookies     cookieNames
+	pages       *pages
+	handler     http.Handler
 }
 
 // New checks the settings and returns a Server that serves nothing yet.
@@ -87,7 +92,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		authority: c.Authority, store: c.Authority.Store(), base: base, now: c.Now, rand: c.Rand,
-		logger: c.Logger, version: c.Version, cookies: nameCookies(base), pages: p,
+		logger: c.Logger, version: c.Version, cookies: nameCookies(base), pages: p, publicTiles: c.PublicTiles,
 	}
 	s.handler = s.routes()
 	return s, nil

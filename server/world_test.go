@@ -138,6 +138,7 @@ type world struct {
 	idp       *idp.Server
 	authority *authority.Authority
 	store     *store.Store
+	file      string // the database
 	server    *server.Server
 	base      string
 	clock     *clock
@@ -189,7 +190,8 @@ func must(t testing.TB, err error) {
 
 func (w *world) openAuthority() {
 	t := w.t
-	engine, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "sallyport.db"))
+	w.file = filepath.Join(t.TempDir(), "sallyport.db")
+	engine, err := sqlite.Open(t.Context(), w.file)
 	must(t, err)
 	w.store, err = store.New(store.Config{Engine: engine, Now: w.clock.Now, Rand: rand.Reader})
 	must(t, err)

@@ -31,8 +31,17 @@ type config struct {
 	// Witnesses cosign each checkpoint before a certificate rests on it. Without
 	// them the log's own signature suffices.
 	Witnesses witnessesConfig `yaml:"witnesses,omitempty"`
+	// Ledger says who may read the ledger's tiles.
+	Ledger ledgerConfig `yaml:"ledger,omitempty"`
 	// Issuers adds to "contract/issuer" what the contract does not hold.
 	Issuers map[string]issuerConfig `yaml:"issuers,omitempty"`
+}
+
+// ledgerConfig says who may read what of the ledger.
+type ledgerConfig struct {
+	// PublicTiles lets everybody read the ledger's tiles (kinds, lineages and
+	// commitments, no names); without it those who are logged in.
+	PublicTiles bool `yaml:"public_tiles,omitempty"`
 }
 
 // issuerConfig is what a server adds to an issuer of a contract.

@@ -67,7 +67,7 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
 	s, err := server.New(server.Config{
-		Authority: f.auth, BaseURL: c.URL, Now: time.Now, Rand: rand.Reader, Logger: logger, Version: version,
+		Authority: f.auth, BaseURL: c.URL, Now: time.Now, Rand: rand.Reader, Logger: logger, Version: version, PublicTiles: c.Ledger.PublicTiles,
 	})
 	if err != nil {
 		return err
