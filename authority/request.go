@@ -176,7 +176,7 @@ func decide(tx *store.Tx, s store.Session, v Verdict, id canon.ID) (approval.Req
 	}
 	f := record.RequestDecide{
 		At: tx.Now(), Decision: id, Lineage: q.Lineage, Request: q.ID, RequestLeaf: q.Leaf, Contract: q.Contract,
-		Person: s.Person, Claims: s.Claims(), Assurance: "session", Verdict: v.Verdict, Seconds: v.Seconds,
+		Person: s.Person, Claims: s.Claims(), Assurance: record.AssuranceSession, Verdict: v.Verdict, Seconds: v.Seconds,
 	}
 	stage, waiting := q.Waiting(tx.Now().Time())
 	if !waiting { // nobody decides now; the request itself says best why
