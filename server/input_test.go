@@ -49,6 +49,7 @@ func TestBodies(t *testing.T) {
 		{"/v1/challenges", api.ChallengeRequest{Purpose: "issue"}},
 		{"/v1/sessions", api.SessionRequest{Issuer: "a", IDToken: "b", RZ: "c", DeviceKey: "d", Document: "e", Signature: "f"}},
 		{"/v1/requests", alice.requestBody(nil)},
+		{"/v1" + cancelPath(q.ID), api.CancelRequest{Document: "a", Signature: "b"}},
 		{"/v1/grants/" + string(q.ID) + "/certificates", alice.issueBody(q, newKey(t))},
 	}
 	for _, route := range routes {
@@ -187,9 +188,15 @@ func TestTooManyOpenRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	alice := w.logIn("alice")
+	var last api.Request
 	for range 20 {
-		alice.submit(nil)
+		last = alice.submit(nil)
 	}
+	w.unchanged(func() {
+		alice.call("/v1/requests", alice.requestBody(nil)).wantProblem(t, http.StatusTooManyRequests, "rate", "20", "sally cancel")
+	})
+	into[api.Request](t, alice.call("/v1"+cancelPath(last.ID), alice.cancelBody(last.ID, nil)), http.StatusOK)
+	alice.submit(nil)
 	w.unchanged(func() {
 		alice.call("/v1/requests", alice.requestBody(nil)).wantProblem(t, http.StatusTooManyRequests, "rate", "20")
 	})

@@ -49,6 +49,7 @@ var (
 	forbidden       = kind{"forbidden", http.StatusForbidden, "not allowed", "Open the page again and do it there."}
 	selfApproval    = kind{"self-approval", http.StatusForbidden, "nobody decides on their own request", "Somebody else has to decide."}
 	notEligible     = kind{"not-eligible", http.StatusForbidden, "you are not among those who decide", "Ask somebody of the groups that the request names."}
+	notRequester    = kind{"not-requester", http.StatusForbidden, "only who asked can cancel it", "If it should not be granted, deny it."}
 	groupsUnknown   = kind{"groups-unknown", http.StatusForbidden, "your groups are not known", "Sign in again. If that does not help, ask whoever runs the identity provider to send your groups."}
 	contractForbids = kind{"contract-forbids", http.StatusForbidden, "the contract does not allow this", "Whoever approves, it stays forbidden; ask for what the contract allows."}
 	notFound        = kind{"not-found", http.StatusNotFound, "not found", "It may never have been here, or it is not yours to see."}
@@ -126,6 +127,7 @@ var problemTable = []problemRow{
 	{approval.ErrDecidedTwice, decidedTwice, ""},
 	{approval.ErrSettled, settled, ""},
 	{approval.ErrNotEligible, notEligible, ""},
+	{approval.ErrNotRequester, notRequester, ""},
 	{approval.ErrWidening, fieldRefused, ""},
 	{approval.ErrDecision, fieldRefused, ""},
 	{approval.ErrNotGranted, notGranted, ""},
