@@ -27,6 +27,7 @@ const (
 	hostsFile      = "hosts.json" // provenHosts
 	hostsLock      = "lock+hosts"
 	refreshLock    = "lock+refresh"
+	askLock        = "lock+ask"
 )
 
 // ErrNotLoggedIn is returned where no session is kept, or one that is over.
