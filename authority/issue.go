@@ -102,7 +102,7 @@ func deviceOf(s store.Session) (ssh.PublicKey, error) {
 	if err != nil || len(wire) == 0 {
 		return nil, fmt.Errorf("%w: this session has no device key; log in with `sally login`", record.ErrDocument)
 	}
-	return sshcert.ParseSubjectKey(wire)
+	return sshcert.ParseDeviceKey(wire)
 }
 
 // openIssue checks the issue call against the session's device key.

@@ -188,7 +188,7 @@ func (f *fake) postSession(r *http.Request) (int, any) {
 	if err != nil {
 		return problemBody("malformed", http.StatusBadRequest, err.Error())
 	}
-	device, err := sshcert.ParseSubjectKey(wire)
+	device, err := sshcert.ParseDeviceKey(wire)
 	if err != nil {
 		return problemBody("key-refused", http.StatusUnprocessableEntity, err.Error())
 	}

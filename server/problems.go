@@ -61,7 +61,7 @@ var (
 	grantOver       = kind{"grant-over", http.StatusGone, "the grant is over", "Ask again."}
 	tooLarge        = kind{"too-large", http.StatusRequestEntityTooLarge, "too large", "Send less."}
 	misdirected     = kind{"misdirected", http.StatusMisdirectedRequest, "another server was asked for", "Check the address."}
-	keyRefused      = kind{"key-refused", http.StatusUnprocessableEntity, "this key is not accepted", "Use an ed25519 key."}
+	keyRefused      = kind{"key-refused", http.StatusUnprocessableEntity, "this key is not accepted", "An ed25519 key always passes: ssh-keygen -t ed25519."}
 	fieldRefused    = kind{"field-refused", http.StatusUnprocessableEntity, "a field is not accepted", "Go back and mend it."}
 	rate            = kind{"rate", http.StatusTooManyRequests, "too much at once", "Wait a little and try again."}
 	internal        = kind{"internal", http.StatusInternalServerError, "something went wrong here", "Tell the operator the number below; the log says more under it."}
