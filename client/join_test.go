@@ -185,6 +185,8 @@ func TestResume(t *testing.T) {
 		"sally ssh ops@web-1.demo":                                              {},
 		"sally ssh ops@web-1.demo --role admin --contract acme":                 {Ask: Ask{Role: "admin", Contract: "acme"}},
 		"sally ssh ops@web-1.demo --key-file -- -v uptime":                      {KeyFile: true, Args: []string{"-v", "uptime"}},
+		"sally ssh ops@web-1.demo --key-type rsa-3072":                          {KeyType: "rsa-3072"},
+		"sally ssh ops@web-1.demo --identity '/home/alice/my keys/id_sk'":       {Identity: "/home/alice/my keys/id_sk"},
 		`sally ssh ops@web-1.demo -- 'echo "$HOME"' 'it'\''s' '' a-b_c.d/e@f=1`: {Args: []string{`echo "$HOME"`, "it's", "", "a-b_c.d/e@f=1"}},
 		"sally ssh ops@web-1.demo -- 'rm *; true' '~'":                          {Args: []string{"rm *; true", "~"}},
 	} {

@@ -24,6 +24,13 @@ type SSHOptions struct {
 	Ask
 	// KeyFile keeps the key in a file also where an ssh-agent would take it.
 	KeyFile bool
+	// KeyType is the type of the key that is made, one of KeyTypes; the first if
+	// empty, and then a live certificate for a key of any type is used.
+	KeyType string
+	// Identity is the public key file of a key of the person's own, or the private
+	// one's beside which it lies. The certificate is made for that key, which stays
+	// where it is. Empty: a new key is made.
+	Identity string
 	// Timeout bounds the wait for a decision; 0 waits until it is settled.
 	Timeout time.Duration
 	// Args are given to ssh after the host: its options, then a command.
@@ -38,6 +45,10 @@ type SSHOptions struct {
 // program's.
 func SSH(ctx context.Context, o SSHOptions) error {
 	p, w, err := o.check()
+	if err != nil {
+		return err
+	}
+	choice, err := o.choose()
 	if err != nil {
 		return err
 	}
@@ -56,7 +67,7 @@ func SSH(ctx context.Context, o SSHOptions) error {
 	if err := a.sweep(ctx); err != nil {
 		return err
 	}
-	id, err := a.certificate(ctx, p, w, o)
+	id, err := a.certificate(ctx, p, w, choice, o)
 	if err != nil {
 		return err
 	}
@@ -93,7 +104,9 @@ func (o SSHOptions) check() (sshcert.Principal, wanted, error) {
 // it, so that neither length nor reason is needed again.
 func (o SSHOptions) resume() string {
 	words := []string{"sally", "ssh", o.Principals[0]}
-	for _, flag := range []struct{ name, value string }{{"--role", o.Role}, {"--contract", o.Contract}} {
+	for _, flag := range []struct{ name, value string }{
+		{"--role", o.Role}, {"--contract", o.Contract}, {"--key-type", o.KeyType}, {"--identity", o.Identity},
+	} {
 		if flag.value != "" {
 			words = append(words, flag.name, flag.value)
 		}
@@ -123,25 +136,29 @@ func shellQuote(word string) string {
 
 // certificate finds or obtains a certificate. Runs at the same time for one
 // principal share it: the second waits for the first and uses its result.
-func (a *account) certificate(ctx context.Context, p sshcert.Principal, w wanted, o SSHOptions) (identity, error) {
+func (a *account) certificate(ctx context.Context, p sshcert.Principal, w wanted, choice keyChoice, o SSHOptions) (identity, error) {
 	unlock, err := lock(ctx, a.lockFile(p), func() { a.env.say("another sally is at work for %s; waiting for it", p) })
 	if err != nil {
 		return identity{}, err
 	}
 	defer unlock()
-	if id, ok := a.live(ctx, p, o.KeyFile); ok {
+	if id, ok := a.live(ctx, p, choice, o.KeyFile); ok {
 		return id, nil
 	}
 	r, err := a.grant(ctx, w, o)
 	if err != nil {
 		return identity{}, err
 	}
-	is, err := a.issue(ctx, r, p)
+	key, err := choice.subject(a.env)
+	if err != nil {
+		return identity{}, err
+	}
+	is, err := a.issue(ctx, r, p, key)
 	if err != nil {
 		return identity{}, err
 	}
 	a.env.say("certificate serial %d for %s until %s", is.cert.Serial, p, a.env.clock(unixTime(is.cert.ValidBefore)))
-	return a.keep(ctx, is, p, o.KeyFile)
+	return a.keep(ctx, is, p, choice, o.KeyFile)
 }
 
 // grant returns a granted request for what is wanted: an active one, else an open
@@ -188,6 +205,7 @@ func sshArgs(p sshcert.Principal, h api.Host, id identity, knownHostsPath string
 	} else {
 		options = append(options, "IdentityFile="+sshPath(id.keyFile), "CertificateFile="+sshPath(id.certFile))
 	}
+	options = append(options, id.options...)
 	out := []string{"-l", string(p.Login), "-p", strconv.Itoa(h.Port)}
 	for _, option := range options {
 		out = append(out, "-o", option)
