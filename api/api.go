@@ -96,6 +96,12 @@ type RequestRequest struct {
 	Reason     string `json:"reason"`
 }
 
+// CancelRequest is the body of POST /v1/requests/{id}/cancel.
+type CancelRequest struct {
+	Document  string `json:"document"`  // record.CancelDoc as canonical JSON
+	Signature string `json:"signature"` // armored SSHSIG by the device key
+}
+
 // Request is a request as GET /v1/requests/{id} shows it.
 type Request struct {
 	ID          canon.ID        `json:"id"`
@@ -112,6 +118,7 @@ type Request struct {
 	Reason      string          `json:"reason,omitempty"`
 	SubmittedAt canon.Micros    `json:"submitted_at"`
 	ExpiresAt   canon.Micros    `json:"expires_at"` // when a pending request expires
+	CancelledAt canon.Micros    `json:"cancelled_at,omitempty"`
 	Decisions   []Decision      `json:"decisions,omitempty"`
 	Stage       string          `json:"stage,omitempty"` // the stage that is waited for
 	Need        int             `json:"need,omitempty"`  // votes still missing in it

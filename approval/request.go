@@ -1,12 +1,13 @@
 // Package approval owns the way from a request over decisions to a grant: a
 // state machine over values.
 //
-// A request is pending, granted, denied or expired. What it is follows from the
-// decisions that it carries and from the moment of asking; nothing is stored
-// that could disagree with them. Each function takes values and the time, and
-// returns values or a refusal that says what would have passed. A settled
-// request never changes, a decision may narrow a request but never widen it,
-// nobody decides on their own request, and one person counts once.
+// A request is pending, granted, denied, expired or cancelled. What it is
+// follows from the decisions and the cancellation that it carries and from the
+// moment of asking; nothing is stored that could disagree with them. Each
+// function takes values and the time, and returns values or a refusal that says
+// what would have passed. A settled request never changes, a decision may narrow
+// a request but never widen it, nobody decides on their own request, one person
+// counts once, and nobody but the requester cancels.
 package approval
 
 import (
@@ -21,7 +22,7 @@ import (
 	"github.com/sallyport/sallyport/sshcert"
 )
 
-// Reasons why a decision or a grant is refused.
+// Reasons why a decision, a cancellation or a grant is refused.
 var (
 	ErrSelfApproval = errors.New("nobody decides on their own request")
 	ErrDecidedTwice = errors.New("you have decided on this request already")
@@ -29,6 +30,7 @@ var (
 	ErrNotEligible  = errors.New("you are not among those who decide on this request")
 	ErrWidening     = errors.New("a decision may narrow a request, never widen it")
 	ErrDecision     = errors.New("not a decision")
+	ErrNotRequester = errors.New("a request is cancelled by the account that made it")
 	ErrNotGranted   = errors.New("this request is not granted")
 	ErrGrantOver    = errors.New("the grant is over")
 )
@@ -38,10 +40,11 @@ type State string
 
 // The states of a request.
 const (
-	Pending State = "pending"
-	Granted State = "granted"
-	Denied  State = "denied"
-	Expired State = "expired"
+	Pending   State = "pending"
+	Granted   State = "granted"
+	Denied    State = "denied"
+	Expired   State = "expired"
+	Cancelled State = "cancelled"
 )
 
 // Verdict is an approver's yes or no.
@@ -86,6 +89,7 @@ type Request struct {
 	At        canon.Micros    `json:"at"`
 	Stages    []Stage         `json:"stages"`
 	Decisions []Decision      `json:"decisions,omitempty"`
+	Cancelled Cancellation    `json:"cancelled,omitzero"`
 	Leaf      canon.Digest    `json:"leaf,omitzero"` // hash of the ledger leaf that recorded it
 }
 
@@ -121,8 +125,12 @@ func New(v *contract.Version, ask contract.Ask, id, by canon.ID, subject contrac
 
 // Status derives the state at now. A stage begins when the one before it has
 // its quorum; one deny ends the request; a stage that is silent for its timeout
-// expires it. The moment of the deadline itself is too late.
+// expires it. The moment of the deadline itself is too late. A cancellation is
+// final, whatever else the request carries.
 func (r Request) Status(now time.Time) Status {
+	if r.Cancelled.At != 0 {
+		return Status{State: Cancelled, At: r.Cancelled.At.Time()}
+	}
 	start, votes, stage := r.At.Time(), 0, 0
 	if len(r.Stages) == 0 { // no contract makes such a request, so nobody can grant it
 		return Status{State: Expired, At: start}
@@ -146,6 +154,15 @@ func (r Request) Status(now time.Time) Status {
 	return Status{State: Pending, Stage: stage, Need: r.Stages[stage].Quorum - votes, At: deadline}
 }
 
+// settled is the refusal to do something to a request of this status.
+func (s Status) settled() error {
+	how := "was " + string(s.State)
+	if s.State == Expired {
+		how = "expired"
+	}
+	return fmt.Errorf("it %s at %s: %w", how, s.At.Format(time.RFC3339), ErrSettled)
+}
+
 // Waiting returns the stage that decides next, false if none does.
 func (r Request) Waiting(now time.Time) (Stage, bool) {
 	if s := r.Status(now); s.State == Pending {
@@ -165,7 +182,7 @@ func (r Request) MayDecide(terms *contract.Terms, by canon.ID, subject contract.
 	case slices.ContainsFunc(r.Decisions, func(d Decision) bool { return d.By == by }):
 		return ErrDecidedTwice
 	case status.State != Pending:
-		return fmt.Errorf("it was %s at %s: %w", status.State, status.At.Format(time.RFC3339), ErrSettled)
+		return status.settled()
 	}
 	stage := r.Stages[status.Stage]
 	switch eligible, err := terms.Eligible(subject, contract.Stage{ID: stage.ID, From: stage.From}); {
@@ -198,8 +215,8 @@ func (r Request) Decide(terms *contract.Terms, d Decision, subject contract.Subj
 	if err := r.MayDecide(terms, d.By, subject, now); err != nil {
 		return Request{}, err
 	}
-	if last := r.lastAt(); now.Before(last) {
-		return Request{}, fmt.Errorf("it is dated before %s: %w", last.Format(time.RFC3339), ErrDecision)
+	if err := r.inOrder(now); err != nil {
+		return Request{}, err
 	}
 	if stage := r.Stages[r.Status(now).Stage]; d.Stage != stage.ID {
 		return Request{}, fmt.Errorf("stage %s decides now, not %s: %w", stage.ID, d.Stage, ErrDecision)
@@ -219,6 +236,14 @@ func (r Request) Decide(terms *contract.Terms, d Decision, subject contract.Subj
 	}
 	r.Decisions = append(slices.Clip(r.Decisions), d) // Clip: never write into the caller's array
 	return r, nil
+}
+
+// inOrder refuses what is dated before the request or its last decision.
+func (r Request) inOrder(now time.Time) error {
+	if last := r.lastAt(); now.Before(last) {
+		return fmt.Errorf("it is dated before %s: %w", last.Format(time.RFC3339), ErrDecision)
+	}
+	return nil
 }
 
 // lastAt is the time of the request or of its last decision.

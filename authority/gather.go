@@ -65,13 +65,13 @@ func newGathering(r *store.Reader, rows map[rowKey][]byte, proven *provenRows) (
 // laterLeaf is a leaf that changes a row which other leaves made before.
 type laterLeaf struct {
 	entry   store.Entry
-	request canon.ID // whose decisions it changes
+	request canon.ID // whose decisions or end it changes
 	person  canon.ID // whose groups it changes
 }
 
 // laterThan returns such leaves from an index on.
 func laterThan(r *store.Reader, from int64) ([]laterLeaf, error) {
-	entries, err := r.Since(from, ledger.RequestDecide, ledger.RequestExpire, ledger.PersonSnapshot)
+	entries, err := r.Since(from, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.PersonSnapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +85,8 @@ func laterThan(r *store.Reader, from int64) ([]laterLeaf, error) {
 		case record.RequestDecide:
 			out = append(out, laterLeaf{entry: e, request: f.Request})
 		case record.RequestExpire:
+			out = append(out, laterLeaf{entry: e, request: f.Request})
+		case record.RequestCancel:
 			out = append(out, laterLeaf{entry: e, request: f.Request})
 		case record.PersonSnapshot:
 			out = append(out, laterLeaf{entry: e, person: f.Person})
@@ -168,6 +170,11 @@ func (g *gathering) request(q approval.Request) error {
 	}
 	for _, d := range q.Decisions {
 		if err := g.leaf(d.Leaf); err != nil {
+			return err
+		}
+	}
+	if !q.Cancelled.Leaf.IsZero() {
+		if err := g.leaf(q.Cancelled.Leaf); err != nil {
 			return err
 		}
 	}
@@ -269,6 +276,8 @@ func (g *gathering) add(entry store.Entry) error {
 		return g.claims(f.Claims)
 	case record.RequestDecide:
 		return g.claims(f.Claims)
+	case record.RequestCancel:
+		return g.leaf(f.Login)
 	case record.HostJoin:
 		return g.contract(f.Lineage)
 	case record.PersonSnapshot:
@@ -282,8 +291,8 @@ func (g *gathering) add(entry store.Entry) error {
 }
 
 // overtaking adds what came after the leaves that the rows name and would have
-// changed them: decisions on the requests, newer groups of the people. A row that
-// was put back to what it said before is missed when the rows are compared.
+// changed them: decisions on the requests, their ends, newer groups of the people. A
+// row that was put back to what it said before is missed when the rows are compared.
 func (g *gathering) overtaking() error {
 	list, err := laterThan(g.r, g.from)
 	if err != nil {

@@ -99,13 +99,18 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 	return a.finish(ctx, s, rec)
 }
 
-// openIssue checks the issue call against the session's device key.
-func (a *Authority) openIssue(s store.Session, call IssueCall) (ssh.PublicKey, record.IssueDoc, error) {
+// deviceOf returns the device key of a session.
+func deviceOf(s store.Session) (ssh.PublicKey, error) {
 	wire, err := canon.ParseB64(s.DeviceKey)
 	if err != nil || len(wire) == 0 {
-		return nil, record.IssueDoc{}, fmt.Errorf("%w: this session has no device key; log in with `sally login`", record.ErrDocument)
+		return nil, fmt.Errorf("%w: this session has no device key; log in with `sally login`", record.ErrDocument)
 	}
-	device, err := sshcert.ParseSubjectKey(wire)
+	return sshcert.ParseDeviceKey(wire)
+}
+
+// openIssue checks the issue call against the session's device key.
+func (a *Authority) openIssue(s store.Session, call IssueCall) (ssh.PublicKey, record.IssueDoc, error) {
+	device, err := deviceOf(s)
 	if err != nil {
 		return nil, record.IssueDoc{}, err
 	}

@@ -70,7 +70,7 @@ func (a *Authority) openLogin(l DeviceLogin) (provedLogin, error) {
 	if err != nil {
 		return provedLogin{}, fmt.Errorf("device_key: %w: %w", ErrField, err)
 	}
-	device, err := sshcert.ParseSubjectKey(wire)
+	device, err := sshcert.ParseDeviceKey(wire)
 	if err != nil {
 		return provedLogin{}, fmt.Errorf("device_key: %w", err)
 	}

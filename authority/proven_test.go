@@ -156,6 +156,29 @@ func TestPromiseP06_EditedRowsIssueNothing(t *testing.T) {
 			}
 			return alice, r
 		}},
+		{"a cancellation", func(t *testing.T, w *world, alice, bob user) (user, approval.Request) {
+			r, err := alice.submit(alice.newRequest())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := alice.issue(r, newKey(t)); !errors.Is(err, approval.ErrNotGranted) { // so the pending row was proved once
+				t.Fatal(err)
+			}
+			before := w.row(record.TableRequest, string(r.ID))
+			if _, err := alice.cancel(r); err != nil {
+				t.Fatal(err)
+			}
+			w.restore(record.TableRequest, string(r.ID), before)
+			if r, err = bob.decide(r, approval.Approve, 0); err != nil {
+				t.Fatal(err)
+			}
+			return alice, r
+		}},
+		{"a cancellation that nobody made", func(_ *testing.T, w *world, alice, bob user) (user, approval.Request) {
+			grant := alice.granted(bob, 0)
+			w.replace("request", string(grant.ID), `"contract"`, `"cancelled":{"at":1},"contract"`)
+			return alice, grant
+		}},
 		{"the lineage's version", func(t *testing.T, w *world, alice, bob user) (user, approval.Request) {
 			grant := alice.granted(bob, 0)
 			if err := w.otherContract(); err != nil {

@@ -85,7 +85,7 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 		}
 	}
 	if open >= MaxOpen {
-		return approval.Request{}, false, fmt.Errorf("%w: %d of yours are pending, at most %d may be; wait for some to be decided", ErrTooManyOpen, open, MaxOpen)
+		return approval.Request{}, false, fmt.Errorf("%w: %d of yours are pending, at most %d may be; wait until some are decided, or cancel some with `sally cancel`", ErrTooManyOpen, open, MaxOpen)
 	}
 	version, err := tx.Version(doc.Contract)
 	if isNotFound(err) {
@@ -176,7 +176,7 @@ func decide(tx *store.Tx, s store.Session, v Verdict, id canon.ID) (approval.Req
 	}
 	f := record.RequestDecide{
 		At: tx.Now(), Decision: id, Lineage: q.Lineage, Request: q.ID, RequestLeaf: q.Leaf, Contract: q.Contract,
-		Person: s.Person, Claims: s.Claims(), Assurance: "session", Verdict: v.Verdict, Seconds: v.Seconds,
+		Person: s.Person, Claims: s.Claims(), Assurance: record.AssuranceSession, Verdict: v.Verdict, Seconds: v.Seconds,
 	}
 	stage, waiting := q.Waiting(tx.Now().Time())
 	if !waiting { // nobody decides now; the request itself says best why
@@ -204,6 +204,9 @@ func unchanged(q approval.Request, person canon.ID, shown canon.Digest) error {
 		return err
 	}
 	if now == shown {
+		return nil
+	}
+	if q.Cancelled.At != 0 { // the request itself says so
 		return nil
 	}
 	if q.By == person {

@@ -68,7 +68,7 @@ func TestPromiseP13_ASealIsOfOnePersonAndLeaf(t *testing.T) {
 	}{
 		{"another leaf's part", `UPDATE person_part SET sealed = (SELECT sealed FROM person_part ORDER BY leaf DESC LIMIT 1) WHERE leaf = (SELECT min(leaf) FROM person_part)`, store.ErrSealed, false},
 		{"another person's part", `UPDATE person_part SET person = (SELECT person FROM person_part ORDER BY leaf DESC LIMIT 1) WHERE leaf = (SELECT min(leaf) FROM person_part)`, store.ErrSealed, false},
-		{"a byte changed", `UPDATE person_part SET sealed = CAST(substr(sealed, 1, 40) || x'00' || substr(sealed, 42) AS BLOB) WHERE leaf = (SELECT min(leaf) FROM person_part)`, store.ErrSealed, false},
+		{"a byte changed", `UPDATE person_part SET sealed = CAST(substr(sealed, 1, 40) || CASE substr(sealed, 41, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(sealed, 42) AS BLOB) WHERE leaf = (SELECT min(leaf) FROM person_part)`, store.ErrSealed, false},
 		{"the key destroyed", `DELETE FROM person_key`, nil, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

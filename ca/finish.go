@@ -53,7 +53,8 @@ func Finish(ctx context.Context, s Signer, recorded *ssh.Certificate, proof []by
 
 // Lint reads the finished certificate's bytes as a stranger would and holds
 // each field to the grant (docs/issuance.md, step 6). It shares no code with
-// NewTemplate but the names' grammar: what one gets wrong the other finds.
+// NewTemplate but the names' grammar and the key policy: what one gets wrong the
+// other finds.
 // issued is the ledger time of the certificate's leaf.
 func Lint(wire []byte, g approval.Grant, key, authority ssh.PublicKey, serial uint64, issued time.Time, policy *ledger.Policy) error {
 	cert, err := sshcert.ParseCertificate(wire)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -38,28 +39,45 @@ type Ask struct {
 	Role, Contract string
 }
 
-// wanted is an Ask that can be sent.
+// wanted is an Ask that can be sent, once it has a length and a reason.
 type wanted struct {
 	logins         []sshcert.Login
 	hosts          []sshcert.Host
-	length         time.Duration
-	reason         string
+	length         time.Duration // 0: not given
+	reason         string        // empty: not given
 	role, contract string
 }
 
 // check refuses what no server would accept, before any network call. Each
 // refusal names the field and its limit.
 func (a Ask) check() (wanted, error) {
-	w := wanted{role: a.Role, contract: a.Contract}
-	var err error
-	if w.logins, w.hosts, err = parsePrincipals(a.Principals); err != nil {
+	w, err := a.checkGiven()
+	if err != nil {
 		return wanted{}, err
 	}
 	if w.length, err = parseLength(a.For); err != nil {
 		return wanted{}, err
 	}
-	if w.reason, err = parseReason(a.Because); err != nil {
+	w.reason, err = parseReason(a.Because)
+	return w, err
+}
+
+// checkGiven is check where For and Because may be missing.
+func (a Ask) checkGiven() (wanted, error) {
+	w := wanted{role: a.Role, contract: a.Contract}
+	var err error
+	if w.logins, w.hosts, err = parsePrincipals(a.Principals); err != nil {
 		return wanted{}, err
+	}
+	if a.For != "" {
+		if w.length, err = parseLength(a.For); err != nil {
+			return wanted{}, err
+		}
+	}
+	if a.Because != "" {
+		if w.reason, err = parseReason(a.Because); err != nil {
+			return wanted{}, err
+		}
 	}
 	return w, nil
 }
@@ -196,20 +214,29 @@ func (a *account) submit(ctx context.Context, w wanted) (api.Request, error) {
 	if err != nil {
 		return api.Request{}, err
 	}
+	r, err := a.postAgain(ctx, "/v1/requests", body, id)
+	if errors.Is(err, context.Canceled) {
+		return api.Request{}, fail(ExitInterrupted, "interrupted while asking; whether the request was filed, this says: sally status %s", id)
+	}
+	return r, err
+}
+
+// postAgain posts what may be posted again, about a request, until it is answered.
+func (a *account) postAgain(ctx context.Context, path string, body any, id canon.ID) (api.Request, error) {
 	const tries = 3
-	var r api.Request
-	for i := range tries {
-		if err = a.conn.post(ctx, "/v1/requests", body, &r); ExitCode(err) != ExitUnreachable || i == tries-1 {
-			break
+	for try := 1; ; try++ {
+		var r api.Request
+		err := a.conn.post(ctx, path, body, &r)
+		switch {
+		case err == nil:
+			return r, sameRequest(r, id)
+		case ExitCode(err) != ExitUnreachable || try == tries:
+			return api.Request{}, err
 		}
 		if err := sleep(ctx, time.Second); err != nil {
 			return api.Request{}, err
 		}
 	}
-	if err != nil {
-		return api.Request{}, err
-	}
-	return r, sameRequest(r, id)
 }
 
 // sameRequest holds an answer to the request that was asked about: a

@@ -22,7 +22,8 @@ const certSuffix = "-cert.pub"
 type identity struct {
 	cert     *ssh.Certificate
 	certFile string
-	keyFile  string // empty where the ssh-agent holds the key
+	keyFile  string   // empty where the ssh-agent holds the key with its certificate
+	options  []string // of ssh, that a key of the person's own needs
 }
 
 // Files of one principal in the authority's folder. "+" stands in no login, so
@@ -49,12 +50,15 @@ func (a *account) readCert(p sshcert.Principal) (*ssh.Certificate, error) {
 }
 
 // live returns the kept certificate of a principal if ssh can use it now: ours,
-// from the pinned CA, not about to end, and its key is at hand. Whatever is
-// wrong with it, the answer is that there is none.
-func (a *account) live(ctx context.Context, p sshcert.Principal, wantFile bool) (identity, bool) {
+// from the pinned CA, not about to end, for a key such as was asked for, and its
+// key is at hand. Whatever is wrong with it, the answer is that there is none.
+func (a *account) live(ctx context.Context, p sshcert.Principal, choice keyChoice, wantFile bool) (identity, bool) {
 	cert, err := a.readCert(p)
-	if err != nil || !a.usable(cert, p) {
+	if err != nil || !a.usable(cert, p) || !choice.allows(cert.Key) {
 		return identity{}, false
+	}
+	if choice.own != nil {
+		return choice.own.identity(a.env, cert, a.certFile(p)), true
 	}
 	id := identity{cert: cert, certFile: a.certFile(p)}
 	if !wantFile {
@@ -96,9 +100,15 @@ func (a *account) usable(cert *ssh.Certificate, p sshcert.Principal) bool {
 
 // keep makes an issued certificate usable for ssh: into the ssh-agent with its
 // key, or, where no agent takes it, into files. It says so when a private key
-// touches the disk.
-func (a *account) keep(ctx context.Context, is issued, p sshcert.Principal, wantFile bool) (identity, error) {
+// touches the disk. A key of the person's own stays where it is.
+func (a *account) keep(ctx context.Context, is issued, p sshcert.Principal, choice keyChoice, wantFile bool) (identity, error) {
 	id := identity{cert: is.cert, certFile: a.certFile(p)}
+	if choice.own != nil {
+		if err := remove(a.keyFile(p)); err != nil {
+			return identity{}, err
+		}
+		return choice.own.identity(a.env, is.cert, id.certFile), writeFile(id.certFile, []byte(keyLine(is.cert)+"\n"), 0o600)
+	}
 	refused := errors.New("asked for with --key-file")
 	if !wantFile {
 		refused = withAgent(ctx, a.env.Getenv, func(ag agent.Agent) error {

@@ -11,7 +11,7 @@ const (
 	ExitOK          = 0
 	ExitFailed      = 1   // something else went wrong; the message says what
 	ExitUsage       = 2   // the command line is not understood
-	ExitDenied      = 3   // denied, or expired unanswered: the request is settled
+	ExitDenied      = 3   // denied, expired unanswered or cancelled: the request is settled
 	ExitLogin       = 4   // log in first, or again
 	ExitTimeout     = 5   // the wait is over, the request is still open
 	ExitUnreachable = 6   // the server or the identity provider does not answer

@@ -64,6 +64,7 @@ type fake struct {
 	tooOld         bool                  // claims are too old to ask or to get a certificate, until a refresh
 	fresh          time.Duration         // FreshUntil of sessions from now; 0: not said
 	joined         bool                  // the hosts have leaves
+	lieCancel      func(*api.Request)    // changes what a cancellation answers
 	lieHosts       func([]api.Host)      // changes what GET /v1/hosts answers
 	lieEntry       func(*api.EntryProof) // changes what GET of an entry answers
 }
@@ -117,6 +118,7 @@ func newFake(t *testing.T) *fake {
 	handle("POST /v1/requests", true, f.postRequest)
 	handle("GET /v1/requests", true, f.listRequests)
 	handle("GET /v1/requests/{id}", true, f.getRequest)
+	handle("POST /v1/requests/{id}/cancel", true, f.postCancel)
 	handle("POST /v1/grants/{id}/certificates", true, f.postCertificate)
 	handle("GET /v1/ledger/entries", true, f.listEntries)
 	handle("GET /v1/ledger/entries/{index}", true, f.getEntry)
@@ -186,7 +188,7 @@ func (f *fake) postSession(r *http.Request) (int, any) {
 	if err != nil {
 		return problemBody("malformed", http.StatusBadRequest, err.Error())
 	}
-	device, err := sshcert.ParseSubjectKey(wire)
+	device, err := sshcert.ParseDeviceKey(wire)
 	if err != nil {
 		return problemBody("key-refused", http.StatusUnprocessableEntity, err.Error())
 	}
@@ -314,6 +316,33 @@ func (f *fake) getRequest(r *http.Request) (int, any) {
 	return http.StatusOK, q
 }
 
+func (f *fake) postCancel(r *http.Request) (int, any) {
+	q, ok := f.requests[canon.ID(r.PathValue("id"))]
+	if !ok {
+		return problemBody("not-found", http.StatusNotFound, "no such request")
+	}
+	body, err := decode[api.CancelRequest](r)
+	if err != nil {
+		return problemBody("malformed", http.StatusBadRequest, err.Error())
+	}
+	doc, err := record.OpenCancel(body.Document, body.Signature, f.device)
+	if err != nil || doc.Request != q.ID || doc.Origin != testOrigin || doc.Person != f.person {
+		return problemBody("field-refused", http.StatusUnprocessableEntity, "cancel document")
+	}
+	switch q.State {
+	case "pending":
+		q.State, q.Stage, q.Need, q.From, q.CancelledAt = "cancelled", "", 0, nil, canon.At(time.Now())
+	case "cancelled":
+	default:
+		return problemBody("settled", http.StatusConflict, "this request is settled")
+	}
+	answer := *q
+	if f.lieCancel != nil {
+		f.lieCancel(&answer)
+	}
+	return http.StatusOK, answer
+}
+
 func (f *fake) postCertificate(r *http.Request) (int, any) {
 	q, ok := f.requests[canon.ID(r.PathValue("id"))]
 	if !ok || q.Grant == nil {
@@ -366,6 +395,18 @@ func hostsOf(names ...string) []sshcert.Host {
 		out[i] = sshcert.Host(n)
 	}
 	return out
+}
+
+// open adds a pending request for ops on the hosts.
+func (f *fake) open(hosts ...string) api.Request {
+	f.t.Helper()
+	q := f.granted(10*time.Minute, hosts...)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	kept := f.requests[q.ID]
+	kept.State, kept.Grant, kept.Decisions, kept.Stage, kept.Need, kept.Reason = "pending", nil, nil, "lead", 1, "INC-42"
+	kept.SubmittedAt = canon.At(time.Now())
+	return *kept
 }
 
 // granted adds an active grant for ops on the hosts.

@@ -3,7 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
+	"crypto"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -27,27 +27,19 @@ var ErrCertificate = errors.New("the server's certificate is refused and not use
 // issued is a certificate that passed every check, with its key.
 type issued struct {
 	cert *ssh.Certificate
-	key  ed25519.PrivateKey
+	key  crypto.Signer // nil for a key that the person keeps
 }
 
-// issue has a certificate made under the grant of r (DESIGN §5 step 1): a new
-// key, one document signed by the device key and by that key, and an answer
-// that is believed only after checkCertificate.
-func (a *account) issue(ctx context.Context, r api.Request, p sshcert.Principal) (issued, error) {
+// issue has a certificate for key made under the grant of r (DESIGN §5 step 1):
+// one document signed by the device key and by that key, and an answer that is
+// believed only after checkCertificate.
+func (a *account) issue(ctx context.Context, r api.Request, p sshcert.Principal, key subject) (issued, error) {
 	a.freshen(ctx)
 	var challenge api.Challenge
 	if err := a.conn.post(ctx, "/v1/challenges", api.ChallengeRequest{Purpose: "issue"}, &challenge); err != nil {
 		return issued{}, err
 	}
-	_, key, err := ed25519.GenerateKey(a.env.Rand)
-	if err != nil {
-		return issued{}, fmt.Errorf("making a key: %w", err)
-	}
-	signer, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		return issued{}, fmt.Errorf("making a key: %w", err)
-	}
-	body, err := a.signIssue(r, signer, challenge.Challenge)
+	body, err := a.signIssue(ctx, r, key, challenge.Challenge)
 	if err != nil {
 		return issued{}, err
 	}
@@ -55,17 +47,17 @@ func (a *account) issue(ctx context.Context, r api.Request, p sshcert.Principal)
 	if err := a.conn.post(ctx, "/v1/grants/"+string(r.ID)+"/certificates", body, &answer); err != nil {
 		return issued{}, err
 	}
-	cert, err := a.checkCertificate(answer, r, signer.PublicKey(), p)
+	cert, err := a.checkCertificate(answer, r, key.public, p)
 	if err != nil {
 		return issued{}, err
 	}
-	return issued{cert: cert, key: key}, nil
+	return issued{cert: cert, key: key.private}, nil
 }
 
-func (a *account) signIssue(r api.Request, key ssh.Signer, challenge canon.Digest) (api.CertificateRequest, error) {
+func (a *account) signIssue(ctx context.Context, r api.Request, key subject, challenge canon.Digest) (api.CertificateRequest, error) {
 	document, err := canon.Marshal(record.IssueDoc{
 		V: record.IssueVersion, Origin: a.at.pin.Origin, Lineage: r.Contract.Lineage, Person: a.session.Person, Grant: r.ID,
-		Key: canon.B64(key.PublicKey().Marshal()), Challenge: challenge, ExpiresAt: canon.At(a.conn.now().Add(documentLife)),
+		Key: canon.B64(key.public.Marshal()), Challenge: challenge, ExpiresAt: canon.At(a.conn.now().Add(documentLife)),
 	})
 	if err != nil {
 		return api.CertificateRequest{}, err
@@ -74,7 +66,7 @@ func (a *account) signIssue(r api.Request, key ssh.Signer, challenge canon.Diges
 	if err != nil {
 		return api.CertificateRequest{}, err
 	}
-	possession, err := sshcert.Sign(a.env.Rand, key, sshcert.NamespacePossession, document)
+	possession, err := key.prove(ctx, document)
 	if err != nil {
 		return api.CertificateRequest{}, err
 	}

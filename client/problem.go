@@ -42,6 +42,7 @@ func remedies() []remedy {
 		{"misdirected", ExitFailed, "log in with the server's own address: sally login --server URL"},
 		{"self-approval", ExitFailed, "somebody else must decide"},
 		{"not-eligible", ExitFailed, ""},
+		{"not-requester", ExitFailed, ""},
 		{"groups-unknown", ExitFailed, "log in again: sally login; if that does not help, ask whoever runs the identity provider to send your groups"},
 		{"contract-forbids", ExitForbidden, ""},
 		{"not-found", ExitFailed, "sally status lists what you have open"},

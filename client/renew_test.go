@@ -36,7 +36,7 @@ func (w *world) logInAt(t *testing.T, f *fake) {
 func (w *world) ask(t *testing.T) error {
 	t.Helper()
 	return Request(t.Context(), RequestOptions{
-		Env: w.Env, Ask: Ask{Principals: []string{"ops@web-1.demo"}, For: "10m", Because: "INC-42"}, NoWait: true,
+		Env: w.Env, Ask: Ask{Principals: []string{"ops@web-1.demo"}, For: "10m", Because: "INC-42"}, New: true, NoWait: true,
 	})
 }
 

@@ -13,6 +13,8 @@ import (
 type RequestOptions struct {
 	Env
 	Ask
+	// New files another request where an open one or a grant would do.
+	New bool
 	// NoWait returns as soon as the request is filed.
 	NoWait bool
 	// Timeout bounds the wait; 0 waits until the request is settled.
@@ -20,9 +22,9 @@ type RequestOptions struct {
 	JSON    bool
 }
 
-// Request files a request, prints its id and the page where it is decided, and
-// waits until it is settled. The error is nil only if it was granted, or filed
-// with NoWait.
+// Request files a request, or joins an open one or takes the grant that the person
+// has; prints its id and the page where it is decided, and waits until it is
+// settled. The error is nil only if it was granted, or is there with NoWait.
 func Request(ctx context.Context, o RequestOptions) error {
 	w, err := o.Ask.check()
 	if err != nil {
@@ -35,29 +37,32 @@ func Request(ctx context.Context, o RequestOptions) error {
 	if err != nil {
 		return err
 	}
-	r, err := a.submit(ctx, w)
+	r, err := a.obtain(ctx, w, o.New)
 	if err != nil {
 		return err
 	}
-	a.tellFiled(r)
+	had := active(r) // and it was told
 	if !o.JSON {
 		if err := o.print(string(r.ID), r.URL); err != nil {
 			return err
 		}
 	}
 	if !o.NoWait {
-		r, err = a.waiter(o.Timeout, "sally status --wait "+string(r.ID)).wait(ctx, r)
+		r, err = a.waiter(o.Timeout, resumeRequest(r.ID)).wait(ctx, r)
 	}
 	if o.JSON {
 		if err := o.printJSON(r); err != nil {
 			return err
 		}
 	}
-	if err != nil || o.NoWait {
+	if err != nil || o.NoWait || had {
 		return err
 	}
 	return a.tellOutcome(r)
 }
+
+// resumeRequest is the command that goes on waiting for a request.
+func resumeRequest(id canon.ID) string { return "sally status --wait " + string(id) }
 
 func (a *account) waiter(timeout time.Duration, resume string) waiter {
 	return waiter{env: a.env, get: a.request, timeout: timeout, resume: resume}

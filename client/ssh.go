@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/api"
-	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -25,6 +24,13 @@ type SSHOptions struct {
 	Ask
 	// KeyFile keeps the key in a file also where an ssh-agent would take it.
 	KeyFile bool
+	// KeyType is the type of the key that is made, one of KeyTypes; the first if
+	// empty, and then a live certificate for a key of any type is used.
+	KeyType string
+	// Identity is the public key file of a key of the person's own, or the private
+	// one's beside which it lies. The certificate is made for that key, which stays
+	// where it is. Empty: a new key is made.
+	Identity string
 	// Timeout bounds the wait for a decision; 0 waits until it is settled.
 	Timeout time.Duration
 	// Args are given to ssh after the host: its options, then a command.
@@ -38,7 +44,11 @@ type SSHOptions struct {
 // that it joins, was granted. Then it becomes stock ssh, whose exit code is the
 // program's.
 func SSH(ctx context.Context, o SSHOptions) error {
-	p, err := o.check()
+	p, w, err := o.check()
+	if err != nil {
+		return err
+	}
+	choice, err := o.choose()
 	if err != nil {
 		return err
 	}
@@ -57,7 +67,7 @@ func SSH(ctx context.Context, o SSHOptions) error {
 	if err := a.sweep(ctx); err != nil {
 		return err
 	}
-	id, err := a.certificate(ctx, p, o)
+	id, err := a.certificate(ctx, p, w, choice, o)
 	if err != nil {
 		return err
 	}
@@ -76,102 +86,89 @@ func SSH(ctx context.Context, o SSHOptions) error {
 }
 
 // check refuses what is wrong with the options before any network call.
-func (o SSHOptions) check() (sshcert.Principal, error) {
+func (o SSHOptions) check() (sshcert.Principal, wanted, error) {
 	if len(o.Principals) != 1 {
-		return sshcert.Principal{}, Usagef("name one LOGIN@HOST, such as ops@web-1.example")
+		return sshcert.Principal{}, wanted{}, Usagef("name one LOGIN@HOST, such as ops@web-1.example")
 	}
-	p, err := sshcert.ParsePrincipal(o.Principals[0])
+	w, err := o.checkGiven()
 	if err != nil {
-		return sshcert.Principal{}, Usagef("LOGIN@HOST: %w", err)
+		return sshcert.Principal{}, wanted{}, err
 	}
 	if o.Timeout < 0 {
-		return sshcert.Principal{}, Usagef("--timeout: not negative")
+		return sshcert.Principal{}, wanted{}, Usagef("--timeout: not negative")
 	}
-	if o.For != "" {
-		if _, err := parseLength(o.For); err != nil {
-			return sshcert.Principal{}, err
+	return sshcert.Principal{Login: w.logins[0], Host: w.hosts[0]}, w, nil
+}
+
+// resume is the command that goes on with the request once it is open: it joins
+// it, so that neither length nor reason is needed again.
+func (o SSHOptions) resume() string {
+	words := []string{"sally", "ssh", o.Principals[0]}
+	for _, flag := range []struct{ name, value string }{
+		{"--role", o.Role}, {"--contract", o.Contract}, {"--key-type", o.KeyType}, {"--identity", o.Identity},
+	} {
+		if flag.value != "" {
+			words = append(words, flag.name, flag.value)
 		}
 	}
-	if o.Because != "" {
-		if _, err := parseReason(o.Because); err != nil {
-			return sshcert.Principal{}, err
-		}
+	if o.KeyFile {
+		words = append(words, "--key-file")
 	}
-	return p, nil
+	if len(o.Args) > 0 {
+		words = append(append(words, "--"), o.Args...)
+	}
+	for i, word := range words {
+		words[i] = shellQuote(word)
+	}
+	return strings.Join(words, " ")
+}
+
+// shellQuote writes a word as a shell takes it.
+func shellQuote(word string) string {
+	safe := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("@%+=:,./_-", c)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(c rune) bool { return !safe(c) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // certificate finds or obtains a certificate. Runs at the same time for one
 // principal share it: the second waits for the first and uses its result.
-func (a *account) certificate(ctx context.Context, p sshcert.Principal, o SSHOptions) (identity, error) {
+func (a *account) certificate(ctx context.Context, p sshcert.Principal, w wanted, choice keyChoice, o SSHOptions) (identity, error) {
 	unlock, err := lock(ctx, a.lockFile(p), func() { a.env.say("another sally is at work for %s; waiting for it", p) })
 	if err != nil {
 		return identity{}, err
 	}
 	defer unlock()
-	if id, ok := a.live(ctx, p, o.KeyFile); ok {
+	if id, ok := a.live(ctx, p, choice, o.KeyFile); ok {
 		return id, nil
 	}
-	r, err := a.grant(ctx, p, o)
+	r, err := a.grant(ctx, w, o)
 	if err != nil {
 		return identity{}, err
 	}
-	is, err := a.issue(ctx, r, p)
+	key, err := choice.subject(a.env)
+	if err != nil {
+		return identity{}, err
+	}
+	is, err := a.issue(ctx, r, p, key)
 	if err != nil {
 		return identity{}, err
 	}
 	a.env.say("certificate serial %d for %s until %s", is.cert.Serial, p, a.env.clock(unixTime(is.cert.ValidBefore)))
-	return a.keep(ctx, is, p, o.KeyFile)
+	return a.keep(ctx, is, p, choice, o.KeyFile)
 }
 
-// leastGrant is how much of a grant must be left to be worth using.
-const leastGrant = 10 * time.Second
-
-// grant returns a granted request for p: an active one, else a pending one or a
-// new one after it was granted.
-func (a *account) grant(ctx context.Context, p sshcert.Principal, o SSHOptions) (api.Request, error) {
-	all, err := a.mine(ctx)
-	if err != nil {
-		return api.Request{}, err
+// grant returns a granted request for what is wanted: an active one, else an open
+// or a new one after it was granted.
+func (a *account) grant(ctx context.Context, w wanted, o SSHOptions) (api.Request, error) {
+	r, err := a.obtain(ctx, w, false)
+	if err != nil || active(r) {
+		return r, err
 	}
-	var best, open *api.Request
-	for i, r := range all {
-		if !covers(r, p) || (o.Role != "" && r.Role != o.Role) || (o.Contract != "" && r.Contract.ID != o.Contract) {
-			continue
-		}
-		switch {
-		case active(r) && a.conn.now().Add(leastGrant).Before(r.Grant.End.Time()):
-			if best == nil || r.Grant.End > best.Grant.End {
-				best = &all[i]
-			}
-		case approval.State(r.State) == approval.Pending && open == nil:
-			open = &all[i]
-		}
-	}
-	switch {
-	case best != nil:
-		a.env.say("using the grant of request %s, until %s", best.ID, a.env.clock(best.Grant.End.Time()))
-		return *best, nil
-	case open != nil:
-		a.env.say("joining request %s, open since %s; it is decided at %s", open.ID, a.env.clock(open.SubmittedAt.Time()), open.URL)
-		return a.waitGranted(ctx, *open, p, o)
-	case o.For == "" || o.Because == "":
-		return api.Request{}, Usagef(`you have no open grant or request for %s: add --for 10m --because "…" to ask for one`, p)
-	}
-	w, err := o.Ask.check()
-	if err != nil {
-		return api.Request{}, err
-	}
-	r, err := a.submit(ctx, w)
-	if err != nil {
-		return api.Request{}, err
-	}
-	a.tellFiled(r)
-	return a.waitGranted(ctx, r, p, o)
-}
-
-func (a *account) waitGranted(ctx context.Context, r api.Request, p sshcert.Principal, o SSHOptions) (api.Request, error) {
-	r, err := a.waiter(o.Timeout, "sally ssh "+p.String()).wait(ctx, r)
-	if err != nil {
+	if r, err = a.waiter(o.Timeout, o.resume()).wait(ctx, r); err != nil {
 		return api.Request{}, err
 	}
 	return r, a.tellOutcome(r)
@@ -208,6 +205,7 @@ func sshArgs(p sshcert.Principal, h api.Host, id identity, knownHostsPath string
 	} else {
 		options = append(options, "IdentityFile="+sshPath(id.keyFile), "CertificateFile="+sshPath(id.certFile))
 	}
+	options = append(options, id.options...)
 	out := []string{"-l", string(p.Login), "-p", strconv.Itoa(h.Port)}
 	for _, option := range options {
 		out = append(out, "-o", option)

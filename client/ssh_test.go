@@ -236,7 +236,7 @@ func TestSweepLeavesTheLivingAndTheLocked(t *testing.T) {
 	if err := a.sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := a.live(t.Context(), web1(), false); !ok {
+	if _, ok := a.live(t.Context(), web1(), keyChoice{}, false); !ok {
 		t.Fatal("a live certificate was swept")
 	}
 	unlock, err := lock(t.Context(), a.lockFile(web1()), nil)

@@ -27,6 +27,7 @@ const (
 	hostsFile      = "hosts.json" // provenHosts
 	hostsLock      = "lock+hosts"
 	refreshLock    = "lock+refresh"
+	askLock        = "lock+ask"
 )
 
 // ErrNotLoggedIn is returned where no session is kept, or one that is over.
@@ -99,10 +100,15 @@ func stateRoot(getenv func(string) string) (string, error) {
 		return "", fmt.Errorf("state folder: %w", err)
 	}
 	// The path stands in options that ssh expands and splits into words.
-	if strings.ContainsFunc(root, func(r rune) bool { return hidden(r) || strings.ContainsRune(`"'\$`, r) }) {
+	if unquotable(root) {
 		return "", Usagef("state folder %s: quotes, backslashes, $ and control characters cannot be given to ssh; set SALLY_STATE to another folder", root)
 	}
 	return root, nil
+}
+
+// unquotable reports whether a path cannot stand in an option of ssh (sshPath).
+func unquotable(path string) bool {
+	return strings.ContainsFunc(path, func(r rune) bool { return hidden(r) || strings.ContainsRune(`"'\$`, r) })
 }
 
 // originDir is the folder of one authority. "+" stands in no origin, so two

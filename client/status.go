@@ -30,8 +30,8 @@ func Status(ctx context.Context, o StatusOptions) error {
 	var err error
 	switch {
 	case o.ID != "":
-		if id, err = canon.ParseID(o.ID); err != nil {
-			return Usagef("ID %q: a request's id is 26 characters a-z and 2-7", o.ID)
+		if id, err = parseID(o.ID); err != nil {
+			return err
 		}
 	case o.Wait:
 		return Usagef("--wait: name the request to wait for")
@@ -53,7 +53,7 @@ func Status(ctx context.Context, o StatusOptions) error {
 	if !o.Wait {
 		return a.showRequest(r, o.JSON)
 	}
-	r, waited := a.waiter(o.Timeout, "sally status --wait "+o.ID).wait(ctx, r)
+	r, waited := a.waiter(o.Timeout, resumeRequest(id)).wait(ctx, r)
 	if err := a.showRequest(r, o.JSON); err != nil {
 		return err
 	}
@@ -61,6 +61,15 @@ func Status(ctx context.Context, o StatusOptions) error {
 		return waited
 	}
 	return outcome(r)
+}
+
+// parseID reads the id of a request as typed.
+func parseID(s string) (canon.ID, error) {
+	id, err := canon.ParseID(s)
+	if err != nil {
+		return "", Usagef("ID %q: a request's id is 26 characters a-z and 2-7", s)
+	}
+	return id, nil
 }
 
 // listOpen prints the person's pending requests and active grants.
@@ -132,6 +141,8 @@ func (a *account) stateOf(r api.Request) string {
 	switch {
 	case approval.State(r.State) == approval.Pending:
 		return fmt.Sprintf("pending until %s, %d still needed of %s", a.env.clock(r.ExpiresAt.Time()), r.Need, strings.Join(r.From, " or "))
+	case approval.State(r.State) == approval.Cancelled:
+		return "cancelled at " + a.env.clock(r.CancelledAt.Time())
 	case active(r):
 		return "granted, active"
 	case r.Grant != nil:

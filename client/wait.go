@@ -104,6 +104,8 @@ func outcome(r api.Request) error {
 	case approval.Expired:
 		return fail(ExitDenied, "nobody decided in time, so request %s expired; ask again, and tell %s",
 			r.ID, first(strings.Join(r.From, " or "), "those who decide"))
+	case approval.Cancelled:
+		return fail(ExitDenied, "request %s was cancelled; ask again if you still need it", r.ID)
 	case approval.Pending:
 		return fail(ExitTimeout, "request %s is still open", r.ID)
 	default:

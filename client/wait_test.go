@@ -153,7 +153,7 @@ func TestOutcome(t *testing.T) {
 		{"denied", "denied", []api.Decision{{ByName: "Carol", Verdict: "approve"}, deny}, ExitDenied, "denied by Bob Example: use the replica"},
 		{"denied in silence", "denied", nil, ExitDenied, "denied (request " + string(r.ID)},
 		{"expired", "expired", nil, ExitDenied, "nobody decided in time"},
-		{"cancelled", "cancelled", nil, ExitDenied, "is cancelled"},
+		{"cancelled", "cancelled", nil, ExitDenied, "was cancelled; ask again"},
 		{"a state of later", "frozen", nil, ExitDenied, "is frozen"},
 		{"pending", "pending", nil, ExitTimeout, "still open"},
 	}

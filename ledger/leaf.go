@@ -26,6 +26,7 @@ const (
 	RequestSubmit    Kind = "request.submit"
 	RequestDecide    Kind = "request.decide"
 	RequestExpire    Kind = "request.expire"
+	RequestCancel    Kind = "request.cancel"
 	CertificateIssue Kind = "certificate.issue"
 	CertificateVoid  Kind = "certificate.void"
 )
@@ -49,7 +50,7 @@ func ParseKind(s string) (Kind, error) {
 func (k Kind) Known() bool {
 	switch k {
 	case LedgerOpen, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink,
-		RequestSubmit, RequestDecide, RequestExpire, CertificateIssue, CertificateVoid:
+		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, CertificateIssue, CertificateVoid:
 		return true
 	default:
 		return false

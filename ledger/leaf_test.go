@@ -160,7 +160,7 @@ func TestKinds(t *testing.T) {
 	t.Parallel()
 	for _, k := range []ledger.Kind{
 		"ledger.open", "contract.propose", "contract.sign", "host.join", "person.login", "person.snapshot",
-		"request.submit", "request.decide", "request.expire", "certificate.issue",
+		"request.submit", "request.decide", "request.expire", "request.cancel", "certificate.issue",
 	} {
 		if got, err := ledger.ParseKind(string(k)); err != nil || got != k || !k.Known() {
 			t.Errorf("%s: %v, %v, known %t", k, got, err, k.Known())

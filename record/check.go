@@ -63,6 +63,8 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.requestDecide(v, f)
 	case RequestExpire:
 		return e.requestExpire(v, f)
+	case RequestCancel:
+		return e.requestCancel(v, f)
 	case CertificateIssue:
 		return e.certificateIssue(v, f)
 	case CertificateVoid:

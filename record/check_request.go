@@ -14,8 +14,9 @@ import (
 	"github.com/sallyport/sallyport/sshcert"
 )
 
-// denyMaxAge is how old the claims of somebody who denies may be: as old as a
-// session can be. Denying must work while the identity provider is away (P14).
+// denyMaxAge is how old the claims of somebody who denies or cancels may be: as
+// old as a session can be. Taking away must work while the identity provider is
+// away (P14).
 const denyMaxAge = 12 * time.Hour
 
 // DocumentLife is how far ahead a signed document may expire.
@@ -135,7 +136,7 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 		return nil, fmt.Errorf("%w: the decision is about another request", ErrEvent)
 	case f.Contract != version.Digest || r.Contract != version.Digest:
 		return nil, fmt.Errorf("the contract changed since this request was made; ask again: %w", ErrNotInForce)
-	case f.Assurance != "session":
+	case f.Assurance != AssuranceSession:
 		return nil, fmt.Errorf("%w: assurance %q", ErrEvent, f.Assurance)
 	}
 	// Self-approval is told before anything about claims: it is final.
@@ -283,13 +284,22 @@ func subjectOf(v View, terms *contract.Terms, id canon.ID, c Claims, now canon.M
 	if login.Person != id || snapshot.Person != id || snapshot.Issuer != login.Issuer || c.ClaimsAt != login.ClaimsAt {
 		return contract.Subject{}, fmt.Errorf("%w: the claims are another person's", ErrEvent)
 	}
-	if !names(terms, login) {
-		return contract.Subject{}, fmt.Errorf("contract %s names client %q of %s nowhere; log in through one of its own: %w", terms.ID, login.Client, login.Issuer, ErrOtherLogin)
-	}
-	if age := now.Time().Sub(c.ClaimsAt.Time()); age > maxAge {
-		return contract.Subject{}, fmt.Errorf("it is %s old, at most %s is accepted; log in again: %w", age.Round(time.Second), maxAge, ErrClaimsOld)
+	if err := usable(terms, login, now, maxAge); err != nil {
+		return contract.Subject{}, err
 	}
 	return contract.Subject{Issuer: login.Issuer, Groups: snapshot.Groups, GroupsKnown: snapshot.GroupsKnown}, nil
+}
+
+// usable refuses a login through a client that the terms do not name, and one
+// whose claims are older than maxAge at now.
+func usable(terms *contract.Terms, login LoginRow, now canon.Micros, maxAge time.Duration) error {
+	if !names(terms, login) {
+		return fmt.Errorf("contract %s names client %q of %s nowhere; log in through one of its own: %w", terms.ID, login.Client, login.Issuer, ErrOtherLogin)
+	}
+	if age := now.Time().Sub(login.ClaimsAt.Time()); age > maxAge {
+		return fmt.Errorf("it is %s old, at most %s is accepted; log in again: %w", age.Round(time.Second), maxAge, ErrClaimsOld)
+	}
+	return nil
 }
 
 // names reports whether the terms name the client of a login at its issuer: an

@@ -21,6 +21,7 @@ var ErrDocument = errors.New("signed document refused")
 const (
 	SessionVersion = "sallyport.session/v1"
 	RequestVersion = "sallyport.request/v1"
+	CancelVersion  = "sallyport.cancel/v1"
 	IssueVersion   = "sallyport.issue/v1"
 )
 
@@ -49,6 +50,16 @@ type RequestDoc struct {
 	Seconds    int64           `json:"for_seconds"`
 	Commitment canon.Digest    `json:"person_commitment"`
 	ExpiresAt  canon.Micros    `json:"expires_at"` // the document is not accepted later
+}
+
+// CancelDoc is what a device key signs to take a request back. It holds for that
+// request alone, which can't be cancelled twice, so it needs no challenge.
+type CancelDoc struct {
+	V         string       `json:"v"`
+	Origin    string       `json:"origin"`
+	Request   canon.ID     `json:"request"`
+	Person    canon.ID     `json:"person"` // who made it
+	ExpiresAt canon.Micros `json:"expires_at"`
 }
 
 // IssueDoc is what the device key and the new certificate key both sign to have
@@ -93,6 +104,16 @@ func OpenRequest(text, signature string, device ssh.PublicKey) (RequestDoc, erro
 	err := open(text, &d, func() string { return d.V }, RequestVersion)
 	if err != nil {
 		return RequestDoc{}, err
+	}
+	return d, verify(device, sshcert.NamespaceDevice, text, signature)
+}
+
+// OpenCancel reads a cancel document and checks the device key's signature.
+func OpenCancel(text, signature string, device ssh.PublicKey) (CancelDoc, error) {
+	var d CancelDoc
+	err := open(text, &d, func() string { return d.V }, CancelVersion)
+	if err != nil {
+		return CancelDoc{}, err
 	}
 	return d, verify(device, sshcert.NamespaceDevice, text, signature)
 }

@@ -125,16 +125,19 @@ func TestFactsHaveOneText(t *testing.T) {
 // everyKind appends a leaf of each kind that Setup has left out.
 func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 	t.Helper()
-	silent := w.Ask(m, w.Alice)
+	silent, unwanted := w.Ask(m, w.Alice), w.Ask(m, w.Alice)
 	granted := w.Granted(m, 300)
 	issue, err := w.Issue(m, w.Alice, granted, w.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []recordtest.Draft{plain(issue), w.Submit(m, w.Alice, silent)} {
+	for _, d := range []recordtest.Draft{plain(issue), w.Submit(m, w.Alice, silent), w.Submit(m, w.Alice, unwanted)} {
 		if _, err := m.Append(d); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if _, err := m.Append(plain(w.Cancel(m, w.Alice, w.Request(m, unwanted.Doc.Request)))); err != nil {
+		t.Fatal(err)
 	}
 	row, err := record.Certificate(m, issue.Serial)
 	if err != nil {

@@ -178,11 +178,17 @@ type RequestDecide struct {
 	Contract    canon.Digest     `json:"contract"`     // the version that the approver saw
 	Person      canon.ID         `json:"person"`
 	Claims      Claims           `json:"claims"`
-	Assurance   string           `json:"assurance"` // "session"
+	Assurance   string           `json:"assurance"` // AssuranceSession
 	Stage       string           `json:"stage"`
 	Verdict     approval.Verdict `json:"verdict"`
 	Seconds     int64            `json:"for_seconds,omitempty"`
 }
+
+// How it is known that a person did something.
+const (
+	AssuranceSession = "session" // the server's word that it was done in a session of theirs
+	AssuranceDevice  = "device"  // a signature by the device key of their login
+)
 
 // DecidePerson is the person part of RequestDecide; it is absent when the
 // approver wrote nothing.
@@ -198,6 +204,20 @@ type RequestExpire struct {
 	Lineage     canon.Digest `json:"lineage"`
 	Request     canon.ID     `json:"request"`
 	RequestLeaf canon.Digest `json:"request_leaf"`
+}
+
+// RequestCancel records that the requester took a pending request back.
+type RequestCancel struct {
+	At           canon.Micros `json:"at"`
+	Cancellation canon.ID     `json:"cancellation"`
+	Lineage      canon.Digest `json:"lineage"`
+	Request      canon.ID     `json:"request"`
+	RequestLeaf  canon.Digest `json:"request_leaf"`
+	Person       canon.ID     `json:"person"`
+	Login        canon.Digest `json:"login"`     // hash of the leaf of the login that it was done with
+	Assurance    string       `json:"assurance"` // AssuranceDevice, or AssuranceSession for a login without device key
+	Document     string       `json:"document,omitempty"`
+	Signature    string       `json:"signature,omitempty"`
 }
 
 // CertificateIssue records a certificate before anything is signed. Its
@@ -285,6 +305,11 @@ func (RequestExpire) Kind() ledger.Kind         { return ledger.RequestExpire }
 func (f RequestExpire) When() canon.Micros      { return f.At }
 func (f RequestExpire) Reference() string       { return string(f.Expiry) }
 func (f RequestExpire) InLineage() canon.Digest { return f.Lineage }
+
+func (RequestCancel) Kind() ledger.Kind         { return ledger.RequestCancel }
+func (f RequestCancel) When() canon.Micros      { return f.At }
+func (f RequestCancel) Reference() string       { return string(f.Cancellation) }
+func (f RequestCancel) InLineage() canon.Digest { return f.Lineage }
 
 func (CertificateIssue) Kind() ledger.Kind    { return ledger.CertificateIssue }
 func (f CertificateIssue) When() canon.Micros { return f.At }

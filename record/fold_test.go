@@ -53,7 +53,7 @@ func beginning(t *testing.T) begun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var silent recordtest.Ask
+	var silent, unwanted recordtest.Ask
 	err = s.Write(t.Context(), func(tx *store.Tx) error {
 		l := storetest.Ledger{Tx: tx}
 		b.w.Setup(l)
@@ -62,11 +62,15 @@ func beginning(t *testing.T) begun {
 		if err != nil {
 			return err
 		}
-		silent = b.w.Ask(l, b.w.Alice)
+		silent, unwanted = b.w.Ask(l, b.w.Alice), b.w.Ask(l, b.w.Alice)
 		_, err = l.Append(recordtest.Draft{Facts: issue})
 		_, err2 := l.Append(b.w.Submit(l, b.w.Alice, silent))
-		row, err3 := record.Certificate(l, issue.Serial)
-		if err := errors.Join(err, err2, err3); err != nil {
+		_, err3 := l.Append(b.w.Submit(l, b.w.Alice, unwanted))
+		row, err4 := record.Certificate(l, issue.Serial)
+		if err := errors.Join(err, err2, err3, err4); err != nil {
+			return err
+		}
+		if _, err := l.Append(recordtest.Draft{Facts: b.w.Cancel(l, b.w.Alice, b.w.Request(l, unwanted.Doc.Request))}); err != nil {
 			return err
 		}
 		_, err = l.Append(recordtest.Draft{Facts: b.w.Void(l, row)})

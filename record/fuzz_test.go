@@ -14,7 +14,7 @@ import (
 func kinds() []ledger.Kind {
 	return []ledger.Kind{
 		ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink,
-		ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.CertificateIssue, ledger.CertificateVoid,
+		ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid,
 	}
 }
 
@@ -91,6 +91,8 @@ func FuzzDocuments(f *testing.F) {
 	granted := w.Granted(m, 0)
 	issue := marshal(f, w.IssueDoc(m, w.Alice, granted, device))
 	f.Add(issue, w.Signature(device, sshcert.NamespaceDevice, issue))
+	cancel := marshal(f, w.CancelDoc(m, w.Alice, granted))
+	f.Add(cancel, w.Signature(device, sshcert.NamespaceDevice, cancel))
 	f.Fuzz(func(t *testing.T, text, sig string) {
 		key := device.PublicKey()
 		held := sshcert.Verify(key, sshcert.NamespaceDevice, []byte(text), sig) == nil
@@ -99,6 +101,9 @@ func FuzzDocuments(f *testing.F) {
 		}
 		if d, err := record.OpenRequest(text, sig, key); err == nil && (!held || marshal(t, d) != text) {
 			t.Errorf("request document %q", text)
+		}
+		if d, err := record.OpenCancel(text, sig, key); err == nil && (!held || marshal(t, d) != text) {
+			t.Errorf("cancel document %q", text)
 		}
 		if d, _, err := record.OpenIssue(text, sig, sig, key); err == nil {
 			t.Errorf("one signature serves two purposes in %+v", d)

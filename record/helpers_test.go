@@ -2,7 +2,6 @@ package record_test
 
 import (
 	"crypto/rand"
-	"crypto/rsa"
 	"errors"
 	"testing"
 
@@ -85,18 +84,4 @@ func certificateWire(t *testing.T, w *recordtest.World) string {
 		t.Fatal(err)
 	}
 	return canon.B64(cert.Marshal())
-}
-
-// rsaSigner is a key that the policy for subject keys refuses.
-func rsaSigner(t *testing.T) ssh.Signer {
-	t.Helper()
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
 }

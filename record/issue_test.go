@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/record/recordtest"
 	"github.com/sallyport/sallyport/sshcert"
+	"github.com/sallyport/sallyport/sshcert/sshcerttest"
 )
 
 // issuing is a granted request of Alice and the honest leaf of a certificate
@@ -93,7 +94,7 @@ func TestCertificateIssueRefuses(t *testing.T) {
 	issueDoc := w.IssueDoc(m, w.Alice, i.r, i.key)
 	ofDevice, ofCA := issueDoc, issueDoc
 	ofDevice.Key, ofCA.Key = recordtest.Wire(w.Alice.Device.PublicKey()), recordtest.Wire(w.CA.PublicKey())
-	rsaKey := rsaSigner(t)
+	rsaKey := sshcerttest.RSA(t, 2048)
 	ofRSA := issueDoc
 	ofRSA.Key = recordtest.Wire(rsaKey.PublicKey())
 	ofCertificate := issueDoc
@@ -124,7 +125,7 @@ func TestCertificateIssueRefuses(t *testing.T) {
 		}), record.ErrDocument},
 		{"the device key itself", i.signed(t, ofDevice, w.Alice.Device, w.Alice.Device), record.ErrDocument},
 		{"the authority's own key", i.signed(t, ofCA, w.Alice.Device, w.CA), record.ErrDocument},
-		{"an RSA key", i.signed(t, ofRSA, w.Alice.Device, rsaKey), sshcert.ErrKeyPolicy},
+		{"a short RSA key", i.signed(t, ofRSA, w.Alice.Device, rsaKey), sshcert.ErrKeyPolicy},
 		{"a certificate as key", i.signed(t, ofCertificate, w.Alice.Device, i.key), sshcert.ErrKeyPolicy},
 		{"another version of the document", i.doc(t, func(d *record.IssueDoc) { d.V = "sallyport.issue/v2" }), record.ErrDocument},
 		{"signed for another server", i.doc(t, func(d *record.IssueDoc) { d.Origin = "evil.example" }), record.ErrDocument},

@@ -58,7 +58,7 @@ func TestLeafZeroOpensTheLedger(t *testing.T) {
 	for _, d := range []recordtest.Draft{
 		plain(w.Propose(m, w.Other)), plain(w.Sign(m, w.Version, "chris")), plain(w.Join(m, "web-3.demo", "demo")),
 		w.Login(m, w.Alice), plain(w.Snapshot(m, w.Alice, w.Alice.Claims.Login)), w.Submit(m, w.Alice, w.Ask(m, w.Alice)),
-		w.Decide(m, w.Bob, granted, "approve", 0), plain(w.Expire(m, granted)), plain(issue),
+		w.Decide(m, w.Bob, granted, "approve", 0), plain(w.Expire(m, granted)), plain(w.Cancel(m, w.Alice, granted)), plain(issue),
 	} {
 		if _, err := record.Check(m, record.Event{Index: 0, Facts: d.Facts, Person: d.Person}); !errors.Is(err, record.ErrEvent) {
 			t.Errorf("%s as leaf 0: %v, want ErrEvent", d.Facts.Kind(), err)

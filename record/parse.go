@@ -32,6 +32,8 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[RequestDecide](text)
 	case ledger.RequestExpire:
 		return parseFacts[RequestExpire](text)
+	case ledger.RequestCancel:
+		return parseFacts[RequestCancel](text)
 	case ledger.CertificateIssue:
 		return parseFacts[CertificateIssue](text)
 	case ledger.CertificateVoid:
@@ -53,7 +55,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 	case ledger.RequestDecide:
 		return parsePart[DecidePerson](text)
 	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin,
-		ledger.PersonSnapshot, ledger.RequestExpire, ledger.CertificateIssue, ledger.CertificateVoid:
+		ledger.PersonSnapshot, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
 		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)
 	default:
 		return nil, fmt.Errorf("%w: kind %q", ErrEvent, kind)

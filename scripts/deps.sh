@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests and the demo need besides Go, gcc and git: OpenSSH's sshd and its client tools, and Node.js
-# with npm for the identity provider that scripts/npm.sh installs.
+# Installs what the tests and the demo need besides Go, gcc and git: OpenSSH's sshd, its client tools and its stand-in for
+# a FIDO token, and Node.js with npm for the identity provider that scripts/npm.sh installs.
 #
 # As root, or with a sudo that asks for no password, it uses apt-get. Otherwise it names the missing packages and the
 # command that installs them, and exits 1. When nothing is missing it changes nothing and takes a few milliseconds.
@@ -8,6 +8,7 @@
 set -euo pipefail
 
 readonly want_go=1.26
+readonly fido=/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so
 readonly policy=/usr/sbin/policy-rc.d
 readonly marker='# put here by sallyport scripts/deps.sh, which removes it when it ends'
 
@@ -58,6 +59,7 @@ find_missing() {
 	if ! have sshd; then missing+=(openssh-server); fi
 	if ! have node; then missing+=(nodejs); fi # for the second identity provider, as npm is
 	if ! have npm; then missing+=(npm); fi
+	if [[ ! -e $fido ]]; then missing+=(openssh-tests); fi # a stand-in for a FIDO token
 	if ! have ssh || ! have ssh-agent || ! have ssh-add || ! have ssh-keygen; then missing+=(openssh-client); fi
 	# gcc without its recommended packages has no C library to compile and to link against; sallyd is linked statically.
 	if ! gcc -E -x c - >/dev/null 2>&1 <<<'#include <stdlib.h>' || [[ $(gcc -print-file-name=libc.a) != /* ]]; then

@@ -196,7 +196,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, session store.Se
 	if err != nil {
 		return err
 	}
-	form, err := readForm(r)
+	form, err := readForm(r, "verdict", "minutes", "words", "shown")
 	if err != nil {
 		return err
 	}
@@ -222,8 +222,8 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, session store.Se
 	return err
 }
 
-// readForm reads the decision form: its own fields, each once.
-func readForm(r *http.Request) (url.Values, error) {
+// readForm reads a form: its own fields, each once.
+func readForm(r *http.Request, names ...string) (url.Values, error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/x-www-form-urlencoded" {
 		return nil, fmt.Errorf("%w: send application/x-www-form-urlencoded", errMedia)
@@ -231,7 +231,6 @@ func readForm(r *http.Request) (url.Values, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, fmt.Errorf("%w: reading the form: %w", errMalformed, err)
 	}
-	names := []string{"verdict", "minutes", "words", "shown"}
 	for _, name := range names {
 		if _, err := single(r.PostForm, name); err != nil {
 			return nil, err

@@ -1,13 +1,7 @@
 package server_test
 
 import (
-	"crypto/dsa" //nolint:staticcheck // a DSA key is what has to be refused
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
-	"math/big"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
+	"github.com/sallyport/sallyport/sshcert/sshcerttest"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
@@ -49,6 +44,7 @@ func TestBodies(t *testing.T) {
 		{"/v1/challenges", api.ChallengeRequest{Purpose: "issue"}},
 		{"/v1/sessions", api.SessionRequest{Issuer: "a", IDToken: "b", RZ: "c", DeviceKey: "d", Document: "e", Signature: "f"}},
 		{"/v1/requests", alice.requestBody(nil)},
+		{"/v1" + cancelPath(q.ID), api.CancelRequest{Document: "a", Signature: "b"}},
 		{"/v1/grants/" + string(q.ID) + "/certificates", alice.issueBody(q, newKey(t))},
 	}
 	for _, route := range routes {
@@ -187,9 +183,15 @@ func TestTooManyOpenRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	alice := w.logIn("alice")
+	var last api.Request
 	for range 20 {
-		alice.submit(nil)
+		last = alice.submit(nil)
 	}
+	w.unchanged(func() {
+		alice.call("/v1/requests", alice.requestBody(nil)).wantProblem(t, http.StatusTooManyRequests, "rate", "20", "sally cancel")
+	})
+	into[api.Request](t, alice.call("/v1"+cancelPath(last.ID), alice.cancelBody(last.ID, nil)), http.StatusOK)
+	alice.submit(nil)
 	w.unchanged(func() {
 		alice.call("/v1/requests", alice.requestBody(nil)).wantProblem(t, http.StatusTooManyRequests, "rate", "20")
 	})
@@ -203,38 +205,21 @@ func TestKeys(t *testing.T) {
 	q := alice.submit(nil)
 	bob, page := w.signIn("bob", requestPath(q.ID))
 	bob.press(page, q.ID, "Approve", nil)
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	must(t, err)
-	rsaPub, err := ssh.NewPublicKey(&rsaKey.PublicKey)
-	must(t, err)
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	ecPub, err := ssh.NewPublicKey(&ecKey.PublicKey)
-	must(t, err)
-	p := new(big.Int).SetBit(big.NewInt(1), 1023, 1)
-	dsaPub, err := ssh.NewPublicKey(&dsa.PublicKey{Parameters: dsa.Parameters{P: p, Q: new(big.Int).SetBit(big.NewInt(1), 159, 1), G: big.NewInt(2)}, Y: big.NewInt(5)})
-	must(t, err)
 	signer := newKey(t)
-	cert := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert, ValidPrincipals: []string{"root"}, ValidBefore: ssh.CertTimeInfinity}
-	must(t, cert.SignCert(rand.Reader, signer))
-
-	for _, tt := range []struct {
+	type posted struct {
 		name   string
 		key    string
 		status int
 		slug   string
-		words  string
-	}{
-		{"RSA", canon.B64(rsaPub.Marshal()), 422, "key-refused", "ssh-rsa keys are not accepted; make one with ssh-keygen -t ed25519"},
-		{"ECDSA", canon.B64(ecPub.Marshal()), 422, "key-refused", "ed25519"},
-		{"DSA", canon.B64(dsaPub.Marshal()), 422, "key-refused", "ed25519"},
-		{"a certificate", canon.B64(cert.Marshal()), 422, "key-refused", "certificate"},
-		{"bytes behind the key", canon.B64(append(signer.PublicKey().Marshal(), 0)), 422, "key-refused", "ed25519"},
-		{"junk", canon.B64([]byte("junk")), 422, "key-refused", "ed25519"},
-		{"nothing", canon.B64(nil), 422, "", ""},
-		{"40 KB of junk", canon.B64(make([]byte, 40<<10)), 422, "key-refused", "ed25519"},
-		{"1 MB of junk", canon.B64(make([]byte, 1<<20)), 413, "too-large", "64 KiB"},
-	} {
+		words  string // about a certificate's key
+	}
+	list := []posted{{"nothing", canon.B64(nil), 422, "", ""}, {"a megabyte", canon.B64(make([]byte, 1<<20)), 413, "too-large", "64 KiB"}}
+	for _, refused := range sshcerttest.RefusedKeys(t) {
+		if n := len(refused.Wire); n > 0 && n < 30<<10 {
+			list = append(list, posted{refused.Name, canon.B64(refused.Wire), 422, "key-refused", refused.Says})
+		}
+	}
+	for _, tt := range list {
 		t.Run("device "+tt.name, func(t *testing.T) {
 			w.unchanged(func() {
 				r := (&cli{w: w}).call("/v1/sessions", api.SessionRequest{Issuer: "acme/lab", IDToken: "x", RZ: canon.B64(make([]byte, 32)), DeviceKey: tt.key, Document: "{}", Signature: "x"})
@@ -242,7 +227,7 @@ func TestKeys(t *testing.T) {
 					t.Errorf("status %d: %s", r.status, r.body)
 				}
 				if tt.slug != "" {
-					r.wantProblem(t, tt.status, tt.slug, tt.words)
+					r.wantProblem(t, tt.status, tt.slug, "")
 				}
 			})
 		})

@@ -206,6 +206,8 @@ func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 		return tookPart(r, f.Request, who.id)
 	case record.RequestExpire:
 		return tookPart(r, f.Request, who.id)
+	case record.RequestCancel:
+		return tookPart(r, f.Request, who.id)
 	case record.CertificateIssue:
 		return tookPart(r, f.Grant, who.id)
 	case record.CertificateVoid:

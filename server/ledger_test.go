@@ -18,6 +18,9 @@ func TestWhoSeesWhat(t *testing.T) {
 	q := alice.submit(nil)
 	b, page := w.signIn("bob", requestPath(q.ID))
 	b.press(page, q.ID, "Approve", map[string]string{"words": "words of bob"})
+	two := alice.submit(func(a *ask) { a.Role, a.Logins[0] = "admin", "root" }) // one of two leads says yes, then it is cancelled
+	b.press(b.open(requestPath(two.ID)), two.ID, "Approve", map[string]string{"words": "words of bob"})
+	into[api.Request](t, alice.call("/v1"+cancelPath(two.ID), alice.cancelBody(two.ID, nil)), 200)
 	into[api.Certificate](t, alice.call("/v1/grants/"+string(q.ID)+"/certificates", alice.issueBody(q, newKey(t))), 200)
 
 	const facts, part = 1, 2
@@ -28,6 +31,7 @@ func TestWhoSeesWhat(t *testing.T) {
 		"host.join":         {"alice": facts, "bob": facts, "carol": facts},
 		"request.submit":    {"alice": facts | part, "bob": facts},
 		"request.decide":    {"alice": facts, "bob": facts | part},
+		"request.cancel":    {"alice": facts, "bob": facts},
 		"certificate.issue": {"alice": facts, "bob": facts},
 	}
 	for name, c := range map[string]*cli{"alice": alice, "bob": bob, "carol": carol, "eve": eve} {

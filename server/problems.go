@@ -50,6 +50,7 @@ var (
 	forbidden       = kind{"forbidden", http.StatusForbidden, "not allowed", "Open the page again and do it there."}
 	selfApproval    = kind{"self-approval", http.StatusForbidden, "nobody decides on their own request", "Somebody else has to decide."}
 	notEligible     = kind{"not-eligible", http.StatusForbidden, "you are not among those who decide", "Ask somebody of the groups that the request names."}
+	notRequester    = kind{"not-requester", http.StatusForbidden, "only who asked can cancel it", "If it should not be granted, deny it."}
 	groupsUnknown   = kind{"groups-unknown", http.StatusForbidden, "your groups are not known", "Sign in again. If that does not help, ask whoever runs the identity provider to send your groups."}
 	contractForbids = kind{"contract-forbids", http.StatusForbidden, "the contract does not allow this", "Whoever approves, it stays forbidden; ask for what the contract allows."}
 	notFound        = kind{"not-found", http.StatusNotFound, "not found", "It may never have been here, or it is not yours to see."}
@@ -61,7 +62,7 @@ var (
 	grantOver       = kind{"grant-over", http.StatusGone, "the grant is over", "Ask again."}
 	tooLarge        = kind{"too-large", http.StatusRequestEntityTooLarge, "too large", "Send less."}
 	misdirected     = kind{"misdirected", http.StatusMisdirectedRequest, "another server was asked for", "Check the address."}
-	keyRefused      = kind{"key-refused", http.StatusUnprocessableEntity, "this key is not accepted", "Use an ed25519 key."}
+	keyRefused      = kind{"key-refused", http.StatusUnprocessableEntity, "this key is not accepted", "An ed25519 key always passes: ssh-keygen -t ed25519."}
 	fieldRefused    = kind{"field-refused", http.StatusUnprocessableEntity, "a field is not accepted", "Go back and mend it."}
 	rate            = kind{"rate", http.StatusTooManyRequests, "too much at once", "Wait a little and try again."}
 	internal        = kind{"internal", http.StatusInternalServerError, "something went wrong here", "Tell the operator the number below; the log says more under it."}
@@ -128,6 +129,7 @@ var problemTable = []problemRow{
 	{approval.ErrDecidedTwice, decidedTwice, ""},
 	{approval.ErrSettled, settled, ""},
 	{approval.ErrNotEligible, notEligible, ""},
+	{approval.ErrNotRequester, notRequester, ""},
 	{approval.ErrWidening, fieldRefused, ""},
 	{approval.ErrDecision, fieldRefused, ""},
 	{approval.ErrNotGranted, notGranted, ""},

@@ -29,7 +29,7 @@ import (
 // inTable names each sentinel that the table has a row for.
 var inTable = map[string]error{
 	"approval.ErrSelfApproval": approval.ErrSelfApproval, "approval.ErrDecidedTwice": approval.ErrDecidedTwice,
-	"approval.ErrSettled": approval.ErrSettled, "approval.ErrNotEligible": approval.ErrNotEligible,
+	"approval.ErrSettled": approval.ErrSettled, "approval.ErrNotEligible": approval.ErrNotEligible, "approval.ErrNotRequester": approval.ErrNotRequester,
 	"approval.ErrWidening": approval.ErrWidening, "approval.ErrDecision": approval.ErrDecision,
 	"approval.ErrNotGranted": approval.ErrNotGranted, "approval.ErrGrantOver": approval.ErrGrantOver,
 

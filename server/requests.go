@@ -244,6 +244,8 @@ func (s *Server) describe(r *store.Reader, q approval.Request, now time.Time) (a
 		out.ExpiresAt = canon.At(status.At)
 	case approval.Granted:
 		out.Grant, err = grantOf(r, q, version, now)
+	case approval.Cancelled:
+		out.CancelledAt = q.Cancelled.At
 	case approval.Denied:
 	}
 	return out, err

@@ -18,11 +18,10 @@ const ProofExtension = "ledger-proof@sallyport"
 // certificate to a command as one argument of at most 128 KiB of base64.
 const MaxCertificate = 98000
 
-// Reasons why a certificate or key is refused.
+// Reasons why a certificate is refused.
 var (
 	ErrCertificate  = errors.New("not a certificate we accept")
 	ErrNotCanonical = errors.New("certificate is not in canonical form")
-	ErrKeyPolicy    = errors.New("key refused")
 )
 
 // TBS returns the bytes that the authority's signature covers, but for the
@@ -47,7 +46,7 @@ func SignedBytes(c *ssh.Certificate) []byte {
 // ParseCertificate reads a certificate from its wire form. It refuses one that
 // would be written differently by Marshal: OpenSSH tolerates unsorted and
 // repeated options where other readers do not, and two readings of one
-// certificate are one too many.
+// certificate are one too many. Its subject key passes ParseSubjectKey.
 func ParseCertificate(wire []byte) (*ssh.Certificate, error) {
 	if len(wire) > MaxCertificate {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrCertificate, len(wire), MaxCertificate)
@@ -60,8 +59,8 @@ func ParseCertificate(wire []byte) (*ssh.Certificate, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: a plain %s key", ErrCertificate, key.Type())
 	}
-	if _, nested := cert.Key.(*ssh.Certificate); nested {
-		return nil, fmt.Errorf("%w: its subject key is itself a certificate", ErrCertificate)
+	if _, err := ParseSubjectKey(cert.Key.Marshal()); err != nil {
+		return nil, fmt.Errorf("%w: its subject key: %w", ErrCertificate, err)
 	}
 	if _, nested := cert.SignatureKey.(*ssh.Certificate); nested {
 		return nil, fmt.Errorf("%w: its authority key is itself a certificate", ErrCertificate)
@@ -70,31 +69,4 @@ func ParseCertificate(wire []byte) (*ssh.Certificate, error) {
 		return nil, ErrNotCanonical
 	}
 	return cert, nil
-}
-
-// MaxSubjectKey is the largest subject key read, in wire bytes: an RSA key of
-// 16384 bits fits.
-const MaxSubjectKey = 4096
-
-// ParseSubjectKey reads the public key that a certificate is to be made for and
-// holds it to the key policy: ed25519 for now. Each refusal says in a sentence
-// what would pass.
-func ParseSubjectKey(wire []byte) (ssh.PublicKey, error) {
-	if len(wire) > MaxSubjectKey {
-		return nil, fmt.Errorf("%w: %d bytes is no public key we know; make one with ssh-keygen -t ed25519", ErrKeyPolicy, len(wire))
-	}
-	key, err := ssh.ParsePublicKey(wire)
-	if err != nil {
-		return nil, fmt.Errorf("%w: it cannot be read as an SSH public key; make one with ssh-keygen -t ed25519", ErrKeyPolicy)
-	}
-	if _, ok := key.(*ssh.Certificate); ok {
-		return nil, fmt.Errorf("%w: it is a certificate, not a key; send the plain ed25519 public key", ErrKeyPolicy)
-	}
-	if key.Type() != ssh.KeyAlgoED25519 {
-		return nil, fmt.Errorf("%w: %s keys are not accepted; make one with ssh-keygen -t ed25519", ErrKeyPolicy, key.Type())
-	}
-	if !bytes.Equal(key.Marshal(), wire) {
-		return nil, fmt.Errorf("%w: it has bytes after its end; send the plain ed25519 public key", ErrKeyPolicy)
-	}
-	return key, nil
 }

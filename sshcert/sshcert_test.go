@@ -1,15 +1,9 @@
 package sshcert_test
 
 import (
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -144,128 +138,6 @@ func TestParseCertificateRefuses(t *testing.T) {
 		if _, err := sshcert.ParseCertificate(tt.wire); err == nil {
 			t.Errorf("%s was accepted", tt.name)
 		}
-	}
-}
-
-func TestSubjectKeyPolicy(t *testing.T) {
-	t.Parallel()
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wire := func(key any) []byte {
-		pub, err := ssh.NewPublicKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pub.Marshal()
-	}
-	good := newSigner(t).PublicKey().Marshal()
-	if _, err := sshcert.ParseSubjectKey(good); err != nil {
-		t.Errorf("ed25519: %v", err)
-	}
-	for _, tt := range []struct {
-		name string
-		wire []byte
-		word string
-	}{
-		{"rsa", wire(&rsaKey.PublicKey), "ssh-rsa keys are not accepted"},
-		{"ecdsa", wire(&ecKey.PublicKey), "ecdsa-sha2-nistp256 keys are not accepted"},
-		{"certificate", newCertificate(t).Marshal(), "it is a certificate"},
-		{"junk", make([]byte, 1<<20), "no public key we know"},
-		{"dsa", []byte("\x00\x00\x00\x07ssh-dss\x00\x00\x00\x01\x01\x00\x00\x00\x01\x01\x00\x00\x00\x01\x01\x00\x00\x00\x01\x01"), "refused"},
-		{"trailing byte", append(good[:len(good):len(good)], 0), ""},
-	} {
-		_, err := sshcert.ParseSubjectKey(tt.wire)
-		if !errors.Is(err, sshcert.ErrKeyPolicy) || !strings.Contains(err.Error(), tt.word) {
-			t.Errorf("%s: %v, want a key policy refusal that says %q", tt.name, err, tt.word)
-		}
-	}
-}
-
-func TestSSHSIG(t *testing.T) {
-	t.Parallel()
-	signer, other := newSigner(t), newSigner(t)
-	sig, err := sshcert.Sign(rand.Reader, signer, sshcert.NamespaceDevice, []byte("message"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sshcert.Verify(signer.PublicKey(), sshcert.NamespaceDevice, []byte("message"), sig); err != nil {
-		t.Fatal(err)
-	}
-	cert := newCertificate(t)
-	cert.Key = signer.PublicKey()
-	for _, tt := range []struct {
-		name      string
-		pub       ssh.PublicKey
-		namespace string
-		message   string
-		sig       string
-	}{
-		{"other message", signer.PublicKey(), sshcert.NamespaceDevice, "massage", sig},
-		{"other namespace", signer.PublicKey(), sshcert.NamespacePossession, "message", sig},
-		{"other key", other.PublicKey(), sshcert.NamespaceDevice, "message", sig},
-		{"certificate", cert, sshcert.NamespaceDevice, "message", sig},
-		{"no signature", signer.PublicKey(), sshcert.NamespaceDevice, "message", ""},
-		{"too long", signer.PublicKey(), sshcert.NamespaceDevice, "message", strings.Repeat("x", 20<<10)},
-	} {
-		if err := sshcert.Verify(tt.pub, tt.namespace, []byte(tt.message), tt.sig); !errors.Is(err, sshcert.ErrSignature) {
-			t.Errorf("%s: %v, want ErrSignature", tt.name, err)
-		}
-	}
-}
-
-// Stock ssh-keygen is the judge of our signatures, and we of its.
-func TestSSHSIGWithSSHKeygen(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	run := func(stdin string, args ...string) string {
-		cmd := exec.CommandContext(t.Context(), "ssh-keygen", args...)
-		cmd.Stdin = strings.NewReader(stdin)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("ssh-keygen %v: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
-	key, file := filepath.Join(dir, "key"), filepath.Join(dir, "message")
-	run("", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key)
-	if err := os.WriteFile(file, []byte("message"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	run("", "-Y", "sign", "-n", sshcert.NamespaceContract, "-f", key, file)
-	armored, err := os.ReadFile(file + ".sig")
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := os.ReadFile(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.ParsePrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sshcert.Verify(signer.PublicKey(), sshcert.NamespaceContract, []byte("message"), string(armored)); err != nil {
-		t.Error(err)
-	}
-	ours, err := sshcert.Sign(rand.Reader, signer, sshcert.NamespaceContract, []byte("message"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file+".ours", []byte(ours), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	allowed := filepath.Join(dir, "allowed")
-	if err := os.WriteFile(allowed, append([]byte("me "), ssh.MarshalAuthorizedKey(signer.PublicKey())...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out := run("message", "-Y", "verify", "-f", allowed, "-I", "me", "-n", sshcert.NamespaceContract, "-s", file+".ours"); !strings.Contains(out, "Good") {
-		t.Errorf("ssh-keygen says %q", out)
 	}
 }
 

@@ -2,9 +2,11 @@ package sshcert
 
 import (
 	"bytes"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
@@ -36,8 +38,9 @@ func Sign(rand io.Reader, signer ssh.Signer, namespace string, message []byte) (
 
 // Verify checks an armored SSHSIG over message in namespace against pub. It
 // returns nil only if the signature was made by exactly pub for exactly this
-// namespace. A certificate never verifies: the authority could otherwise make
-// its own signatories.
+// namespace, by an algorithm that counts: RSA with SHA-2, a FIDO key that was
+// touched. A certificate never verifies: the authority could otherwise make its
+// own signatories.
 func Verify(pub ssh.PublicKey, namespace string, message []byte, armored string) error {
 	if _, ok := pub.(*ssh.Certificate); ok {
 		return fmt.Errorf("%w: the key to check against is a certificate", ErrSignature)
@@ -45,18 +48,92 @@ func Verify(pub ssh.PublicKey, namespace string, message []byte, armored string)
 	if len(armored) > maxArmored {
 		return fmt.Errorf("%w: over %d bytes", ErrSignature, maxArmored)
 	}
-	sig, err := sshsig.Unarmor([]byte(armored))
-	if err != nil {
+	sig, ok := unarmor(armored)
+	if !ok {
 		return fmt.Errorf("%w: it is no SSHSIG file", ErrSignature)
 	}
 	if sig.Namespace != namespace {
-		return fmt.Errorf("%w: it was made in namespace %q, not %q", ErrSignature, sig.Namespace, namespace)
+		return fmt.Errorf("%w: it was made in namespace %.80q, not %q", ErrSignature, sig.Namespace, namespace)
 	}
 	if !bytes.Equal(sig.PublicKey.Marshal(), pub.Marshal()) {
 		return fmt.Errorf("%w: it was made by another key (%s)", ErrSignature, ssh.FingerprintSHA256(sig.PublicKey))
+	}
+	if err := checkAlgorithm(pub, sig.Signature); err != nil {
+		return err
 	}
 	if err := sshsig.Verify(bytes.NewReader(message), sig, pub, sig.HashAlgorithm, namespace); err != nil {
 		return fmt.Errorf("%w: it was made over other bytes", ErrSignature)
 	}
 	return nil
+}
+
+// unarmor reads the wire form (PROTOCOL.sshsig) out of its armor. It is stricter
+// than sshsig.Unarmor, which passes over reserved data and what stands around the
+// armor, and leaves it to checkAlgorithm to say what is wrong with a signature.
+func unarmor(armored string) (*sshsig.Signature, bool) {
+	const begin = "-----BEGIN "
+	if !strings.HasPrefix(armored, begin+sshsig.PEMType+"-----") || strings.Count(armored, begin) != 1 { // pem.Decode passes over a broken block
+		return nil, false
+	}
+	block, behind := pem.Decode([]byte(armored))
+	if block == nil || len(block.Headers) != 0 || len(bytes.TrimSpace(behind)) != 0 {
+		return nil, false
+	}
+	var w struct {
+		Magic                                         [6]byte
+		Version                                       uint32
+		PublicKey, Namespace, Reserved, Hash, Content []byte
+	}
+	if err := ssh.Unmarshal(block.Bytes, &w); err != nil || string(w.Magic[:]) != "SSHSIG" || w.Version != 1 || len(w.Reserved) != 0 {
+		return nil, false
+	}
+	key, err := ssh.ParsePublicKey(w.PublicKey)
+	if err != nil {
+		return nil, false
+	}
+	content := new(ssh.Signature)
+	hash := sshsig.HashAlgorithm(w.Hash)
+	if ssh.Unmarshal(w.Content, content) != nil || hash.Supported() != nil {
+		return nil, false
+	}
+	return &sshsig.Signature{Version: w.Version, PublicKey: key, Namespace: string(w.Namespace), HashAlgorithm: hash, Signature: content}, true
+}
+
+// touched is the flag of a FIDO signature which says that somebody touched the
+// key (U2F raw message formats §5.4; PROTOCOL.u2f).
+const touched = 0x01
+
+// checkAlgorithm refuses signatures that a key of this type does not make here.
+func checkAlgorithm(key ssh.PublicKey, sig *ssh.Signature) error {
+	switch key.Type() {
+	case ssh.KeyAlgoRSA:
+		if sig.Format != ssh.KeyAlgoRSASHA512 && sig.Format != ssh.KeyAlgoRSASHA256 {
+			return fmt.Errorf("%w: it was made by %.60q; an RSA key has to sign by rsa-sha2-512 or rsa-sha2-256, as ssh-keygen -Y sign does", ErrSignature, sig.Format)
+		}
+	case ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256:
+		if sig.Format != key.Type() {
+			return fmt.Errorf("%w: it was made by %.60q, not by %s as its key is", ErrSignature, sig.Format, key.Type())
+		}
+	default:
+		return fmt.Errorf("%w: %.60q keys do not sign here", ErrSignature, key.Type())
+	}
+	if !isSecurityKey(key) {
+		if len(sig.Rest) != 0 {
+			return fmt.Errorf("%w: there are bytes behind its end", ErrSignature)
+		}
+		return nil
+	}
+	const flagsAndCounter = 1 + 4
+	switch {
+	case len(sig.Rest) != flagsAndCounter:
+		return fmt.Errorf("%w: it has no flags and counter of a security key", ErrSignature)
+	case sig.Rest[0]&touched == 0:
+		return fmt.Errorf("%w: the security key was not touched for it; touch it when it blinks, and use a key that was not made with no-touch-required", ErrSignature)
+	}
+	return nil
+}
+
+// isSecurityKey reports whether a key lies in a FIDO token.
+func isSecurityKey(key ssh.PublicKey) bool {
+	return key.Type() == ssh.KeyAlgoSKED25519 || key.Type() == ssh.KeyAlgoSKECDSA256
 }

@@ -60,16 +60,16 @@ Environment:
   NO_COLOR       no colour
 
 Exit codes:
-  0 done    1 failed    2 usage    3 denied or expired    4 log in first
-  5 waited long enough, the request is still open    6 server unreachable
-  7 the contract forbids it    130 interrupted`,
+  0 done    1 failed    2 usage    3 denied, expired or cancelled
+  4 log in first    5 waited long enough, the request is still open
+  6 server unreachable    7 the contract forbids it    130 interrupted`,
 		Example: `  sally login --server https://ca.example --pin sallyport.pin
   sally ssh ops@web-1.example --for 10m --because "INC-42 checkout latency"
   sally status`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newLogin(env), newWhoami(env), newLogout(env), newRequest(env), newStatus(env),
+	root.AddCommand(newLogin(env), newWhoami(env), newLogout(env), newRequest(env), newStatus(env), newCancel(env),
 		newSSH(env), newLedger(env), newWitness(env), newVersion(env))
 	return root
 }

@@ -12,8 +12,11 @@ func newRequest(env client.Env) *cobra.Command {
 		Use:   "request LOGIN@HOST...",
 		Short: "Ask for a login on hosts and wait for the answer",
 		Long: `Files a request, prints its id and the page where it is decided, and waits until
-it is granted, denied or expired. Several LOGIN@HOST make one request for every
-named login on every named host.
+it is granted, denied, expired or cancelled. Several LOGIN@HOST make one request
+for every named login on every named host.
+
+An open request of yours for the same is joined, and a grant that you have is
+used; with --new it files another all the same.
 
 Ctrl-C leaves the request open: sally status --wait ID goes on waiting, and
 sally ssh joins it.`,
@@ -26,6 +29,7 @@ sally ssh joins it.`,
 		},
 	}
 	addAskFlags(cmd, &o.Ask)
+	cmd.Flags().BoolVar(&o.New, "new", false, "file another request where an open one or a grant would do")
 	cmd.Flags().BoolVar(&o.NoWait, "no-wait", false, "return as soon as the request is filed")
 	cmd.Flags().DurationVar(&o.Timeout, "timeout", 0, "wait at most this long; the request stays open (exit code 5)")
 	cmd.Flags().BoolVar(&o.JSON, "json", false, "print the request as one JSON object, once the wait is over")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,14 +20,25 @@ a new one, with --for and --because, and waits for the decision.
 
 The certificate and its key become one entry of your ssh-agent that ends with the
 certificate. Where no agent takes it, or with --key-file, the key lies in a file
-of mode 0600 in the state folder until then.
+of mode 0600 in the state folder until then. --key-type makes a key of another
+type than ed25519.
+
+With -i the certificate is for a key of your own, such as one in a FIDO security
+key: name its public key file. ssh-keygen proves that you have it, through your
+ssh-agent or the file beside, and asks you to touch the security key.
 
 What stands behind -- is given to ssh as it is. The exit code is ssh's.`,
 		Example: `  sally ssh ops@web-1.example --for 10m --because "INC-42 checkout latency"
   sally ssh ops@web-1.example -- uptime
+  sally ssh -i ~/.ssh/id_ed25519_sk ops@web-1.example
   sally ssh ops@web-1.example -- -N -L 8080:localhost:80`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range []string{"identity", "key-type"} { // a variable that is not set must not choose another key
+				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+					return client.Usagef("--%s: it is empty; leave it out for a new ed25519 key", name)
+				}
+			}
 			if len(args) > 0 {
 				o.Principals, o.Args = args[:1], args[1:]
 			}
@@ -35,6 +47,8 @@ What stands behind -- is given to ssh as it is. The exit code is ssh's.`,
 	}
 	addAskFlags(cmd, &o.Ask)
 	cmd.Flags().BoolVar(&o.KeyFile, "key-file", false, "keep the key in a file, not in the ssh-agent")
+	cmd.Flags().StringVar(&o.KeyType, "key-type", "", "`TYPE` of the key that is made: "+strings.Join(client.KeyTypes(), ", "))
+	cmd.Flags().StringVarP(&o.Identity, "identity", "i", "", "public key `FILE` of a key of your own, instead of one that is made")
 	cmd.Flags().DurationVar(&o.Timeout, "timeout", 0, "wait at most this long for a decision (exit code 5)")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; options and commands for ssh stand behind --", err)

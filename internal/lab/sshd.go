@@ -45,23 +45,6 @@ func NewSSHD(ctx context.Context, dir *Dir, name string) (*SSHD, error) {
 	return s, nil
 }
 
-// KeyPair makes an ed25519 key pair with ssh-keygen: path (no passphrase) and
-// path.pub.
-func KeyPair(ctx context.Context, path, comment string) error {
-	keygen, err := FindProgram("ssh-keygen")
-	if err != nil {
-		return err
-	}
-	r, err := Run(ctx, Command{Path: keygen, Args: []string{"-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path}})
-	if err != nil {
-		return err
-	}
-	if r.Code != 0 {
-		return fmt.Errorf("ssh-keygen: exit code %d: %s", r.Code, strings.TrimSpace(r.Output))
-	}
-	return nil
-}
-
 func (s *SSHD) file(name string) string { return filepath.Join(s.dir, name) }
 
 // Dir is the host's own folder, which stands for its /etc/ssh.

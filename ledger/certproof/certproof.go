@@ -64,7 +64,8 @@ type Result struct {
 //
 //  1. The certificate has one wire form: written and read again strictly it is
 //     the same ([sshcert.ErrCertificate], [sshcert.ErrNotCanonical]). Whoever
-//     has wire bytes calls [VerifyWire], which holds those bytes to it.
+//     has wire bytes calls [VerifyWire], which holds those bytes to it. Its subject
+//     key passes the key policy ([sshcert.ErrKeyPolicy], [sshcert.ParseSubjectKey]).
 //  2. Its signature, by an algorithm that stock sshd takes from an authority,
 //     verifies with the authority key that it names ([ErrSignature]).
 //  3. It carries a proof in the extension [sshcert.ProofExtension] ([ErrNoProof]):

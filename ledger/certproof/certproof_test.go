@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/ledger/certproof"
 	"github.com/sallyport/sallyport/ledger/ledgertest"
 	"github.com/sallyport/sallyport/sshcert"
+	"github.com/sallyport/sallyport/sshcert/sshcerttest"
 )
 
 const (
@@ -405,4 +406,26 @@ func TestNoBitOfACertificateIsFree(t *testing.T) {
 			t.Fatalf("bit %d flipped and signed again, yet proved: %+v", bit, got)
 		}
 	})
+}
+
+// TestPromiseP08_TheSubjectKeyPassesThePolicy: a proved certificate for any type
+// of the profile verifies; one for a key that the policy refuses does not, though
+// the ledger holds it and the right authority signed it.
+func TestPromiseP08_TheSubjectKeyPassesThePolicy(t *testing.T) {
+	t.Parallel()
+	prove := func(subject ssh.PublicKey) error {
+		cert := template(t, ledger.Serial(index))
+		cert.Key = subject
+		log := logWith(t, "log", leafOf(t, cert))
+		_, err := certproof.Verify(sign(t, withProof(t, cert, log.Prove(index, size, extra(t))), key(t, "authority")), log.Policy())
+		return err
+	}
+	for _, keyType := range sshcerttest.Types() {
+		if err := prove(sshcerttest.Signer(t, keyType).PublicKey()); err != nil {
+			t.Errorf("%s: %v", keyType, err)
+		}
+	}
+	if err := prove(sshcerttest.RSA(t, 2048).PublicKey()); !errors.Is(err, sshcert.ErrKeyPolicy) || !errors.Is(err, sshcert.ErrCertificate) {
+		t.Errorf("RSA of 2048 bits: %v, want ErrKeyPolicy", err)
+	}
 }

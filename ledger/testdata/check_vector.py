@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks Sallyport's ledger vectors with Python's standard library alone.
 
-usage: check_vector.py leaves.json log.json ../certproof/testdata/certificate.json
+usage: check_vector.py leaves.json log.json ../certproof/testdata/certificate.json ../../sshcert/testdata/keys.json
 
 It recomputes leaf hashes, commitments, inclusion paths (the Merkle part) and the
 bytes of a certificate that its leaf refers to.
@@ -69,8 +69,13 @@ def check_proof(text, leaf):
     return index, extra
 
 
+# How many strings a key consists of, behind its type's name.
+KEY_PARTS = {b"ssh-ed25519": 1, b"ssh-rsa": 2, b"ecdsa-sha2-nistp256": 2, b"ecdsa-sha2-nistp384": 2, b"ecdsa-sha2-nistp521": 2,
+             b"sk-ssh-ed25519": 2, b"sk-ecdsa-sha2-nistp256": 3}
+
+
 def split_certificate(wire):
-    """Returns TBS, proof and serial of an Ed25519 certificate (PROTOCOL.certkeys)."""
+    """Returns TBS, proof and serial of a certificate (PROTOCOL.certkeys)."""
     def string(raw):
         return len(raw).to_bytes(4, "big") + raw
 
@@ -79,11 +84,13 @@ def split_certificate(wire):
             n, raw = int.from_bytes(raw[:4], "big"), raw[4:]
         return raw[:n], raw[n:]
 
+    name, suffix, _ = take(wire)[0].partition(b"-cert-v01@openssh.com")
+    need(suffix and name in KEY_PARTS, "certificate of another type")
     rest, fields = wire, []
-    for n in (None, None, None, 8, 4, None, None, 8, 8, None, None, None, None):
+    for n in (None, None) + (None,) * KEY_PARTS[name] + (8, 4, None, None, 8, 8, None, None, None, None):
         field, rest = take(rest, n)
         fields.append(field if n else string(field))
-    extensions, kept, proof = fields[10][4:], b"", b""
+    extensions, kept, proof = fields[-3][4:], b"", b""
     while extensions:
         name, extensions = take(extensions)
         data, extensions = take(extensions)
@@ -91,8 +98,8 @@ def split_certificate(wire):
             proof = take(data)[0]
         else:
             kept += string(name) + string(data)
-    fields[10] = string(kept)
-    return b"".join(fields), proof, int.from_bytes(fields[3], "big")
+    fields[-3] = string(kept)
+    return b"".join(fields), proof, int.from_bytes(fields[-10], "big")
 
 
 def check(v):
@@ -109,6 +116,10 @@ def check(v):
     for proof in v.get("proofs", []):
         want = (proof["index"], unb64(proof.get("extra", "")))
         need(check_proof(proof["text"], proof["leaf"]) == want, "index and extra data")
+        checked += 1
+    for key in v.get("accepted_keys", []):
+        tbs, _, _ = split_certificate(base64.b64decode(key["certificate"].split()[1]))
+        need(tbs == unb64(key["tbs"]) and b64(sha256(tbs)) == key["reference"], "TBS for a key of type " + key["type"])
         checked += 1
     if "tbs" in v:  # a certificate
         lines = v["leaf"].split("\n")

@@ -67,17 +67,20 @@ func (w *World) Join(l Ledger, name sshcert.Host, env string) record.HostJoin {
 	}
 }
 
-// Login is the leaf of a login with u's device key.
+// Login is the leaf of a login with u's device key, in a browser if u has none.
 func (w *World) Login(l Ledger, u *User) Draft {
 	f := record.PersonLogin{
-		At: l.Now(), Login: w.ID(), Person: u.Person, Issuer: Issuer, Client: "sally", Flow: "code", DeviceKey: Wire(u.Device.PublicKey()),
+		At: l.Now(), Login: w.ID(), Person: u.Person, Issuer: Issuer, Client: "sally", Flow: "code",
 		ClaimsAt: whole(l.Now()), AuthTimeAt: whole(l.Now()), AMR: []string{"pwd"}, GroupsKnown: u.GroupsKnown, Groups: u.Groups,
 	}
-	rz := w.Digest()
-	return Draft{Facts: f, PersonID: u.Person, Person: record.LoginPerson{
+	part := record.LoginPerson{
 		Subject: u.Subject, Name: strings.ToUpper(u.Name[:1]) + u.Name[1:], Email: u.Name + "@acme.example", Handle: u.Name,
-		IDToken: "header.payload-of-" + u.Name + ".signature", RZ: canon.B64(rz[:]),
-	}}
+		IDToken: "header.payload-of-" + u.Name + ".signature",
+	}
+	if rz := w.Digest(); u.Device != nil {
+		f.DeviceKey, part.RZ = Wire(u.Device.PublicKey()), canon.B64(rz[:])
+	}
+	return Draft{Facts: f, PersonID: u.Person, Person: part}
 }
 
 // Snapshot is the leaf of u's groups, read at a login.
@@ -161,6 +164,26 @@ func (w *World) Decide(l Ledger, u *User, r approval.Request, verdict approval.V
 // Expire is the leaf that silence ended a request.
 func (w *World) Expire(l Ledger, r approval.Request) record.RequestExpire {
 	return record.RequestExpire{At: l.Now(), Expiry: w.ID(), Lineage: r.Lineage, Request: r.ID, RequestLeaf: r.Leaf}
+}
+
+// CancelDoc is what u signs to take a request back.
+func (w *World) CancelDoc(l Ledger, u *User, r approval.Request) record.CancelDoc {
+	return record.CancelDoc{V: record.CancelVersion, Origin: Origin, Request: r.ID, Person: u.Person, ExpiresAt: later(l.Now(), 5*time.Minute)}
+}
+
+// Cancel is the leaf of u's cancellation of a request: signed by u's device, or in
+// a browser if u has none.
+func (w *World) Cancel(l Ledger, u *User, r approval.Request) record.RequestCancel {
+	w.t.Helper()
+	f := record.RequestCancel{
+		At: l.Now(), Cancellation: w.ID(), Lineage: r.Lineage, Request: r.ID, RequestLeaf: r.Leaf, Person: u.Person,
+		Login: u.Claims.Login, Assurance: record.AssuranceSession,
+	}
+	if u.Device != nil {
+		f.Assurance, f.Document = record.AssuranceDevice, string(w.text(w.CancelDoc(l, u, r)))
+		f.Signature = w.Signature(u.Device, sshcert.NamespaceDevice, f.Document)
+	}
+	return f
 }
 
 // IssueDoc is what u signs to have a certificate for key made.

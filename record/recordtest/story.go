@@ -58,6 +58,7 @@ func (s *Story) Step(l Ledger) error {
 		{"decide", 7, s.decide},
 		{"issue", 4, s.issue},
 		{"expire", 2, s.expire},
+		{"cancel", 2, s.cancel},
 		{"void", 1, s.void},
 		{"join", 1, s.join},
 	}
@@ -192,6 +193,25 @@ func (s *Story) expire(l Ledger) error {
 	err := errNothing
 	for _, r := range s.recent(l) {
 		if _, err = l.Append(Draft{Facts: s.w.Expire(l, r)}); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// cancel is tried by the requester, now and then in a browser.
+func (s *Story) cancel(l Ledger) error {
+	err := errNothing
+	for _, r := range s.recent(l) {
+		i := slices.IndexFunc(s.people, func(u *User) bool { return u.Person == r.By })
+		u := *s.people[i]
+		if s.Pick("in a browser", 3) == 0 {
+			u.Device = nil
+			if u.Claims.Login, err = l.Append(s.w.Login(l, &u)); err != nil {
+				return err
+			}
+		}
+		if _, err = l.Append(Draft{Facts: s.w.Cancel(l, &u, r)}); err == nil {
 			return nil
 		}
 	}
