@@ -28,13 +28,14 @@ import (
 // Reasons why a command is refused, beside those of record, approval, contract,
 // ca and oidc.
 var (
-	ErrField       = errors.New("not accepted")
-	ErrTooManyOpen = errors.New("too many open requests")
-	ErrShown       = errors.New("the request changed after this page was loaded")
-	ErrNotYours    = errors.New("no such request")
-	ErrHalted      = errors.New("the authority has stopped signing")
-	ErrVoid        = errors.New("the certificate was recorded and not signed in time")
-	ErrIssuer      = errors.New("not an identity provider of a contract in force")
+	ErrField            = errors.New("not accepted")
+	ErrTooManyOpen      = errors.New("too many open requests")
+	ErrTooManyCancelled = errors.New("too many cancelled requests")
+	ErrShown            = errors.New("the request changed after this page was loaded")
+	ErrNotYours         = errors.New("no such request")
+	ErrHalted           = errors.New("the authority has stopped signing")
+	ErrVoid             = errors.New("the certificate was recorded and not signed in time")
+	ErrIssuer           = errors.New("not an identity provider of a contract in force")
 )
 
 // Config is what an Authority needs.
