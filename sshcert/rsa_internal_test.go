@@ -28,7 +28,7 @@ func fermat(n *big.Int) bool {
 // just not.
 func TestCloseFactorsAreThoseOfThePlainMethod(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in each run
+	random := rand.New(rand.NewPCG(1, 2)) // the same in each run
 	number := func(bits int) *big.Int {
 		n := big.NewInt(1)
 		for n.BitLen() < bits {
