@@ -127,6 +127,14 @@ type Request struct {
 	URL         string          `json:"url"` // the page where it is decided
 }
 
+// Requests answers GET /v1/requests?scope=mine|waiting&state=&host=&since=&before=&limit=,
+// newest first. `since` is a time (requests made then or later), `before` a place
+// that an earlier answer named.
+type Requests struct {
+	Requests []Request `json:"requests"`
+	Next     int64     `json:"next,omitempty"` // the `before` of the next page; absent at the end
+}
+
 // Decision is one approver's verdict.
 type Decision struct {
 	By        canon.ID     `json:"by"`

@@ -62,6 +62,29 @@ func Requests(r *store.Reader, index, value string) ([]approval.Request, error) 
 	return out, nil
 }
 
+// Listed is a request and its place in the list that it was read from.
+type Listed struct {
+	approval.Request
+	Place int64 // where to read on: what is older lies before it
+}
+
+// RequestsBefore returns the page of such a list that begins before a place,
+// newest first. Requests that come later change no page that was read.
+func RequestsBefore(r *store.Reader, index, value string, before int64, limit int) ([]Listed, error) {
+	rows, err := r.Before(record.TableRequest, index, value, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Listed, len(rows))
+	for i, row := range rows {
+		out[i].Place = row.Leaf
+		if err := canon.Unmarshal(row.Body, &out[i].Request); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // Host is a joined host and the leaf that says so.
 type Host struct {
 	record.HostJoin

@@ -51,6 +51,7 @@ type fake struct {
 	entries  []api.EntryProof          // by index
 	ttl      time.Duration
 	calls    []string // method and path, in order of arrival
+	queries  []string // of the lists of requests
 
 	// tamper changes a certificate before it is recorded and signed, finish one
 	// before it is signed (its proof included), answer what is sent.
@@ -67,6 +68,7 @@ type fake struct {
 	lieCancel      func(*api.Request)    // changes what a cancellation answers
 	lieHosts       func([]api.Host)      // changes what GET /v1/hosts answers
 	lieEntry       func(*api.EntryProof) // changes what GET of an entry answers
+	lieList        func(*api.Requests)   // changes a page of requests
 }
 
 func newSigner(t *testing.T) ssh.Signer {
@@ -297,12 +299,34 @@ func grant(q *api.Request, length time.Duration) {
 	q.Grant = &api.Grant{Start: canon.At(now), End: canon.At(now.Add(length)), Active: true}
 }
 
-func (f *fake) listRequests(*http.Request) (int, any) {
-	list := []api.Request{}
-	for _, id := range slices.Backward(f.order) {
-		list = append(list, *f.requests[id])
+// listRequests lists everything that passes the filters, two at a time, so that
+// whoever lists reads on.
+func (f *fake) listRequests(r *http.Request) (int, any) {
+	query := r.URL.Query()
+	f.queries = append(f.queries, r.URL.RawQuery)
+	out := api.Requests{Requests: []api.Request{}}
+	before, err := strconv.Atoi(query.Get("before"))
+	if err != nil {
+		before = len(f.order) + 1
 	}
-	return http.StatusOK, list
+	for place := before - 1; place > 0; place-- {
+		q := *f.requests[f.order[place-1]]
+		if state := query.Get("state"); state != "" && state != q.State {
+			continue
+		}
+		if host := query.Get("host"); host != "" && !slices.Contains(q.Hosts, sshcert.Host(host)) {
+			continue
+		}
+		out.Requests = append(out.Requests, q)
+		if strconv.Itoa(len(out.Requests)) == query.Get("limit") || len(out.Requests) == 2 {
+			out.Next = int64(place)
+			break
+		}
+	}
+	if f.lieList != nil {
+		f.lieList(&out)
+	}
+	return http.StatusOK, out
 }
 
 func (f *fake) getRequest(r *http.Request) (int, any) {

@@ -369,6 +369,26 @@ func TestQueries(t *testing.T) {
 		{"another scope", "/v1/requests?scope=all", alice, 422, "field-refused", []string{"scope"}},
 		{"two scopes", "/v1/requests?scope=mine&scope=waiting", alice, 422, "field-refused", []string{"scope", "2 times"}},
 		{"waiting with unknown groups", "/v1/requests?scope=waiting", none, 403, "groups-unknown", nil},
+		{"a scope of nothing", "/v1/requests?scope=", alice, 422, "field-refused", []string{"scope"}},
+		{"a scope in capitals", "/v1/requests?scope=Mine", alice, 422, "field-refused", []string{"scope"}},
+		{"a state that there is not", "/v1/requests?scope=mine&state=open", alice, 422, "field-refused", []string{"state", "pending, granted, denied or expired"}},
+		{"a state of nothing", "/v1/requests?scope=mine&state=", alice, 422, "field-refused", []string{"state"}},
+		{"two states", "/v1/requests?scope=mine&state=pending&state=granted", alice, 422, "field-refused", []string{"state", "2 times"}},
+		{"the state of what waits", "/v1/requests?scope=waiting&state=granted", alice, 422, "field-refused", []string{"state", "leave it out"}},
+		{"a host that is none", "/v1/requests?scope=mine&host=*.demo", alice, 422, "field-refused", []string{`"*.demo"`, "lower-case"}},
+		{"a host of nothing", "/v1/requests?scope=mine&host=", alice, 422, "field-refused", []string{"host"}},
+		{"a host with a newline", "/v1/requests?scope=mine&host=web%0a", alice, 422, "field-refused", []string{`"web\n"`}},
+		{"two hosts", "/v1/requests?scope=mine&host=web-1.demo&host=web-2.demo", alice, 422, "field-refused", []string{"host", "2 times"}},
+		{"since a word", "/v1/requests?scope=mine&since=yesterday", alice, 422, "field-refused", []string{"since", "whole number"}},
+		{"since below zero", "/v1/requests?scope=mine&since=-1", alice, 422, "field-refused", []string{"since"}},
+		{"since a fraction", "/v1/requests?scope=mine&since=1.5", alice, 422, "field-refused", []string{"since"}},
+		{"since beyond numbers", "/v1/requests?scope=mine&since=99999999999999999999", alice, 422, "field-refused", []string{"since"}},
+		{"a list of nothing", "/v1/requests?scope=mine&limit=0", alice, 422, "field-refused", []string{"limit", "1 to 200"}},
+		{"a long list", "/v1/requests?scope=mine&limit=201", alice, 422, "field-refused", []string{"limit", "1 to 200"}},
+		{"a place below zero", "/v1/requests?scope=mine&before=-1", alice, 422, "field-refused", []string{"before"}},
+		{"a place with a plus", "/v1/requests?scope=mine&before=%2b1", alice, 422, "field-refused", []string{"before"}},
+		{"two places", "/v1/requests?scope=mine&before=1&before=2", alice, 422, "field-refused", []string{"before", "2 times"}},
+		{"a filter that there is not", "/v1/requests?scope=mine&by=bob", alice, 400, "malformed", []string{`"by"`}},
 		{"no id", "/v1/requests/x", alice, 404, "not-found", nil},
 		{"an id in capitals", "/v1/requests/" + strings.Repeat("A", 26), alice, 404, "not-found", nil},
 		{"an id that is not there", "/v1/requests/" + strings.Repeat("a", 26), alice, 404, "not-found", nil},
@@ -433,11 +453,11 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("roles for two logins are %+v", r)
 	}
 	first, second := alice.submit(nil), alice.submit(nil)
-	mine := into[[]api.Request](t, alice.call("/v1/requests?scope=mine", nil), 200)
+	mine := into[api.Requests](t, alice.call("/v1/requests?scope=mine", nil), 200).Requests
 	if len(mine) != 2 || mine[0].ID != second.ID || mine[1].ID != first.ID {
 		t.Errorf("mine are %+v", mine)
 	}
-	if got := string(w.logIn("eve").call("/v1/requests?scope=mine", nil).body); got != "[]\n" {
+	if got := string(w.logIn("eve").call("/v1/requests?scope=mine", nil).body); got != `{"requests":[]}`+"\n" {
 		t.Errorf("no requests are %q", got)
 	}
 	if r := w.send(http.MethodGet, "/healthz", http.Header{"Host": {"10.0.0.1"}}, nil); r.status != 200 || string(r.body) != "ok\n" {
