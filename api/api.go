@@ -79,13 +79,26 @@ type Session struct {
 }
 
 // RoleOption is one way to ask for a login on a host: GET /v1/roles?login=&host=.
+// Without parameters it is a role that the person may ask for, with its hosts.
 type RoleOption struct {
-	Contract   Contract `json:"contract"`
-	Role       string   `json:"role"`
-	Clause     string   `json:"clause"`
-	MaxSeconds int64    `json:"max_seconds"`
-	Approvers  []string `json:"approvers"` // groups of the first stage
-	MinWords   int      `json:"min_words"` // of the reason
+	Contract    Contract        `json:"contract"`
+	Role        string          `json:"role"`
+	Clause      string          `json:"clause"`
+	Logins      []sshcert.Login `json:"logins"`          // all of the role
+	Hosts       []sshcert.Host  `json:"hosts,omitempty"` // all of the role; only where no host was asked about
+	MaxSeconds  int64           `json:"max_seconds"`
+	CertSeconds int64           `json:"cert_seconds"` // how long one certificate lasts at most
+	Approvers   []string        `json:"approvers"`    // groups of the first stage
+	Stages      []RoleStage     `json:"stages"`       // one after the other
+	MinWords    int             `json:"min_words"`    // of the reason
+}
+
+// RoleStage is one stage in which a request for a role is decided.
+type RoleStage struct {
+	Stage          string   `json:"stage"`
+	Need           int      `json:"need"` // different people
+	From           []string `json:"from"` // groups that decide in it
+	TimeoutSeconds int64    `json:"timeout_seconds"`
 }
 
 // RequestRequest is the body of POST /v1/requests.

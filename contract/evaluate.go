@@ -94,6 +94,22 @@ func (t *Terms) Concerns(s Subject) bool {
 	return false
 }
 
+// AskedBy returns the roles that the subject is known to be let ask for. The error
+// says that for another role it is not known.
+func (t *Terms) AskedBy(s Subject) ([]*Role, error) {
+	var out []*Role
+	var unknown error
+	for i := range t.Roles {
+		switch in, err := t.memberOfAny(s, t.Roles[i].Who); {
+		case in:
+			out = append(out, &t.Roles[i])
+		case err != nil && unknown == nil:
+			unknown = err
+		}
+	}
+	return out, unknown
+}
+
 // Evaluate answers whether the terms allow the request of a subject, and by which
 // path it is decided. Every refusal is a *ClauseError that names the field, the
 // clause and what would pass.

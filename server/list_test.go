@@ -114,3 +114,46 @@ func TestListPages(t *testing.T) {
 		t.Errorf("pages have %v, want %v", got, want)
 	}
 }
+
+// TestListQueries sends filters that are not accepted.
+func TestListQueries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice, none := w.logIn("alice"), w.logIn("nil")
+	for _, tt := range []struct {
+		name, path string
+		who        *cli
+		status     int
+		slug       string
+		words      []string
+	}{
+		{"no scope", "/v1/requests", alice, 422, "field-refused", []string{"scope", "mine or waiting"}},
+		{"another scope", "/v1/requests?scope=all", alice, 422, "field-refused", []string{"scope"}},
+		{"two scopes", "/v1/requests?scope=mine&scope=waiting", alice, 422, "field-refused", []string{"scope", "2 times"}},
+		{"waiting with unknown groups", "/v1/requests?scope=waiting", none, 403, "groups-unknown", nil},
+		{"a scope of nothing", "/v1/requests?scope=", alice, 422, "field-refused", []string{"scope"}},
+		{"a scope in capitals", "/v1/requests?scope=Mine", alice, 422, "field-refused", []string{"scope"}},
+		{"a state that there is not", "/v1/requests?scope=mine&state=open", alice, 422, "field-refused", []string{"state", "pending, granted, denied or expired"}},
+		{"a state of nothing", "/v1/requests?scope=mine&state=", alice, 422, "field-refused", []string{"state"}},
+		{"two states", "/v1/requests?scope=mine&state=pending&state=granted", alice, 422, "field-refused", []string{"state", "2 times"}},
+		{"the state of what waits", "/v1/requests?scope=waiting&state=granted", alice, 422, "field-refused", []string{"state", "leave it out"}},
+		{"a host that is none", "/v1/requests?scope=mine&host=*.demo", alice, 422, "field-refused", []string{`"*.demo"`, "lower-case"}},
+		{"a host of nothing", "/v1/requests?scope=mine&host=", alice, 422, "field-refused", []string{"host"}},
+		{"a host with a newline", "/v1/requests?scope=mine&host=web%0a", alice, 422, "field-refused", []string{`"web\n"`}},
+		{"two hosts", "/v1/requests?scope=mine&host=web-1.demo&host=web-2.demo", alice, 422, "field-refused", []string{"host", "2 times"}},
+		{"since a word", "/v1/requests?scope=mine&since=yesterday", alice, 422, "field-refused", []string{"since", "whole number"}},
+		{"since below zero", "/v1/requests?scope=mine&since=-1", alice, 422, "field-refused", []string{"since"}},
+		{"since a fraction", "/v1/requests?scope=mine&since=1.5", alice, 422, "field-refused", []string{"since"}},
+		{"since beyond numbers", "/v1/requests?scope=mine&since=99999999999999999999", alice, 422, "field-refused", []string{"since"}},
+		{"a list of nothing", "/v1/requests?scope=mine&limit=0", alice, 422, "field-refused", []string{"limit", "1 to 200"}},
+		{"a long list", "/v1/requests?scope=mine&limit=201", alice, 422, "field-refused", []string{"limit", "1 to 200"}},
+		{"a place below zero", "/v1/requests?scope=mine&before=-1", alice, 422, "field-refused", []string{"before"}},
+		{"a place with a plus", "/v1/requests?scope=mine&before=%2b1", alice, 422, "field-refused", []string{"before"}},
+		{"two places", "/v1/requests?scope=mine&before=1&before=2", alice, 422, "field-refused", []string{"before", "2 times"}},
+		{"a filter that there is not", "/v1/requests?scope=mine&by=bob", alice, 400, "malformed", []string{`"by"`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w.unchanged(func() { tt.who.call(tt.path, nil).wantProblem(t, tt.status, tt.slug, tt.words...) })
+		})
+	}
+}
