@@ -56,6 +56,13 @@ type WhoamiOptions struct {
 	JSON bool
 }
 
+// whoamiResult is what --json prints.
+type whoamiResult struct {
+	api.Session
+	Server string `json:"server"`
+	Origin string `json:"origin"`
+}
+
 // Whoami prints who is logged in, as the server sees it, and until when.
 func Whoami(ctx context.Context, o WhoamiOptions) error {
 	a, err := openAccount(o.Env)
@@ -67,7 +74,8 @@ func Whoami(ctx context.Context, o WhoamiOptions) error {
 		return err
 	}
 	if o.JSON {
-		return o.printJSON(s)
+		s.Bearer = "" // no server sends it here; none gets it printed
+		return o.printJSON(whoamiResult{s, a.at.server.String(), a.at.pin.Origin})
 	}
 	groups := "unknown"
 	if s.GroupsKnown {

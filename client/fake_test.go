@@ -69,6 +69,7 @@ type fake struct {
 	lieHosts       func([]api.Host)      // changes what GET /v1/hosts answers
 	lieEntry       func(*api.EntryProof) // changes what GET of an entry answers
 	lieList        func(*api.Requests)   // changes a page of requests
+	lieNote        func([]byte) []byte   // changes the checkpoint
 }
 
 func newSigner(t *testing.T) ssh.Signer {
@@ -105,7 +106,10 @@ func newFake(t *testing.T) *fake {
 		{Name: "web-1.demo", Address: "127.0.0.1", Port: 2222, HostKey: keyLine(newSigner(t).PublicKey()), Lineage: f.contract.Lineage},
 		{Name: "web-2.demo", Address: "::1", Port: 22, HostKey: keyLine(newSigner(t).PublicKey()), Lineage: f.contract.Lineage},
 	}
-	f.roles = []api.RoleOption{{Contract: f.contract, Role: "ops", Clause: "§2", MaxSeconds: 3600, Approvers: []string{"leads"}}}
+	f.roles = []api.RoleOption{{
+		Contract: f.contract, Role: "ops", Clause: "§2", Logins: logins("deploy", "ops"), Hosts: hostsOf("web-1.demo", "web-2.demo"), MaxSeconds: 3600,
+		CertSeconds: 300, Approvers: []string{"leads"}, Stages: []api.RoleStage{{Stage: "lead", Need: 1, From: []string{"leads"}, TimeoutSeconds: 900}},
+	}}
 	mux := http.NewServeMux()
 	handle := func(pattern string, withBearer bool, h func(*http.Request) (int, any)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, withBearer, h) })
@@ -117,6 +121,7 @@ func newFake(t *testing.T) *fake {
 	handle("DELETE /v1/sessions/current", true, func(*http.Request) (int, any) { return http.StatusNoContent, nil })
 	handle("GET /v1/hosts", true, f.listHosts)
 	handle("GET /v1/roles", true, func(*http.Request) (int, any) { return http.StatusOK, f.roles })
+	mux.HandleFunc("GET /checkpoint", f.checkpoint)
 	handle("POST /v1/requests", true, f.postRequest)
 	handle("GET /v1/requests", true, f.listRequests)
 	handle("GET /v1/requests/{id}", true, f.getRequest)

@@ -33,7 +33,7 @@ func (a *account) obtain(ctx context.Context, w wanted, another bool) (api.Reque
 		}
 	}
 	if w.length == 0 || w.reason == "" {
-		return api.Request{}, Usagef(`you have no open grant or request for %s: add --for 10m --because "…" to ask for one`, w.principals())
+		return api.Request{}, Usagef(`you have no open grant or request for %s: add --for 10m --because "..." to ask for one`, w.principals())
 	}
 	r, err := a.submit(ctx, w)
 	if err != nil {

@@ -34,8 +34,11 @@ func Request(ctx context.Context, o RequestOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.Timeout < 0 {
+	switch {
+	case o.Timeout < 0:
 		return Usagef("--timeout: not negative")
+	case o.Timeout > 0 && o.NoWait:
+		return Usagef("--no-wait and --timeout: without a wait there is nothing to bound; leave one of them out")
 	}
 	a, err := openAccount(o.Env)
 	if err != nil {
@@ -66,7 +69,7 @@ func Request(ctx context.Context, o RequestOptions) error {
 }
 
 // resumeRequest is the command that goes on waiting for a request.
-func resumeRequest(id canon.ID) string { return "sally status --wait " + string(id) }
+func resumeRequest(id canon.ID) string { return "sally wait " + string(id) }
 
 func (a *account) waiter(timeout time.Duration, resume string) waiter {
 	return waiter{env: a.env, get: a.request, timeout: timeout, resume: resume}

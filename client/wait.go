@@ -126,7 +126,7 @@ func newProgress(e Env) *progress { return &progress{env: e, tty: e.terminal(e.E
 
 func (p *progress) show(waited time.Duration, text string) {
 	if p.tty {
-		_, _ = io.WriteString(p.env.Err, "\r\x1b[Ksally: "+visible(text)) // for people; see Env.say
+		_, _ = io.WriteString(p.env.Err, "\r\x1b[K"+p.line(text)) // for people; see Env.say
 		p.shown = true
 		return
 	}
@@ -134,6 +134,17 @@ func (p *progress) show(waited time.Duration, text string) {
 		p.env.say("%s", text)
 		p.next += tellEvery
 	}
+}
+
+// line is what stands on the terminal. It fits in one line: the next one clears no
+// more than that.
+func (p *progress) line(text string) string {
+	const prefix = "sally: "
+	text = p.env.visible(text)
+	if n := columns(p.env.Err); n > 0 {
+		text = clipped(text, max(n-1-len(prefix), 0))
+	}
+	return prefix + text
 }
 
 // clear removes the line before something else is written.

@@ -128,10 +128,10 @@ func stateParameter(values url.Values, waiting bool) (approval.State, error) {
 		return "", fmt.Errorf("state: %w: what waits for a decision is pending; leave it out", authority.ErrField)
 	}
 	switch state {
-	case approval.Pending, approval.Granted, approval.Denied, approval.Expired:
+	case approval.Pending, approval.Granted, approval.Denied, approval.Expired, approval.Cancelled:
 		return state, nil
 	}
-	return "", fmt.Errorf("state: %w: pending, granted, denied or expired", authority.ErrField)
+	return "", fmt.Errorf("state: %w: pending, granted, denied, expired or cancelled", authority.ErrField)
 }
 
 // read returns the requests that pass, newest first, and where to read on: 0 at
