@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -126,8 +125,11 @@ func Logout(ctx context.Context, o LogoutOptions) error {
 	case told == nil, ExitCode(told) == ExitLogin: // the session was over already
 		o.say("logged out of %s", a.at.server)
 		return nil
+	case errors.Is(told, context.Canceled):
+		return fail(ExitInterrupted, "interrupted: logged out on this machine, but the server was not told, so the session there ends at %s",
+			o.clock(a.session.ExpiresAt.Time()))
 	default:
 		return fail(ExitCode(told), "logged out on this machine, but the server was not told, so the session there ends at %s: %w",
-			o.clock(a.session.ExpiresAt.Time()), fmt.Errorf("%w", told))
+			o.clock(a.session.ExpiresAt.Time()), told)
 	}
 }

@@ -94,7 +94,7 @@ func ReportJSON(e Env, err error) int {
 		return code
 	}
 	detail := errorDetail{Code: code, Kind: exitName(code), Message: err.Error()}
-	if errors.Is(err, context.Canceled) {
+	if isBareInterrupt(err) {
 		detail.Message = "interrupted"
 	}
 	if p, ok := errors.AsType[*ProblemError](err); ok {
@@ -109,11 +109,17 @@ func ReportJSON(e Env, err error) int {
 	return code
 }
 
+// isBareInterrupt tells an interrupt that nobody made a sentence of.
+func isBareInterrupt(err error) bool {
+	_, told := errors.AsType[*Error](err)
+	return !told && errors.Is(err, context.Canceled)
+}
+
 // Report tells the person about err, if there is one, and returns the exit code.
 func Report(e Env, err error) int {
 	switch {
 	case err == nil:
-	case errors.Is(err, context.Canceled):
+	case isBareInterrupt(err):
 		e.say("interrupted")
 	default:
 		e.say("%s", err.Error())

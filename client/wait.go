@@ -136,13 +136,13 @@ func (p *progress) show(waited time.Duration, text string) {
 	}
 }
 
-// line is what stands on the terminal. It fits in one line: the next one clears no
-// more than that.
+// line is what stands on the terminal. It fits in one line, with the ^C that a
+// terminal writes behind it: the next one clears no more than that.
 func (p *progress) line(text string) string {
 	const prefix = "sally: "
 	text = p.env.visible(text)
 	if n := columns(p.env.Err); n > 0 {
-		text = clipped(text, max(n-1-len(prefix), 0))
+		text = clipped(text, max(n-len(" ^C")-len(prefix), 0))
 	}
 	return prefix + text
 }
