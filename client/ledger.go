@@ -34,7 +34,7 @@ func LedgerShow(ctx context.Context, o LedgerShowOptions) error {
 	}
 	var e api.EntryProof
 	if err := a.conn.get(ctx, "/v1/ledger/entries/"+strconv.FormatInt(index, 10), nil, &e); err != nil {
-		return err
+		return whereToLook(err, "sally ledger list shows the newest entries")
 	}
 	v := verification{pin: a.at.pin, entry: e, index: index, bySerial: bySerial}
 	if err := v.run(); err != nil {

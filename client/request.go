@@ -79,7 +79,7 @@ func (a *account) waiter(timeout time.Duration, resume string) waiter {
 func (a *account) request(ctx context.Context, id canon.ID) (api.Request, error) {
 	var r api.Request
 	if err := a.conn.get(ctx, "/v1/requests/"+string(id), nil, &r); err != nil {
-		return api.Request{}, err
+		return api.Request{}, whereToLook(err, "sally list shows your requests")
 	}
 	return r, sameRequest(r, id)
 }

@@ -75,7 +75,7 @@ func Status(ctx context.Context, o StatusOptions) error {
 func parseID(s string) (canon.ID, error) {
 	id, err := canon.ParseID(s)
 	if err != nil {
-		return "", Usagef("ID %q: a request's id is 26 characters a-z and 2-7", s)
+		return "", Usagef("ID %q: a request's id is 26 characters a-z and 2-7; sally list shows yours", s)
 	}
 	return id, nil
 }

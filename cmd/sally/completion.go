@@ -17,9 +17,9 @@ func newCompletion() *cobra.Command {
   sally completion zsh >"${fpath[1]}/_sally"
   sally completion fish >~/.config/fish/completions/sally.fish`,
 		ValidArgs: shells,
-		Args: func(cmd *cobra.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || !slices.Contains(shells, args[0]) {
-				return fmt.Errorf("%s: name one SHELL: %s", cmd.CommandPath(), strings.Join(shells, ", "))
+				return fmt.Errorf("SHELL: name one of %s", strings.Join(shells, ", "))
 			}
 			return nil
 		},

@@ -130,6 +130,7 @@ func (v *verbs) one(l typed, asJSON bool) {
 	must(v.t, err)
 	said, err := os.ReadFile(errors)
 	must(v.t, err)
+	v.t.Logf("[%d] %s", r.Code, said)
 	v.judge(l, asJSON, r.Code, r.Stdout, string(said))
 }
 
@@ -204,7 +205,7 @@ func (v *verbs) withoutLogin() {
 		{verb: "version", code: 2, line: "sally version x", says: "takes no arguments"},
 		{verb: "completion", code: 0, line: "sally completion zsh"},
 		{verb: "completion", code: 1, line: "sally completion zsh >/dev/full"},
-		{verb: "completion", code: 2, line: "sally completion", says: "name one SHELL"},
+		{verb: "completion", code: 2, line: "sally completion", says: "SHELL: name one of bash"},
 	})
 	v.s.Alice.Setenv("SALLY_STATE", filepath.Join(v.s.Alice.Home(), ".local", "state", "sallyport"))
 }
