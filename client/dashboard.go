@@ -226,16 +226,3 @@ func (e Env) until(m canon.Micros) string {
 	}
 	return fmt.Sprintf("%s, %s left", e.clock(m.Time()), left)
 }
-
-// printPairs writes lines of a name and a text, the texts one below the other.
-func (e Env) printPairs(pairs [][2]string) error {
-	widest := 0
-	for _, p := range pairs {
-		widest = max(widest, len(p[0]))
-	}
-	lines := make([]string, len(pairs))
-	for i, p := range pairs {
-		lines[i] = fmt.Sprintf("%-*s  %s", widest, p[0], p[1])
-	}
-	return e.print(lines...)
-}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -74,11 +75,54 @@ func stacked(heading []string, rows [][]string) []byte {
 	for _, row := range rows {
 		var pairs [][]string
 		for i, cell := range row {
-			if cell != "" {
+			if cell = strings.TrimSpace(cell); cell != "" {
 				pairs = append(pairs, []string{heading[i], cell})
 			}
 		}
 		out = append(out, aligned(pairs))
 	}
 	return bytes.Join(slices.Clip(out), []byte("\n"))
+}
+
+// printPairs writes lines of a name and a text, the texts one below the other. On a
+// terminal a text goes on below its beginning where it does not fit.
+func (e Env) printPairs(pairs [][2]string) error {
+	widest := 0
+	for _, p := range pairs {
+		widest = max(widest, len(p[0]))
+	}
+	const gap, least = 2, 20 // columns that are worth breaking a text for
+	room := columns(e.Out) - widest - gap
+	var b bytes.Buffer
+	for _, p := range pairs {
+		lines := []string{e.visible(p[1])}
+		if room >= least {
+			lines = wrapped(lines[0], room)
+		}
+		for i, line := range lines {
+			name := p[0]
+			if i > 0 {
+				name = ""
+			}
+			fmt.Fprintf(&b, "%-*s%s\n", widest+gap, name, line)
+		}
+	}
+	return e.write(b.Bytes())
+}
+
+// wrapped breaks a text at blanks into lines of at most so many columns. A longer
+// word has a line of its own.
+func wrapped(text string, most int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && cells(line)+1+cells(word) > most {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
 }

@@ -135,6 +135,27 @@ func TestTableOnATerminal(t *testing.T) {
 	}
 }
 
+// Texts of a narrow terminal go on below their beginning.
+func TestPairsOnATerminal(t *testing.T) {
+	t.Parallel()
+	program, screen := openTerminal(t)
+	resize(t, screen, 40)
+	w := newWorld(t)
+	w.Out = program
+	pairs := [][2]string{{"who", "Alice"}, {"grant", "ops@web-1.demo until 23:44:54 UTC, 9m59s left (\x1b)"}}
+	if err := w.printPairs(pairs); err != nil {
+		t.Fatal(err)
+	}
+	const want = "who    Alice\r\ngrant  ops@web-1.demo until 23:44:54\r\n       UTC, 9m59s left (\\x1b)\r\n"
+	if got := shown(t, screen, "x1b)\r\n"); got != want {
+		t.Errorf("the screen got %q, want %q", got, want)
+	}
+	file := newWorld(t)
+	if err := file.printPairs(pairs); err != nil || strings.Count(file.stdout(), "\n") != len(pairs) {
+		t.Errorf("a file got %q, %v", file.stdout(), err)
+	}
+}
+
 // Comma-separated values on a terminal are for its reader; in a file they are UTF-8
 // whatever the locale.
 func TestCSVOnATerminal(t *testing.T) {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -87,6 +88,26 @@ func TestCells(t *testing.T) {
 		{"abcdef", 0, ""},
 	} {
 		if got := clipped(tt.text, tt.most); got != tt.want || cells(got) > tt.most {
+			t.Errorf("%q in %d columns is %q, want %q", tt.text, tt.most, got, tt.want)
+		}
+	}
+}
+
+func TestWrapped(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text string
+		most int
+		want []string
+	}{
+		{"", 10, []string{""}},
+		{"one two", 10, []string{"one two"}},
+		{"one two three", 7, []string{"one two", "three"}},
+		{"one two three", 6, []string{"one", "two", "three"}},
+		{"averylongword and", 5, []string{"averylongword", "and"}},
+		{"日本 語日 本", 9, []string{"日本 語日", "本"}},
+	} {
+		if got := wrapped(tt.text, tt.most); !slices.Equal(got, tt.want) {
 			t.Errorf("%q in %d columns is %q, want %q", tt.text, tt.most, got, tt.want)
 		}
 	}
