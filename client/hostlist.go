@@ -160,8 +160,11 @@ func (e Env) printHost(h api.Host, roles []api.RoleOption, checks []Check) error
 		fingerprint = key.Type() + " " + ssh.FingerprintSHA256(key)
 	}
 	pairs := [][2]string{
-		{"host", string(h.Name)}, {"address", fmt.Sprintf("%s port %d", h.Address, h.Port)}, {"host key", fingerprint},
-		{"labels", first(strings.Join(labels, ", "), "none")}, {"joined", fmt.Sprintf("entry %d of the ledger", h.Leaf)},
+		{"host", string(h.Name)},
+		{"address", fmt.Sprintf("%s port %d", h.Address, h.Port)},
+		{"host key", fingerprint},
+		{"labels", first(strings.Join(labels, ", "), "none")},
+		{"joined", fmt.Sprintf("entry %d of the ledger", h.Leaf)},
 	}
 	for _, r := range roles {
 		pairs = append(pairs, [2]string{"role", fmt.Sprintf("%s/%s %s: %s for at most %s, decided by %s; a certificate lasts %s",
