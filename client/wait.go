@@ -50,8 +50,8 @@ func (w waiter) wait(ctx context.Context, r api.Request) (api.Request, error) {
 		}
 		line.show(waited, w.progressText(r, waited))
 		if err := sleep(ctx, tick); err != nil {
-			return r, &Error{ExitInterrupted, fmt.Errorf("interrupted; the request stays open until %s; go on with: %s",
-				w.env.clock(r.ExpiresAt.Time()), w.resume)}
+			return r, fail(ExitInterrupted, "interrupted; the request stays open until %s; take it back with: sally cancel %s; go on with: %s",
+				w.env.clock(r.ExpiresAt.Time()), r.ID, w.resume)
 		}
 		tick = min(tick*5/4, pollMost)
 		next, err := w.get(ctx, r.ID)

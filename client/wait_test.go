@@ -42,7 +42,7 @@ func TestWait(t *testing.T) {
 			get: func(time.Duration) (string, error) { return "pending", nil },
 		},
 		{
-			name: "Ctrl-C", cancel: 5 * time.Second, code: ExitInterrupted, want: "go on with: sally wait", took: 5 * time.Second,
+			name: "Ctrl-C", cancel: 5 * time.Second, code: ExitInterrupted, want: "; take it back with: sally cancel mzxw6ytboi4dknrzgq2tmnzxgi; go on with: sally wait mzxw6ytboi4dknrzgq2tmnzxgi", took: 5 * time.Second,
 			get: func(time.Duration) (string, error) { return "pending", nil },
 		},
 		{

@@ -167,6 +167,7 @@ func (v *verbs) withSilentServer() {
 	for _, l := range []typed{
 		{verb: "whoami", line: "sally whoami"},
 		{verb: "wait", line: "sally wait $PENDING", says: "the request stays as it is; go on with: sally wait $PENDING"},
+		{verb: "cancel", line: "sally cancel $PENDING", says: "whether request $PENDING was cancelled, this says: sally status $PENDING"},
 		{verb: "status", line: "sally status"},
 		{verb: "list", line: "sally list"},
 		{verb: "hosts", line: "sally hosts"},

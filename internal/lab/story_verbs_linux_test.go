@@ -183,6 +183,7 @@ func (v *verbs) withoutLogin() {
 		{verb: "logout", line: "sally logout"},
 		{verb: "request", line: "sally request $WEB1 --for 10m --because 'two or more words'"},
 		{verb: "wait", line: "sally wait " + someID},
+		{verb: "cancel", line: "sally cancel " + someID},
 		{verb: "status", line: "sally status"},
 		{verb: "list", line: "sally list"},
 		{verb: "list", line: "sally list --waiting"},
@@ -242,8 +243,8 @@ func (v *verbs) withServer() {
 		{verb: "whoami", code: 1, line: "$OPEN sally whoami", says: "others could read or change it"},
 		{verb: "request", code: 1, line: "sally request ops@nowhere.demo --for 10m --because 'two or more words'", says: "not in the inventory"},
 		{verb: "request", code: 2, line: "sally request $WEB2 --for 10 --because 'two or more words'"},
-		{verb: "request", code: 7, line: "sally request $WEB2 --for 2h --because 'two or more words'", says: "clause §4 allows 10s to 1h"},
-		{verb: "request", code: 7, line: "sally request $WEB2 --for 10m --because 'two words'", says: "3 or more words"},
+		{verb: "request", code: 7, line: "sally request $WEB2 --new --for 2h --because 'two or more words'", says: "clause §4 allows 10s to 1h"},
+		{verb: "request", code: 7, line: "sally request $WEB2 --new --for 10m --because 'two words'", says: "3 or more words"},
 		{verb: "wait", code: 0, line: "sally wait $GRANTED"},
 		{verb: "wait", code: 1, line: "sally wait " + someID, says: "no such request"},
 		{verb: "wait", code: 2, line: "sally wait x"},
@@ -256,6 +257,12 @@ func (v *verbs) withServer() {
 		{verb: "status", code: 2, line: "sally status --wait"},
 		{verb: "status", code: 3, line: "sally status --wait $DENIED"},
 		{verb: "status", code: 5, line: "sally status --wait $PENDING --timeout 1s"},
+		{verb: "cancel", code: 0, line: "sally cancel $(sally request $WEB2 --new --for 10m --because 'two or more words' --no-wait | head -n 1)"},
+		{verb: "cancel", code: 1, line: "sally cancel $GRANTED", says: "there is nothing to cancel"},
+		{verb: "cancel", code: 1, line: "sally cancel " + someID, says: "sally list shows your requests"},
+		{verb: "cancel", code: 2, line: "sally cancel x", says: "26 characters"},
+		{verb: "cancel", code: 3, line: "sally cancel $DENIED", says: "is denied already"},
+		{verb: "list", code: 0, line: "sally list --state cancelled"},
 		{verb: "list", code: 0, line: "sally list"},
 		{verb: "list", code: 0, line: "sally list --state denied --host web-1.demo --since 1h --limit 1"},
 		{verb: "list", code: 0, line: "sally list --state expired", says: "no request of yours is like that", once: true},
@@ -281,7 +288,7 @@ func (v *verbs) withServer() {
 		{verb: "logout", code: 1, line: "$OPEN sally logout"},
 		{verb: "logout", code: 2, line: "sally logout x"},
 	})
-	v.csv("sally list --csv", 4, `,"'=1+1 ""quoted"", one;'@two",`)
+	v.csv("sally list --state pending --csv", 2, `,"'=1+1 ""quoted"", one;'@two",`)
 	v.csv("sally ledger list --limit 5 --csv", 7, "\r\nend,rows=5,size=")
 	for line, want := range map[string]string{
 		"sally status": "ssh now      yes: $WEB1\n", "sally list --waiting": "", "sally hosts": "web-2.demo", "sally whoami": "Alice Example <alice@acme.example>\n",
@@ -367,6 +374,7 @@ func (v *verbs) withoutServer() {
 		{verb: "whoami", line: "sally whoami"},
 		{verb: "request", line: "sally request $WEB2 --for 10m --because 'two or more words'"},
 		{verb: "wait", line: "sally wait $PENDING"},
+		{verb: "cancel", line: "sally cancel $PENDING"},
 		{verb: "status", line: "sally status"},
 		{verb: "status", line: "sally status $PENDING"},
 		{verb: "list", line: "sally list"},
