@@ -26,6 +26,8 @@ type dashboard struct {
 	// under; both absent while the server does not answer.
 	Requests []api.Request `json:"requests,omitzero"`
 	Grants   []api.Request `json:"grants,omitzero"`
+
+	groupsUnknown bool // to the server; then it issues nothing
 }
 
 // sshNow lists what sally ssh connects to without anybody deciding; if that is
@@ -99,6 +101,7 @@ func (a *account) askStanding(ctx context.Context, d *dashboard) error {
 		return err
 	}
 	d.Session.Who, d.Session.FreshUntil, d.Session.ExpiresAt = who(s), s.FreshUntil, s.ExpiresAt
+	d.groupsUnknown = !s.GroupsKnown
 	all, err := a.mine(ctx)
 	if err != nil {
 		return err
@@ -145,10 +148,11 @@ func (d *dashboard) judge(now time.Time) {
 			d.SSHNow.Principals = append(d.SSHNow.Principals, c.Principal)
 		}
 	}
-	// A certificate under a grant takes a login that is fresh, or can be renewed.
+	// A certificate under a grant takes a login that is fresh, or can be renewed, and
+	// groups that are known.
 	tooOld := d.Session.FreshUntil != 0 && !now.Before(d.Session.FreshUntil.Time()) && !d.Session.Renews
 	for _, r := range d.Grants {
-		if !tooOld && now.Add(leastGrant).Before(r.Grant.End.Time()) {
+		if !tooOld && !d.groupsUnknown && now.Add(leastGrant).Before(r.Grant.End.Time()) {
 			for _, h := range r.Hosts {
 				for _, l := range r.Logins {
 					d.SSHNow.Principals = append(d.SSHNow.Principals, sshcert.Principal{Login: l, Host: h}.String())
@@ -170,6 +174,8 @@ func (d *dashboard) missing(tooOld bool) string {
 		return "the server does not answer, and no certificate here is good"
 	case tooOld:
 		return "your login is too old to ask for something or to get a certificate; log in again: sally login"
+	case d.groupsUnknown:
+		return "it is not known which groups you are in, so nothing is issued to you; log in again: sally login"
 	case len(d.Requests) > 0:
 		r := d.Requests[0]
 		who := first(strings.Join(r.From, " or "), "those who decide")

@@ -109,6 +109,11 @@ func TestDashboardLoginTooOld(t *testing.T) {
 	if !strings.HasPrefix(text, "ssh now  yes: ops@web-1.demo") || !strings.Contains(text, "then sally renews it\n") || !d.Session.Renews {
 		t.Errorf("with one:\n%s%+v", text, d)
 	}
+	f.noGroups = true
+	text, d = w.show(t, ExitOK)
+	if !strings.HasPrefix(text, "ssh now  no: it is not known which groups you are in") || d.SSHNow.Why == "" {
+		t.Errorf("with unknown groups:\n%s%+v", text, d)
+	}
 	f.bearer = "another"
 	w.out.Reset()
 	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env}), ExitLogin, "log in")

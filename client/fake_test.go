@@ -64,6 +64,7 @@ type fake struct {
 	refuse         map[string]api.Problem
 	tooOld         bool                  // claims are too old to ask or to get a certificate, until a refresh
 	fresh          time.Duration         // FreshUntil of sessions from now; 0: not said
+	noGroups       bool                  // the provider said nothing of groups
 	joined         bool                  // the hosts have leaves
 	lieCancel      func(*api.Request)    // changes what a cancellation answers
 	lieHosts       func([]api.Host)      // changes what GET /v1/hosts answers
@@ -251,7 +252,7 @@ func (f *fake) sessionAnswer() api.Session {
 	}
 	return api.Session{
 		FreshUntil: fresh,
-		Person:     f.person, Name: "Alice Example", Email: "alice@acme.example", Issuer: "acme/lab", Groups: []string{"engineers"}, GroupsKnown: true,
+		Person:     f.person, Name: "Alice Example", Email: "alice@acme.example", Issuer: "acme/lab", Groups: []string{"engineers"}, GroupsKnown: !f.noGroups,
 		ClaimsAt: canon.At(time.Now()), ExpiresAt: canon.At(time.Now().Add(12 * time.Hour)),
 	}
 }

@@ -100,6 +100,9 @@ func members(t reflect.Type) (all, always []string) {
 			all, always = append(all, more...), append(always, alwaysMore...)
 			continue
 		}
+		if !f.IsExported() && !f.Anonymous {
+			continue
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		all = append(all, name)
 		if !strings.Contains(options, "omit") {

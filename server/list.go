@@ -23,7 +23,7 @@ const (
 	// maxScanned bounds how many requests one call looks at, so that a filter which
 	// nothing passes costs little more than a page. The caller reads on from there.
 	maxScanned = 400
-	maxInbox   = 1000 // the same for a page, which does not read on
+	maxInbox   = 500 // the same for a page, which does not read on
 	scanBatch  = 200
 )
 
@@ -83,8 +83,11 @@ func parseListing(r *http.Request) (listing, error) {
 		return l, err
 	}
 	for name := range values {
-		if _, err := single(values, name); err != nil {
+		switch text, err := single(values, name); {
+		case err != nil:
 			return l, err
+		case text == "":
+			return l, fmt.Errorf("%s: %w: it is empty; leave it out", name, authority.ErrField)
 		}
 	}
 	switch values.Get("scope") {
