@@ -36,8 +36,9 @@ var imports = map[string][]string{
 	"audit":        deciding,                                                          // replay and verdicts
 	"audit/cosign": append([]string{"audit", "oidc"}, deciding...),                    // the party cosigner
 	"api":          {"sshcert"},                                                       // JSON types without logic
+	"docs":         {},                                                                // documents that are served
 	"server": {
-		"api", "authority", "audit", "oidc", "record", "sshcert", "contract/...", "approval", "ca", "ledger/...", "internal/store",
+		"api", "docs", "authority", "audit", "oidc", "record", "sshcert", "contract/...", "approval", "ca", "ledger/...", "internal/store",
 	}, // HTTP, sessions, pages
 	"client":         append([]string{"api", "oidc", "audit", "host/sshdconf"}, deciding...),
 	"host":           {"api", "sshcert", "ledger/...", "ca/krl", "host/..."}, // what runs on a host decides nothing

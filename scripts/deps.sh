@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need besides Go, gcc and git: OpenSSH's sshd, its client tools and its stand-in for
-# a FIDO token, and Node.js with npm for the identity provider that scripts/npm.sh installs.
+# a FIDO token, and Node.js with npm for what scripts/npm.sh installs.
 #
 # As root, or with a sudo that asks for no password, it uses apt-get. Otherwise it names the missing packages and the
 # command that installs them, and exits 1. When nothing is missing it changes nothing and takes a few milliseconds.
