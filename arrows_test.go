@@ -22,7 +22,7 @@ const anything = "*"
 var imports = map[string][]string{
 	"canon":        {}, // the bottom: the encodings that every format shares
 	"contract":     {"sshcert", "contract/..."},
-	"contract/...": {"sshcert", "contract/..."},                                       // guard: the condition language
+	"contract/...": {"sshcert", "contract/..."},                                       // guard: the condition language; strictyaml: the YAML
 	"sshcert":      {},                                                                // names, key ID, TBS, signatures
 	"ledger":       {"sshcert"},                                                       // leaves, tree, checkpoints, proofs
 	"ledger/...":   {"sshcert", "ledger/..."},                                         // certproof and trust, for hosts too
@@ -58,7 +58,7 @@ var deciding = []string{"sshcert", "contract/...", "approval", "ca", "ledger/...
 
 // pure are the packages whose answers depend on their arguments only.
 var pure = []string{
-	"canon", "contract", "contract/guard", "sshcert", "approval", "record", "ledger", "ledger/certproof", "ledger/trust", "ca",
+	"canon", "contract", "contract/guard", "contract/strictyaml", "sshcert", "approval", "record", "ledger", "ledger/certproof", "ledger/trust", "ca",
 }
 
 // impure maps what a pure package may not import to what it does instead. A folder stands for what is below it, too.
