@@ -58,7 +58,11 @@ func (o initOptions) config(cmd *cobra.Command) (config, error) {
 	if c.CA, err = o.ca.config(cmd); err != nil {
 		return config{}, err
 	}
-	return c, c.check()
+	err = c.check()
+	if bad, ok := errors.AsType[*keyError](err); ok && (bad.key == "url" || bad.key == "listen") {
+		err = fmt.Errorf("--%w", bad)
+	}
+	return c, err
 }
 
 func runInit(cmd *cobra.Command, o initOptions) error {

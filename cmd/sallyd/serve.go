@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -44,7 +45,7 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	secrets, err := c.secrets(dir)
+	secrets, err := c.secrets(dir, os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := c.tlsConfig()
+	tlsConfig, err := c.tlsConfig(dir)
 	if err != nil {
 		return err
 	}
@@ -107,13 +108,18 @@ func sweep(ctx context.Context, f *folder, logger *slog.Logger) {
 	}
 }
 
+// keyPair is the certificate and key that the settings name.
+func (c config) keyPair(dir string) *keyPair {
+	return &keyPair{certificate: inFolder(dir, c.TLS.Certificate), key: inFolder(dir, c.TLS.Key)}
+}
+
 // tlsConfig loads the certificate anew for each connection that finds the files
 // changed, so a renewal needs no restart.
-func (c config) tlsConfig() (*tls.Config, error) {
+func (c config) tlsConfig(dir string) (*tls.Config, error) {
 	if c.TLS.Certificate == "" {
 		return nil, nil //nolint:nilnil // plain HTTP on loopback
 	}
-	files := &keyPair{certificate: c.TLS.Certificate, key: c.TLS.Key}
+	files := c.keyPair(dir)
 	if _, err := files.get(nil); err != nil {
 		return nil, err
 	}
