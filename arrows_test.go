@@ -50,6 +50,7 @@ var imports = map[string][]string{
 	"internal/store/storetest": append([]string{"internal/store"}, deciding...), // the suite that they pass
 	"internal/lab":             {anything},                                      // starts the real parts for tests and the demo
 	"internal/lab/...":         {anything},
+	"cmd/cmdtest":              {},         // holds the pages in docs/ to the commands
 	"cmd/...":                  {anything}, // wiring; what may be linked into it stands in reach
 }
 
@@ -81,6 +82,7 @@ type banned struct{ path, why string }
 // reach says what must not be reachable from a package, tests aside. "cgo" stands for any package outside the
 // standard library that needs a C compiler.
 var reach = map[string][]banned{
+	"cmd/cmdtest": {}, // holds the pages in docs/ to the commands
 	"cmd/...": {
 		{module + "/internal/lab", "the lab is for tests and the demo"},
 		{"testing", "a product binary holds no test helper"},

@@ -87,13 +87,13 @@ type caFlags struct {
 
 func (o *caFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.home, "ca", caFile, "where the user CA key lies: file or vault")
-	f.StringVar(&o.vault.Address, "vault-addr", "", "URL of Vault")
-	f.StringVar(&o.vault.Mount, "vault-mount", vault.DefaultMount, "where its transit engine is mounted")
-	f.StringVar(&o.vault.Key, "vault-key", "", "name of the transit key, type ed25519 or ecdsa-p256")
-	f.IntVar(&o.vault.Version, "vault-version", 0, "version of the key that signs, for good")
-	f.StringVar(&o.vault.TokenFile, "vault-token-file", "", "file of mode 0600 with a token that may sign with the key")
-	f.StringVar(&o.vault.CAFile, "vault-ca", "", "PEM file with who vouches for Vault's TLS certificate (default: the system's authorities)")
+	f.StringVar(&o.home, "ca", caFile, "`HOME` of the user CA key: file or vault")
+	f.StringVar(&o.vault.Address, "vault-addr", "", "`URL` of Vault")
+	f.StringVar(&o.vault.Mount, "vault-mount", vault.DefaultMount, "`PATH` at which its transit engine is mounted")
+	f.StringVar(&o.vault.Key, "vault-key", "", "`NAME` of the transit key, type ed25519 or ecdsa-p256")
+	f.IntVar(&o.vault.Version, "vault-version", 0, "version `N` of the key signs, for good")
+	f.StringVar(&o.vault.TokenFile, "vault-token-file", "", "`FILE` of mode 0600 with a token that may sign with the key")
+	f.StringVar(&o.vault.CAFile, "vault-ca", "", "PEM `FILE` with who vouches for Vault's TLS certificate (default: the system's authorities)")
 }
 
 // config is what the flags say, with absolute files.

@@ -60,11 +60,10 @@ func (c config) check() error {
 	case err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "":
 		return badKey("url", "%q is not http(s)://HOST[:PORT]", strictyaml.Clip(c.URL))
 	}
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil || !isPort(port) {
-		return badKey("listen", "%q is not HOST:PORT, with a port from 0 to 65535", strictyaml.Clip(c.Listen))
+	if err := c.checkListen(); err != nil {
+		return err
 	}
-	switch {
+	switch host, _, _ := net.SplitHostPort(c.Listen); {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return badKey("url", "the scheme is https, or http on loopback")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
@@ -82,6 +81,13 @@ func (c config) check() error {
 		return err
 	}
 	return c.checkIssuers()
+}
+
+func (c config) checkListen() error {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || !isPort(port) {
+		return badKey("listen", "%q is not HOST:PORT, with a port from 0 to 65535", strictyaml.Clip(c.Listen))
+	}
+	return nil
 }
 
 func isPort(s string) bool {

@@ -241,7 +241,7 @@ func TestSecrets(t *testing.T) {
 		{"neither", issuerConfig{}, "", false},
 		{"a file that others read", issuerConfig{WebSecretFile: "open"}, "issuers.acme/okta.web_secret_file: " + dir + "/open has mode 640; others can read it, so make it 0600", true},
 		{"an empty file", issuerConfig{WebSecretFile: "empty"}, "web_secret_file: " + dir + "/empty is empty", true},
-		{"no file", issuerConfig{WebSecretFile: "none"}, "no such file", true},
+		{"no file", issuerConfig{WebSecretFile: "none"}, "web_secret_file: " + dir + "/none is not there", true},
 		{"an empty variable", issuerConfig{WebSecretEnv: "BLANK"}, "web_secret_env: the environment variable BLANK is not set, or empty", true},
 		{"no variable", issuerConfig{WebSecretEnv: "NONE"}, "web_secret_env: the environment variable NONE is not set", true},
 	} {

@@ -42,6 +42,9 @@ func badKey(key, format string, args ...any) error {
 // key, which may be a secret that somebody put in the wrong place.
 func loadConfig(path string) (config, error) {
 	text, err := readOwned(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s is not there; `sallyd init` writes one, docs/config.md says what is in it", path)
+	}
 	if err != nil {
 		return config{}, err
 	}
@@ -73,20 +76,14 @@ func readSettings(text []byte, into reflect.Value, check func() error) *strictya
 func readOwned(path string) ([]byte, error) {
 	info, err := os.Stat(path) //nolint:gosec // the operator names the folder
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s is not there; `sallyd init` writes one, docs/config.md says what is in it", path)
 	case err != nil:
-		return nil, fmt.Errorf("reading the settings: %w", err)
+		return nil, err
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is not a file", path)
 	case info.Mode().Perm()&0o022 != 0:
 		return nil, fmt.Errorf("%s has mode %o; others can write to it, so make it 0600", path, info.Mode().Perm())
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
-	if err != nil {
-		return nil, fmt.Errorf("reading the settings: %w", err)
-	}
-	return text, nil
+	return os.ReadFile(path) //nolint:gosec // the operator names the folder
 }
 
 // configReader fills a config from YAML. It keeps the first flaw.

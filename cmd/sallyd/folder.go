@@ -116,7 +116,7 @@ func (f *folder) open(ctx context.Context, o folderOptions, start func(context.C
 	}
 	logSigner, err := ledger.NewLogSigner(strings.TrimSuffix(logKey, "\n"))
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w; restore it from its backup", f.file(logKeyFile), err)
 	}
 	engine, err := sqlite.Open(ctx, f.file(databaseFile))
 	if err != nil {
@@ -168,6 +168,9 @@ func (f *folder) file(name string) string { return filepath.Join(f.path, name) }
 // readPrivate reads a file that only its owner can read.
 func readPrivate(path string) (string, error) {
 	info, err := os.Stat(path) //nolint:gosec // the operator names the folder
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s is not there", path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("reading a key: %w", err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -27,34 +26,37 @@ const (
 // struct that config.yaml is read into, and compares it with what is checked in.
 func TestGeneratedConfigReference(t *testing.T) {
 	t.Parallel()
-	have, err := os.ReadFile(referenceFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	prose, _, ok := bytes.Cut(have, []byte(referenceMark))
-	if !ok {
-		t.Fatalf("%s has no line %s", referenceFile, referenceMark)
-	}
-	want := append(append(prose, referenceMark...), reference(t)...)
+	want := configReference(t)
 	if *update {
 		if err := os.WriteFile(referenceFile, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if !bytes.Equal(have, want) {
+	if read(t, referenceFile) != string(want) {
 		t.Error("docs/config.md is not what the settings in cmd/sallyd make; run `make generate`")
 	}
 }
 
+// configReference is what docs/config.md must be: its prose, and what is made
+// from the keys.
+func configReference(t *testing.T) []byte {
+	t.Helper()
+	prose, _, ok := strings.Cut(read(t, referenceFile), referenceMark)
+	if !ok {
+		t.Fatalf("%s has no line %s", referenceFile, referenceMark)
+	}
+	return []byte(prose + referenceMark + reference(t))
+}
+
 // reference lists the keys in a table, then each in full, then a file with all.
-func reference(t *testing.T) []byte {
+func reference(t *testing.T) string {
 	t.Helper()
 	comments, err := apitest.ReadComments(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b bytes.Buffer
+	var b strings.Builder
 	b.WriteString("\n## Keys\n\n| key | type | without it |\n|---|---|---|\n")
 	for _, k := range configKeys() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", k.path, typeOf(t, k), without(k))
@@ -77,7 +79,7 @@ func reference(t *testing.T) []byte {
 	b.WriteString("\n## A file with every key\n\nTwo keys that exclude each other stand in entries of their own.\n\n```yaml\n")
 	b.WriteString(wholeExample())
 	b.WriteString("```\n")
-	return b.Bytes()
+	return b.String()
 }
 
 // meaning is the comment of the key's field, with the key in place of the field's

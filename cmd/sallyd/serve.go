@@ -29,9 +29,11 @@ func serveCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the API and the pages",
-		Long:  "Serves until it is interrupted; then it finishes what it is doing. Settings are in DIR/config.yaml.",
-		Args:  cobra.NoArgs,
-		RunE:  verb(func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) }),
+		Long: "Serves until it is interrupted; then it finishes what it is doing. Settings are in DIR/config.yaml (docs/config.md);\n" +
+			"`sallyd check` says what is wrong with them.",
+		Example: "  sallyd serve --dir /var/lib/sallyport",
+		Args:    exactly(),
+		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) }),
 	}
 }
 

@@ -7,7 +7,11 @@ import "strings"
 func Hint(word string, known []string) string {
 	best, distance := "", 3 // more than two slips of the finger are another word
 	for _, k := range known {
-		if d := slips(word, k, distance); d < distance && d < len(k) {
+		most := 2
+		if len(k) <= 4 { // so are two in a short one
+			most = 1
+		}
+		if d := slips(word, k, distance); d < distance && d <= most && d < len(k) {
 			best, distance = k, d
 		}
 	}

@@ -14,7 +14,7 @@ func TestHint(t *testing.T) {
 	for word, want := range map[string]string{
 		"tsl": "did you mean tls?", "tl": "did you mean tls?", "tlss": "did you mean tls?", "tks": "did you mean tls?",
 		"lsiten": "did you mean listen?", "isusers": "did you mean issuers?", "isuser": "did you mean issuers?",
-		"colour": "expected one of url, listen, tls, issuers", "": "expected one of url, listen, tls, issuers",
+		"tcx": "expected one of url, listen, tls, issuers", "colour": "expected one of url, listen, tls, issuers", "": "expected one of url, listen, tls, issuers",
 	} {
 		if got := strictyaml.Hint(word, known); got != want {
 			t.Errorf("%q: %s, want %s", word, got, want)
