@@ -25,7 +25,7 @@ func (t *Terms) clauses() []string {
 // clause that the terms cite has exactly one heading.
 func checkProse(prose []byte, t *Terms) error {
 	if flaw := strictyaml.CheckText(prose, MaxFile); flaw != nil {
-		return fmt.Errorf("%w: contract.md:%s", ErrProse, flaw)
+		return fmt.Errorf("%w: contract.md:%w", ErrProse, flaw)
 	}
 	anchors := anchorLines(string(prose))
 	for _, clause := range t.clauses() {

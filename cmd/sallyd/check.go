@@ -63,8 +63,11 @@ func checkCommand(dir *string) *cobra.Command {
 }
 
 func runCheck(cmd *cobra.Command, dir string, online, asJSON bool) error {
-	c := &checkup{dir: dir, online: online, now: time.Now(), getenv: os.Getenv}
-	c.run(cmd.Context())
+	var c *checkup
+	for again := true; again; again = c.failed() && c.overtaken {
+		c = &checkup{dir: dir, online: online, now: time.Now(), getenv: os.Getenv}
+		c.run(cmd.Context())
+	}
 	if err := cmd.Context().Err(); err != nil {
 		return err
 	}
@@ -114,7 +117,8 @@ type checkup struct {
 	now    time.Time
 	getenv func(string) string
 
-	findings []finding
+	findings  []finding
+	overtaken bool // a server started meanwhile, so the database is to be read again
 }
 
 func (c *checkup) add(r result, name, format string, args ...any) {
@@ -158,10 +162,9 @@ func (c *checkup) run(ctx context.Context) {
 	if db == nil {
 		return
 	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			c.fail("database", err)
-		}
-	}()
-	c.ledger(ctx, db, keys, settings, good)
+	c.ledger(ctx, db.store, keys, settings, good)
+	c.overtaken = db.engine.Overtaken()
+	if err := db.store.Close(); err != nil {
+		c.fail("database", err)
+	}
 }

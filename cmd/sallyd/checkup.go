@@ -126,9 +126,15 @@ func (c *checkup) token(v *vaultConfig) {
 	}
 }
 
+// openDatabase is a database that was opened for reading.
+type openDatabase struct {
+	store  *store.Store
+	engine *sqlite.Engine
+}
+
 // database opens the ledger's database and has SQLite look for damage. It returns
 // nil if there is nothing to be read.
-func (c *checkup) database(ctx context.Context) *store.Store {
+func (c *checkup) database(ctx context.Context) *openDatabase {
 	path := filepath.Join(c.dir, databaseFile)
 	engine, err := sqlite.OpenReadOnly(ctx, path)
 	if err != nil {
@@ -144,7 +150,7 @@ func (c *checkup) database(ctx context.Context) *store.Store {
 		c.fail("database", errors.Join(err, db.Close()))
 		return nil
 	}
-	info, err := os.Stat(path) //nolint:gosec // the operator names the folder
+	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		c.fail("database", err)
@@ -153,5 +159,5 @@ func (c *checkup) database(ctx context.Context) *store.Store {
 	default:
 		c.pass("database", "schema %d, %d KB, no damage found", store.Schema, info.Size()>>10)
 	}
-	return db
+	return &openDatabase{db, engine}
 }

@@ -71,7 +71,7 @@ func readSettings(text []byte, into reflect.Value, check func() error) *strictya
 
 // readOwned reads a file that only its owner can change.
 func readOwned(path string) ([]byte, error) {
-	info, err := os.Stat(path) //nolint:gosec // the operator names the folder
+	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, err

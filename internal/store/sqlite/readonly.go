@@ -29,6 +29,12 @@ func OpenReadOnly(ctx context.Context, path string) (*Engine, error) {
 	}
 	db.SetMaxOpenConns(1)
 	e := &Engine{reader: db}
+	if how == unchanging {
+		e.still = path
+		if e.log, err = size(path + "-wal"); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
 	tx, err := e.Read(ctx)
 	if err != nil {
 		return nil, errors.Join(e.MapError(fmt.Errorf("opening the database: %w", err)), e.Close())
@@ -43,7 +49,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Engine, error) {
 // database. In WAL mode a reader makes the log and its index where they are not:
 //
 //   - Without a log nobody has the database open and it is whole: it is read as a
-//     file that does not change.
+//     file that does not change. Overtaken tells when that was not so.
 //   - With log and index somebody has it open, or was killed: both are used.
 //   - With a log alone, as in a copy of a killed server's files, the index is kept
 //     in memory, which SQLite does for who locks out everybody else.
@@ -56,13 +62,26 @@ func quietly(path string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case log <= 0:
-		return "&immutable=1", nil
+	case log < 0 || log == 0 && index < 0:
+		return unchanging, nil
 	case index < 0:
 		return "&vfs=unix-none&_locking_mode=EXCLUSIVE", nil
 	default:
 		return "", nil
 	}
+}
+
+const unchanging = "&immutable=1"
+
+// Overtaken reports whether somebody began to write to a database after
+// OpenReadOnly had found that nobody did: what was read may be out of date, and is
+// to be read again.
+func (e *Engine) Overtaken() bool {
+	if e.still == "" {
+		return false
+	}
+	log, err := size(e.still + "-wal")
+	return err != nil || log != e.log
 }
 
 // size returns a file's length, -1 if there is none.

@@ -47,7 +47,7 @@ func used(t *testing.T, query func(context.Context, string, ...any) *sql.Row) in
 // that was committed, and leaves every file as it was.
 func TestOpenReadOnly(t *testing.T) {
 	t.Parallel()
-	for _, state := range []string{"closed", "open", "killed", "a copy without the index"} {
+	for _, state := range []string{"closed", "closed, with an empty log", "open", "killed", "a copy without the index"} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -63,9 +63,14 @@ func TestOpenReadOnly(t *testing.T) {
 			}
 			at := dir
 			switch state {
-			case "closed":
+			case "closed", "closed, with an empty log":
 				if err := e.Close(); err != nil {
 					t.Fatal(err)
+				}
+				if state != "closed" {
+					if err := os.WriteFile(filepath.Join(dir, "ledger.db-wal"), nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
 				}
 			case "killed", "a copy without the index":
 				at = t.TempDir()
@@ -106,6 +111,9 @@ func TestOpenReadOnly(t *testing.T) {
 			if err := look.QuickCheck(t.Context()); err != nil {
 				t.Error(err)
 			}
+			if look.Overtaken() {
+				t.Error("nobody began to write, and it says so")
+			}
 			if err := look.Close(); err != nil {
 				t.Error(err)
 			}
@@ -118,6 +126,36 @@ func TestOpenReadOnly(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOvertaken: a server that starts while a closed database is looked at is
+// noticed.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	e, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	look, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if look.Overtaken() {
+		t.Error("before the start")
+	}
+	if e, err = Open(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if !look.Overtaken() {
+		t.Error("the start was not noticed")
+	}
+	if err := errors.Join(look.Close(), e.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

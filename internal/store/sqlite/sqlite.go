@@ -19,8 +19,10 @@ import (
 // Engine is an open SQLite database. Writes go through one connection, which
 // serialises them; reads through a pool of others.
 type Engine struct {
-	writer *sql.DB
+	writer *sql.DB // nil if it was opened for reading only
 	reader *sql.DB
+	still  string // path of a database that is read as a file that does not change
+	log    int64  // length of its log then
 }
 
 var _ store.Engine = (*Engine)(nil)
