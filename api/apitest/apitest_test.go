@@ -167,7 +167,8 @@ func TestFlaws(t *testing.T) {
 		ID canon.ID `json:"id"`
 	}
 	op := operation()
-	op.Answers = []apitest.Answer{{Status: 200, Body: bare{}}, {Status: 201, Body: ID{}}}
+	op.Tag = "untold"
+	op.Answers = []apitest.Answer{{Status: 200, Body: bare{}}, {Status: 201, Body: ID{}}, {Status: 202, Body: sent{}}}
 	about := things()
 	about.Tags["other"] = "other"
 	_, err := apitest.Document(about, []apitest.Operation{op}, comments(t))
@@ -177,6 +178,7 @@ func TestFlaws(t *testing.T) {
 	for _, want := range []string{
 		"apitest_test.bare has no comment", "bare.Named has no comment", "bare.None has no JSON name", `bare.Range: range:"1..2"`,
 		`bare.Odd: range:"one"`, "there is no schema for a float64", "would both be the schema ID", "no operation has the tag other",
+		"nothing is said of the tag untold", "apitest_test.sent stands in a body, which is closed, and in an answer, which is not",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)

@@ -123,7 +123,8 @@ const (
 // a field that stands in it has no comment.
 func Document(about Info, operations []Operation, comments Comments) ([]byte, error) {
 	b := &schemas{
-		comments: comments, components: map[string]*Schema{}, named: map[string]reflect.Type{}, responses: map[string]*response{},
+		comments: comments, components: map[string]*Schema{}, named: map[string]reflect.Type{}, closed: map[reflect.Type]bool{},
+		responses: map[string]*response{},
 	}
 	d := document{
 		OpenAPI: "3.1.0",
@@ -136,7 +137,9 @@ func Document(about Info, operations []Operation, comments Comments) ([]byte, er
 		if d.Paths[op.Path] == nil {
 			d.Paths[op.Path] = map[string]*operation{}
 		}
-		used[op.Tag] = true
+		if used[op.Tag] = true; about.Tags[op.Tag] == "" {
+			b.flaw("nothing is said of the tag %s", op.Tag)
+		}
 		d.Paths[op.Path][strings.ToLower(op.Method)] = b.operation(op)
 	}
 	for name, text := range about.Tags {

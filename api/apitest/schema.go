@@ -59,8 +59,9 @@ type schemas struct {
 	comments   Comments
 	components map[string]*Schema
 	named      map[string]reflect.Type
-	responses  map[string]*response // to refused requests, shared by operations
-	flaws      []string             // what a person has to mend in the source
+	closed     map[reflect.Type]bool // objects that allow no further member
+	responses  map[string]*response  // to refused requests, shared by operations
+	flaws      []string              // what a person has to mend in the source
 }
 
 func (b *schemas) flaw(format string, args ...any) {
@@ -91,6 +92,10 @@ func (b *schemas) of(t reflect.Type, closed bool) *Schema {
 		}
 		return &Schema{Type: "object", Additional: b.of(t.Elem(), closed)}
 	case reflect.Struct:
+		if was, seen := b.closed[t]; seen && was != closed {
+			b.flaw("%s stands in a body, which is closed, and in an answer, which is not: make two types", t)
+		}
+		b.closed[t] = closed
 		b.component(t.Name(), t, func() *Schema { return b.object(t, closed) })
 		return &Schema{Ref: componentPrefix + t.Name()}
 	default:
