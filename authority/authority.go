@@ -123,7 +123,21 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if err := a.loadMark(); err != nil {
 		return nil, err
 	}
-	err = a.store.Read(ctx, func(r *store.Reader) error {
+	if err := a.checkKeys(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := rehash(ctx, a.store, maxRehash); err != nil {
+		return nil, err
+	}
+	if _, err := a.Checkpoint(ctx); err != nil {
+		return nil, err
+	}
+	return a, a.voidUnsigned(ctx)
+}
+
+// checkKeys compares the keys with what leaf 0 names.
+func (a *Authority) checkKeys(ctx context.Context) error {
+	return a.store.Read(ctx, func(r *store.Reader) error {
 		log, err := record.Log(r)
 		if err != nil {
 			return err
@@ -140,16 +154,6 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if err := a.rehash(ctx, maxRehash); err != nil {
-		return nil, err
-	}
-	if _, err := a.Checkpoint(ctx); err != nil {
-		return nil, err
-	}
-	return a, a.voidUnsigned(ctx)
 }
 
 func newAuthority(c Config) (*Authority, error) {

@@ -44,6 +44,24 @@ func InForce(r *store.Reader, now canon.Micros) ([]*contract.Version, error) {
 	return out, nil
 }
 
+// Contracts returns every contract version that was recorded, newest first, in
+// force or not.
+func Contracts(r *store.Reader) ([]record.ContractRow, error) {
+	rows, err := r.List(record.TableContract, "all", "", MaxList)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]record.ContractRow, 0, len(rows))
+	for _, row := range rows {
+		var c record.ContractRow
+		if err := canon.Unmarshal(row, &c); err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
 // Requests returns the requests under an index value ("state"/"pending",
 // "by"/person), newest first.
 func Requests(r *store.Reader, index, value string) ([]approval.Request, error) {

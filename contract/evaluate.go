@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/contract/strictyaml"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -44,7 +45,7 @@ type Allowed struct {
 func (t *Terms) Member(s Subject, group string) (bool, error) {
 	g, ok := t.Group(group)
 	if !ok {
-		return false, fmt.Errorf("group %q: %w", clip(group), ErrGroupUnknown)
+		return false, fmt.Errorf("group %q: %w", strictyaml.Clip(group), ErrGroupUnknown)
 	}
 	issuer, ok := t.Issuer(g.Issuer)
 	if !ok || issuer.URL != s.Issuer {
@@ -116,7 +117,7 @@ func (t *Terms) AskedBy(s Subject) ([]*Role, error) {
 func (t *Terms) Evaluate(a Ask, s Subject) (Allowed, error) {
 	role, ok := t.Role(a.Role)
 	if !ok {
-		return Allowed{}, &ClauseError{Field: "role", Limit: list(t.roleIDs(), "or"), Err: fmt.Errorf("%q is %w", clip(a.Role), ErrRoleUnknown)}
+		return Allowed{}, &ClauseError{Field: "role", Limit: list(t.roleIDs(), "or"), Err: fmt.Errorf("%q is %w", strictyaml.Clip(a.Role), ErrRoleUnknown)}
 	}
 	in, err := t.memberOfAny(s, role.Who)
 	if err == nil && !in {
@@ -176,9 +177,9 @@ func (r *Role) checkLogins(a Ask) error {
 	for i, l := range a.Logins {
 		switch {
 		case !slices.Contains(r.Logins, l):
-			return r.no("logins", limit, fmt.Errorf("%q is %w", clip(string(l)), ErrLoginNotInRole))
+			return r.no("logins", limit, fmt.Errorf("%q is %w", strictyaml.Clip(string(l)), ErrLoginNotInRole))
 		case slices.Contains(a.Logins[:i], l):
-			return r.no("logins", "each once", fmt.Errorf("%q is %w", clip(string(l)), ErrRepeated))
+			return r.no("logins", "each once", fmt.Errorf("%q is %w", strictyaml.Clip(string(l)), ErrRepeated))
 		}
 	}
 	return nil
@@ -195,7 +196,7 @@ func (r *Role) checkHosts(a Ask) error {
 	seen := make(map[sshcert.Host]bool)
 	for _, h := range a.Hosts {
 		if _, err := sshcert.ParseHost(string(h.Name)); err != nil {
-			return r.no("hosts", r.selector(), fmt.Errorf("%q is %w: %w", clip(string(h.Name)), ErrHostNotInRole, err))
+			return r.no("hosts", r.selector(), fmt.Errorf("%q is %w: %w", strictyaml.Clip(string(h.Name)), ErrHostNotInRole, err))
 		}
 		if seen[h.Name] {
 			return r.no("hosts", "each once", fmt.Errorf("%s is %w", h.Name, ErrRepeated))

@@ -378,9 +378,18 @@ func TestQueries(t *testing.T) {
 		{"before below zero", "/v1/ledger/entries?before=-1", alice, 422, "field-refused", []string{"before"}},
 		{"before in two ways", "/v1/ledger/entries?before=01", alice, 422, "field-refused", []string{"before"}},
 		{"before beyond numbers", "/v1/ledger/entries?before=99999999999999999999", alice, 422, "field-refused", []string{"before"}},
+		{"two limits", "/v1/ledger/entries?limit=1&limit=2", alice, 422, "field-refused", []string{"limit", "2 times"}},
+		{"two befores", "/v1/ledger/entries?before=1&before=2", alice, 422, "field-refused", []string{"before", "2 times"}},
+		{"an empty limit", "/v1/ledger/entries?limit=", alice, 422, "field-refused", []string{"limit", "whole number"}},
 		{"an index beyond the end", "/v1/ledger/entries/100000", alice, 404, "not-found", []string{"100000"}},
 		{"an index in words", "/v1/ledger/entries/x", alice, 422, "field-refused", []string{"index"}},
 		{"a negative index", "/v1/ledger/entries/-1", alice, 422, "field-refused", []string{"index"}},
+
+		{"a parameter of requests", "/v1/requests?scope=mine&page=2", alice, 400, "malformed", []string{`"page"`}},
+		{"a parameter of entries", "/v1/ledger/entries?after=2", alice, 400, "malformed", []string{`"after"`}},
+		{"a parameter where there is none", "/v1/hosts?name=web-1.demo", alice, 400, "malformed", []string{`"name"`}},
+		{"a parameter of the session", "/v1/sessions/current?x", alice, 400, "malformed", []string{`"x"`}},
+		{"parameters that can't be read", "/v1/hosts?%zz", alice, 400, "malformed", []string{"parameters"}},
 
 		{"another address", "/v1/tokens", alice, 404, "not-found", nil},
 		{"an address with a slash more", "/v1/hosts/", alice, 404, "not-found", nil},

@@ -105,15 +105,15 @@ func parseListing(r *http.Request) (listing, error) {
 			return l, err
 		}
 	}
-	since, err := number(values.Get("since"), "since", 0)
+	since, err := number(values, "since", 0)
 	if err != nil {
 		return l, err
 	}
 	l.since = canon.Micros(since)
-	if l.before, err = number(values.Get("before"), "before", ledger.MaxSize); err != nil {
+	if l.before, err = number(values, "before", ledger.MaxSize); err != nil {
 		return l, err
 	}
-	limit, err := number(values.Get("limit"), "limit", defaultRequests)
+	limit, err := number(values, "limit", defaultRequests)
 	if err == nil && (limit < 1 || limit > maxRequests) {
 		err = fmt.Errorf("limit: %w: 1 to %d", authority.ErrField, maxRequests)
 	}
