@@ -64,7 +64,7 @@ fuzz: ## run each fuzz target for FUZZTIME (30s); FUZZ=regexp chooses
 	@FUZZTIME='$(FUZZTIME)' FUZZ='$(FUZZ)' scripts/fuzz.sh
 
 .PHONY: npm
-npm: deps ## install the second identity provider that the tests use, into ~/.cache
+npm: deps ## install what the tests use from npm, into ~/.cache
 	@scripts/npm.sh
 
 .PHONY: sabotage
@@ -90,8 +90,12 @@ lint: ## run golangci-lint over the product and the tools
 fmt: ## format with gofumpt and group imports
 	$(LINT) fmt
 
+.PHONY: generate
+generate: ## write what is made from the code: OpenAPI document, reference of the settings, man pages, lists of promises
+	@scripts/generate.sh
+
 .PHONY: verify
-verify: ## check modules, formatting and planted faults without changing anything
+verify: ## check modules, formatting, generated files and planted faults without changing anything
 	@scripts/verify.sh
 
 .PHONY: clean

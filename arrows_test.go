@@ -22,7 +22,7 @@ const anything = "*"
 var imports = map[string][]string{
 	"canon":        {}, // the bottom: the encodings that every format shares
 	"contract":     {"sshcert", "contract/..."},
-	"contract/...": {"sshcert", "contract/..."},                                       // guard: the condition language
+	"contract/...": {"sshcert", "contract/..."},                                       // guard: the condition language; strictyaml: the YAML
 	"sshcert":      {},                                                                // names, key ID, TBS, signatures
 	"ledger":       {"sshcert"},                                                       // leaves, tree, checkpoints, proofs
 	"ledger/...":   {"sshcert", "ledger/..."},                                         // certproof and trust, for hosts too
@@ -36,8 +36,9 @@ var imports = map[string][]string{
 	"audit":        deciding,                                                          // replay and verdicts
 	"audit/cosign": append([]string{"audit", "oidc"}, deciding...),                    // the party cosigner
 	"api":          {"sshcert"},                                                       // JSON types without logic
+	"docs":         {},                                                                // documents that are served
 	"server": {
-		"api", "authority", "audit", "oidc", "record", "sshcert", "contract/...", "approval", "ca", "ledger/...", "internal/store",
+		"api", "docs", "authority", "audit", "oidc", "record", "sshcert", "contract/...", "approval", "ca", "ledger/...", "internal/store",
 	}, // HTTP, sessions, pages
 	"client":         append([]string{"api", "oidc", "audit", "host/sshdconf"}, deciding...),
 	"host":           {"api", "sshcert", "ledger/...", "ca/krl", "host/..."}, // what runs on a host decides nothing
@@ -49,6 +50,7 @@ var imports = map[string][]string{
 	"internal/store/storetest": append([]string{"internal/store"}, deciding...), // the suite that they pass
 	"internal/lab":             {anything},                                      // starts the real parts for tests and the demo
 	"internal/lab/...":         {anything},
+	"cmd/cmdtest":              {},         // holds the pages in docs/ to the commands
 	"cmd/...":                  {anything}, // wiring; what may be linked into it stands in reach
 }
 
@@ -57,7 +59,7 @@ var deciding = []string{"sshcert", "contract/...", "approval", "ca", "ledger/...
 
 // pure are the packages whose answers depend on their arguments only.
 var pure = []string{
-	"canon", "contract", "contract/guard", "sshcert", "approval", "record", "ledger", "ledger/certproof", "ledger/trust", "ca",
+	"canon", "contract", "contract/guard", "contract/strictyaml", "sshcert", "approval", "record", "ledger", "ledger/certproof", "ledger/trust", "ca",
 }
 
 // impure maps what a pure package may not import to what it does instead. A folder stands for what is below it, too.
@@ -80,6 +82,7 @@ type banned struct{ path, why string }
 // reach says what must not be reachable from a package, tests aside. "cgo" stands for any package outside the
 // standard library that needs a C compiler.
 var reach = map[string][]banned{
+	"cmd/cmdtest": {}, // holds the pages in docs/ to the commands
 	"cmd/...": {
 		{module + "/internal/lab", "the lab is for tests and the demo"},
 		{"testing", "a product binary holds no test helper"},

@@ -4,6 +4,12 @@
 // Times are integer microseconds since 1970 UTC (`*_at`), durations whole
 // seconds (`*_seconds`), digests and keys base64url, as in docs/formats.md.
 // Errors are problem documents (RFC 9457).
+//
+// docs/openapi.json is made from these types and from the server's table of
+// routes (`make generate`). What is said of a type or a field here is its
+// description there, so each has a comment. Three tags say what a Go type does
+// not: `enum:"a,b"` lists all values, `range:"1..200"` bounds a number,
+// `default:"50"` is what an absent parameter means.
 package api
 
 import (
@@ -14,49 +20,49 @@ import (
 // Server answers GET /v1/server: what a client must know before it can log in.
 // Nothing in it is trusted beyond the pin file.
 type Server struct {
-	Origin    string       `json:"origin"`
-	Version   string       `json:"version"`
-	Now       canon.Micros `json:"now_at"`
-	Issuers   []Issuer     `json:"issuers"`
-	Contracts []Contract   `json:"contracts"`
+	Origin    string       `json:"origin"`    // the ledger's permanent name
+	Version   string       `json:"version"`   // of the program
+	Now       canon.Micros `json:"now_at"`    // the server's clock
+	Issuers   []Issuer     `json:"issuers"`   // where people can log in from a command line
+	Contracts []Contract   `json:"contracts"` // in force, sorted by id
 }
 
 // Issuer is an OpenID Connect issuer that a contract in force names.
 type Issuer struct {
-	ID       string   `json:"id"` // contract id and issuer id, "acme/okta"
-	URL      string   `json:"url"`
+	ID       string   `json:"id"`        // contract id and issuer id, "acme/okta"
+	URL      string   `json:"url"`       // as in the ID token's iss
 	ClientID string   `json:"client_id"` // the public client of the CLI
-	Algs     []string `json:"algs"`
-	Subject  string   `json:"subject"`
-	Groups   string   `json:"groups"`
+	Algs     []string `json:"algs"`      // signature algorithms of ID tokens that are accepted
+	Subject  string   `json:"subject"`   // the claim that names the person
+	Groups   string   `json:"groups"`    // the claim that lists the person's groups
 }
 
 // Contract is a contract version in force.
 type Contract struct {
-	ID      string       `json:"id"`
-	Title   string       `json:"title"`
-	Version int64        `json:"version"`
-	Digest  canon.Digest `json:"digest"`
-	Lineage canon.Digest `json:"lineage"`
+	ID      string       `json:"id"`                   // as its terms name it
+	Title   string       `json:"title"`                // for people
+	Version int64        `json:"version" range:"1..."` // counted from 1
+	Digest  canon.Digest `json:"digest"`               // of this version's manifest
+	Lineage canon.Digest `json:"lineage"`              // digest of version 1
 }
 
 // ChallengeRequest is the body of POST /v1/challenges.
 type ChallengeRequest struct {
-	Purpose string `json:"purpose"` // "session" (no bearer needed) or "issue"
+	Purpose string `json:"purpose" enum:"session,issue"` // what is going to be signed: a session (no bearer needed) or an issue call
 }
 
 // Challenge answers POST /v1/challenges: 32 random bytes, good once, for five
 // minutes.
 type Challenge struct {
-	Challenge canon.Digest `json:"challenge"`
-	ExpiresAt canon.Micros `json:"expires_at"`
+	Challenge canon.Digest `json:"challenge"`  // to be signed as it stands
+	ExpiresAt canon.Micros `json:"expires_at"` // then it is good for nothing
 }
 
 // SessionRequest is the body of POST /v1/sessions. With the bearer of a live
 // session it renews that session's claims by a newer ID token.
 type SessionRequest struct {
-	Issuer    string `json:"issuer"` // Issuer.ID
-	IDToken   string `json:"id_token"`
+	Issuer    string `json:"issuer"`     // Issuer.ID
+	IDToken   string `json:"id_token"`   // of the login, or a renewed one
 	RZ        string `json:"rz"`         // b64 of the 32 bytes in the nonce commitment
 	DeviceKey string `json:"device_key"` // b64 of the SSH wire form
 	Document  string `json:"document"`   // record.SessionDoc as canonical JSON
@@ -65,35 +71,55 @@ type SessionRequest struct {
 
 // Session answers POST /v1/sessions and GET /v1/sessions/current.
 type Session struct {
-	Bearer      string       `json:"bearer,omitempty"` // only in the answer to the POST that opens a session
-	Person      canon.ID     `json:"person"`
-	Name        string       `json:"name,omitempty"`
-	Email       string       `json:"email,omitempty"`
-	Issuer      string       `json:"issuer"`
-	Groups      []string     `json:"groups,omitempty"`
-	GroupsKnown bool         `json:"groups_known"`
-	ClaimsAt    canon.Micros `json:"claims_at"`
+	Bearer      string       `json:"bearer,omitempty"`         // only in the answer to the POST that opens a session
+	Person      canon.ID     `json:"person"`                   // whose session it is
+	Name        string       `json:"name,omitempty"`           // as the identity provider gives it
+	Email       string       `json:"email,omitempty"`          // if the identity provider has verified it
+	Issuer      string       `json:"issuer"`                   // URL of the identity provider
+	Groups      []string     `json:"groups,omitempty"`         // that the identity provider named last
+	GroupsKnown bool         `json:"groups_known"`             // whether it named any, or none; unknown is not empty
+	ClaimsAt    canon.Micros `json:"claims_at"`                // when the identity provider said so
 	FreshUntil  canon.Micros `json:"fresh_until_at,omitempty"` // then the claims are too old to ask for something or to get a certificate
-	ExpiresAt   canon.Micros `json:"expires_at"`
-	DeviceKey   string       `json:"device_key,omitempty"` // SHA256:… fingerprint
+	ExpiresAt   canon.Micros `json:"expires_at"`               // end of the session
+	DeviceKey   string       `json:"device_key,omitempty"`     // SHA256:… fingerprint
+}
+
+// RolesQuery holds the parameters of GET /v1/roles. Both may be repeated: each
+// login on each host is asked about, at most 64 pairs.
+type RolesQuery struct {
+	Login []sshcert.Login `json:"login,omitempty"` // on the hosts
+	Host  []sshcert.Host  `json:"host,omitempty"`  // name of a joined host
 }
 
 // RoleOption is one way to ask for a login on a host: GET /v1/roles?login=&host=.
+// Without parameters it is a role that the person may ask for, with its hosts.
 type RoleOption struct {
-	Contract   Contract `json:"contract"`
-	Role       string   `json:"role"`
-	Clause     string   `json:"clause"`
-	MaxSeconds int64    `json:"max_seconds"`
-	Approvers  []string `json:"approvers"` // groups of the first stage
-	MinWords   int      `json:"min_words"` // of the reason
+	Contract    Contract        `json:"contract"`                  // that the role is in
+	Role        string          `json:"role"`                      // id of the role
+	Clause      string          `json:"clause"`                    // of the contract's prose
+	Logins      []sshcert.Login `json:"logins"`                    // all of the role
+	Hosts       []sshcert.Host  `json:"hosts,omitempty"`           // all of the role; only where no host was asked about
+	MaxSeconds  int64           `json:"max_seconds" range:"1..."`  // longest grant
+	CertSeconds int64           `json:"cert_seconds" range:"1..."` // how long one certificate lasts at most
+	Approvers   []string        `json:"approvers"`                 // groups of the first stage
+	Stages      []RoleStage     `json:"stages"`                    // one after the other
+	MinWords    int             `json:"min_words" range:"0..."`    // of the reason
+}
+
+// RoleStage is one stage in which a request for a role is decided.
+type RoleStage struct {
+	Stage          string   `json:"stage"`                        // id of the stage
+	Need           int      `json:"need" range:"1..."`            // different people
+	From           []string `json:"from"`                         // groups that decide in it
+	TimeoutSeconds int64    `json:"timeout_seconds" range:"1..."` // silence after which the request expires
 }
 
 // RequestRequest is the body of POST /v1/requests.
 type RequestRequest struct {
-	Document   string `json:"document"`  // record.RequestDoc as canonical JSON
-	Signature  string `json:"signature"` // armored SSHSIG by the device key
-	PersonSalt string `json:"person_salt"`
-	Reason     string `json:"reason"`
+	Document   string `json:"document"`    // record.RequestDoc as canonical JSON
+	Signature  string `json:"signature"`   // armored SSHSIG by the device key
+	PersonSalt string `json:"person_salt"` // b64 of the salt that the document commits to the reason with
+	Reason     string `json:"reason"`      // why, one line of at most 1000 bytes
 }
 
 // CancelRequest is the body of POST /v1/requests/{id}/cancel.
@@ -102,110 +128,145 @@ type CancelRequest struct {
 	Signature string `json:"signature"` // armored SSHSIG by the device key
 }
 
+// RequestsQuery holds the parameters of GET /v1/requests.
+type RequestsQuery struct {
+	Scope  string       `json:"scope" enum:"mine,waiting"`                                       // one's own, or those that one can decide on now
+	State  string       `json:"state,omitempty" enum:"pending,granted,denied,expired,cancelled"` // those in this state only; not with scope waiting
+	Host   sshcert.Host `json:"host,omitempty"`                                                  // those that name this host only
+	Since  canon.Micros `json:"since,omitempty"`                                                 // those made then or later only
+	Before int64        `json:"before,omitempty" range:"0..."`                                   // the `next` of the page before; absent: the newest
+	Limit  int64        `json:"limit,omitempty" range:"1..200" default:"50"`                     // how many at most
+}
+
+// RequestPath is the variable part of /v1/requests/{id} and below
+// /v1/grants/{id}: a grant has the id of its request.
+type RequestPath struct {
+	ID canon.ID `json:"id"` // of the request
+}
+
 // Request is a request as GET /v1/requests/{id} shows it.
 type Request struct {
-	ID          canon.ID        `json:"id"`
-	State       string          `json:"state"` // pending, granted, denied, expired, cancelled
-	By          canon.ID        `json:"by"`
-	ByName      string          `json:"by_name,omitempty"`    // as the account calls itself
-	ByAccount   string          `json:"by_account,omitempty"` // what tells it from others of that name
-	Contract    Contract        `json:"contract"`
-	Role        string          `json:"role"`
-	Clause      string          `json:"clause"`
-	Logins      []sshcert.Login `json:"logins"`
-	Hosts       []sshcert.Host  `json:"hosts"`
-	Seconds     int64           `json:"for_seconds"`
-	Reason      string          `json:"reason,omitempty"`
-	SubmittedAt canon.Micros    `json:"submitted_at"`
-	ExpiresAt   canon.Micros    `json:"expires_at"` // when a pending request expires
-	CancelledAt canon.Micros    `json:"cancelled_at,omitempty"`
-	Decisions   []Decision      `json:"decisions,omitempty"`
-	Stage       string          `json:"stage,omitempty"` // the stage that is waited for
-	Need        int             `json:"need,omitempty"`  // votes still missing in it
-	From        []string        `json:"from,omitempty"`  // groups that decide in it
-	Grant       *Grant          `json:"grant,omitempty"`
-	URL         string          `json:"url"` // the page where it is decided
+	ID          canon.ID        `json:"id"`                                                    // drawn by whoever asked
+	State       string          `json:"state" enum:"pending,granted,denied,expired,cancelled"` // a settled one never changes
+	By          canon.ID        `json:"by"`                                                    // the person who asked
+	ByName      string          `json:"by_name,omitempty"`                                     // as the account calls itself
+	ByAccount   string          `json:"by_account,omitempty"`                                  // what tells it from others of that name
+	Contract    Contract        `json:"contract"`                                              // the version that was asked under
+	Role        string          `json:"role"`                                                  // id of the role
+	Clause      string          `json:"clause"`                                                // of the role
+	Logins      []sshcert.Login `json:"logins"`                                                // each on each of the hosts
+	Hosts       []sshcert.Host  `json:"hosts"`                                                 // names of joined hosts
+	Seconds     int64           `json:"for_seconds" range:"1..."`                              // as asked
+	Reason      string          `json:"reason,omitempty"`                                      // absent once it was erased
+	SubmittedAt canon.Micros    `json:"submitted_at"`                                          // when it was recorded
+	ExpiresAt   canon.Micros    `json:"expires_at"`                                            // when a pending request expires, or an expired one did; else 0
+	CancelledAt canon.Micros    `json:"cancelled_at,omitempty"`                                // by whoever asked
+	Decisions   []Decision      `json:"decisions,omitempty"`                                   // so far, in their order
+	Stage       string          `json:"stage,omitempty"`                                       // the stage that is waited for
+	Need        int             `json:"need,omitempty"`                                        // votes still missing in it
+	From        []string        `json:"from,omitempty"`                                        // groups that decide in it
+	Grant       *Grant          `json:"grant,omitempty"`                                       // once it is granted
+	URL         string          `json:"url"`                                                   // the page where it is decided
+}
+
+// Requests answers GET /v1/requests?scope=mine|waiting&state=&host=&since=&before=&limit=,
+// newest first. `since` is a time (requests made then or later), `before` a place
+// that an earlier answer named.
+type Requests struct {
+	Requests []Request `json:"requests"`                    // newest first; a page may be short, even empty, before the end
+	Next     int64     `json:"next,omitempty" range:"0..."` // the `before` of the next page; absent at the end
 }
 
 // Decision is one approver's verdict.
 type Decision struct {
-	By        canon.ID     `json:"by"`
-	ByName    string       `json:"by_name,omitempty"`
-	ByAccount string       `json:"by_account,omitempty"`
-	Stage     string       `json:"stage"`
-	Verdict   string       `json:"verdict"` // approve or deny
-	Seconds   int64        `json:"for_seconds,omitempty"`
-	Words     string       `json:"words,omitempty"`
-	At        canon.Micros `json:"at"`
+	By        canon.ID     `json:"by"`                          // the person who decided
+	ByName    string       `json:"by_name,omitempty"`           // as the account calls itself
+	ByAccount string       `json:"by_account,omitempty"`        // what tells it from others of that name
+	Stage     string       `json:"stage"`                       // id of the stage that it counts in
+	Verdict   string       `json:"verdict" enum:"approve,deny"` // one no ends the request
+	Seconds   int64        `json:"for_seconds,omitempty"`       // narrowed to; absent: as asked
+	Words     string       `json:"words,omitempty"`             // for whoever asked
+	At        canon.Micros `json:"at"`                          // when it was recorded
 }
 
 // Grant is what a settled request allows.
 type Grant struct {
-	Start  canon.Micros `json:"start_at"`
-	End    canon.Micros `json:"end_at"`
-	Active bool         `json:"active"`
+	Start  canon.Micros `json:"start_at"` // the last approval
+	End    canon.Micros `json:"end_at"`   // no certificate lives longer
+	Active bool         `json:"active"`   // whether certificates can be had now
 }
 
 // CertificateRequest is the body of POST /v1/grants/{id}/certificates.
 type CertificateRequest struct {
-	Document            string `json:"document"` // record.IssueDoc as canonical JSON
-	DeviceSignature     string `json:"device_signature"`
-	PossessionSignature string `json:"possession_signature"`
+	Document            string `json:"document"`             // record.IssueDoc as canonical JSON
+	DeviceSignature     string `json:"device_signature"`     // armored SSHSIG by the device key
+	PossessionSignature string `json:"possession_signature"` // armored SSHSIG by the key that the certificate is for
 }
 
 // Certificate is an issued certificate.
 type Certificate struct {
-	Certificate string       `json:"certificate"` // one authorized_keys line
-	Serial      uint64       `json:"serial"`
-	ValidAfter  canon.Micros `json:"valid_after_at"`
-	ValidBefore canon.Micros `json:"valid_before_at"`
-	GrantEnd    canon.Micros `json:"grant_end_at"`
-	Challenge   Challenge    `json:"challenge"` // for the next issue call
+	Certificate string       `json:"certificate"`         // one authorized_keys line
+	Serial      uint64       `json:"serial" range:"1..."` // index of its ledger entry + 1
+	ValidAfter  canon.Micros `json:"valid_after_at"`      // whole seconds
+	ValidBefore canon.Micros `json:"valid_before_at"`     // whole seconds, not after the grant's end
+	GrantEnd    canon.Micros `json:"grant_end_at"`        // until then there are further certificates
+	Challenge   Challenge    `json:"challenge"`           // for the next issue call
 }
 
 // Host is a joined host: GET /v1/hosts. Clients believe none of it before entry
 // Leaf of the ledger has proved it.
 type Host struct {
-	Name    sshcert.Host      `json:"name"`
-	Address string            `json:"address"`
-	Port    int               `json:"port"`
-	HostKey string            `json:"host_key"` // authorized_keys form without comment
-	Labels  map[string]string `json:"labels"`
-	Lineage canon.Digest      `json:"lineage"`
-	Leaf    int64             `json:"leaf"` // index of the host.join entry that says so
+	Name    sshcert.Host      `json:"name"`                  // what principals name
+	Address string            `json:"address"`               // where ssh connects
+	Port    int               `json:"port" range:"1..65535"` // of sshd
+	HostKey string            `json:"host_key"`              // authorized_keys form without comment
+	Labels  map[string]string `json:"labels"`                // what roles choose hosts by
+	Lineage canon.Digest      `json:"lineage"`               // the contract that it belongs to
+	Leaf    int64             `json:"leaf" range:"0..."`     // index of the host.join entry that says so
+}
+
+// EntriesQuery holds the parameters of GET /v1/ledger/entries.
+type EntriesQuery struct {
+	Before int64 `json:"before,omitempty" range:"0..."`               // entries with a lower index; absent: the newest
+	Limit  int64 `json:"limit,omitempty" range:"1..200" default:"50"` // how many at most
+}
+
+// EntryPath is the variable part of /v1/ledger/entries/{index}.
+type EntryPath struct {
+	Index int64 `json:"index" range:"0..."` // of the entry
 }
 
 // Entries answers GET /v1/ledger/entries?before=&limit=: newest first.
 type Entries struct {
-	Size    int64   `json:"size"` // of the committed log
-	Entries []Entry `json:"entries"`
+	Size    int64   `json:"size" range:"0..."` // of the committed log
+	Entries []Entry `json:"entries"`           // fewer than asked for where their openings are large
 }
 
 // Entry is one leaf. Facts and the openings are there only for those who may
 // see them.
 type Entry struct {
-	Index      int64        `json:"index"`
-	Kind       string       `json:"kind"`
-	Leaf       string       `json:"leaf"` // the six lines
-	At         canon.Micros `json:"at"`
-	Facts      string       `json:"facts,omitempty"` // canonical JSON
-	FactsSalt  string       `json:"facts_salt,omitempty"`
-	Person     string       `json:"person,omitempty"` // canonical JSON
-	PersonSalt string       `json:"person_salt,omitempty"`
+	Index      int64        `json:"index" range:"0..."`    // counted from 0
+	Kind       string       `json:"kind"`                  // such as request.submit
+	Leaf       string       `json:"leaf"`                  // the six lines
+	At         canon.Micros `json:"at"`                    // ledger time
+	Facts      string       `json:"facts,omitempty"`       // canonical JSON
+	FactsSalt  string       `json:"facts_salt,omitempty"`  // b64; opens the leaf's facts commitment
+	Person     string       `json:"person,omitempty"`      // canonical JSON
+	PersonSalt string       `json:"person_salt,omitempty"` // b64; opens the leaf's person commitment
 }
 
 // EntryProof answers GET /v1/ledger/entries/{index}.
 type EntryProof struct {
 	Entry
-	Proof       string `json:"proof"` // C2SP tlog-proof, checkpoint included
-	Certificate string `json:"certificate,omitempty"`
+	Proof       string `json:"proof"`                 // C2SP tlog-proof, checkpoint included
+	Certificate string `json:"certificate,omitempty"` // that the entry recorded, one authorized_keys line
 }
 
 // Problem is an RFC 9457 problem document.
 type Problem struct {
-	Type     string `json:"type"`
-	Title    string `json:"title"`
-	Status   int    `json:"status"`
-	Detail   string `json:"detail,omitempty"`
-	Instance string `json:"instance,omitempty"` // the request id of the log line
+	Type     string `json:"type"`                    // /problems/ and a word that never changes its meaning; branch on this
+	Title    string `json:"title"`                   // the same for every problem of the type
+	Status   int    `json:"status" range:"400..599"` // that of the answer
+	Detail   string `json:"detail,omitempty"`        // one sentence for the person: what, which limit or clause, what to do
+	Instance string `json:"instance,omitempty"`      // the request id of the log line
 }

@@ -28,13 +28,14 @@ import (
 // Reasons why a command is refused, beside those of record, approval, contract,
 // ca and oidc.
 var (
-	ErrField       = errors.New("not accepted")
-	ErrTooManyOpen = errors.New("too many open requests")
-	ErrShown       = errors.New("the request changed after this page was loaded")
-	ErrNotYours    = errors.New("no such request")
-	ErrHalted      = errors.New("the authority has stopped signing")
-	ErrVoid        = errors.New("the certificate was recorded and not signed in time")
-	ErrIssuer      = errors.New("not an identity provider of a contract in force")
+	ErrField            = errors.New("not accepted")
+	ErrTooManyOpen      = errors.New("too many open requests")
+	ErrTooManyCancelled = errors.New("too many cancelled requests")
+	ErrShown            = errors.New("the request changed after this page was loaded")
+	ErrNotYours         = errors.New("no such request")
+	ErrHalted           = errors.New("the authority has stopped signing")
+	ErrVoid             = errors.New("the certificate was recorded and not signed in time")
+	ErrIssuer           = errors.New("not an identity provider of a contract in force")
 )
 
 // Config is what an Authority needs.
@@ -128,27 +129,10 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if err := a.loadMark(); err != nil {
 		return nil, err
 	}
-	err = a.store.Read(ctx, func(r *store.Reader) error {
-		log, err := record.Log(r)
-		if err != nil {
-			return err
-		}
-		if a.ca == nil {
-			public, err := UserCA(r)
-			if err != nil {
-				return err
-			}
-			a.ca = recordsOnly{public}
-		}
-		if log.Origin != a.log.Origin() || log.LogKey != a.log.PublicKey() || log.UserCA != canon.B64(a.ca.PublicKey().Marshal()) {
-			return fmt.Errorf("%w: the log key or the authority key in this folder is not the one that leaf 0 names", ErrHalted)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := a.checkKeys(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.rehash(ctx, maxRehash); err != nil {
+	if _, err := rehash(ctx, a.store, maxRehash); err != nil {
 		return nil, err
 	}
 	if _, err := a.Checkpoint(ctx); err != nil {
@@ -169,6 +153,27 @@ func (a *Authority) Close() {
 	if a.cosigning != nil {
 		a.cosigning.close()
 	}
+}
+
+// checkKeys compares the keys with what leaf 0 names.
+func (a *Authority) checkKeys(ctx context.Context) error {
+	return a.store.Read(ctx, func(r *store.Reader) error {
+		log, err := record.Log(r)
+		if err != nil {
+			return err
+		}
+		if a.ca == nil {
+			public, err := UserCA(r)
+			if err != nil {
+				return err
+			}
+			a.ca = recordsOnly{public}
+		}
+		if log.Origin != a.log.Origin() || log.LogKey != a.log.PublicKey() || log.UserCA != canon.B64(a.ca.PublicKey().Marshal()) {
+			return fmt.Errorf("%w: the log key or the authority key in this folder is not the one that leaf 0 names", ErrHalted)
+		}
+		return nil
+	})
 }
 
 func newAuthority(c Config) (*Authority, error) {

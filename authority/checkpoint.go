@@ -52,26 +52,8 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 	if a.stopped != nil {
 		return signedHead{}, a.stopped
 	}
-	var next ledger.Checkpoint
-	err := a.store.Read(ctx, func(r *store.Reader) error {
-		head, err := r.Head()
-		if err != nil {
-			return err
-		}
-		root, err := head.Tree.Root()
-		if err != nil {
-			return err
-		}
-		next = ledger.Checkpoint{Origin: a.log.Origin(), Size: head.Tree.Size, Root: root}
-		if a.last.note == nil || (next == a.last.checkpoint && a.held) {
-			return nil
-		}
-		return ledger.CheckConsistency(a.last.checkpoint, next, r)
-	})
+	next, err := a.checkHead(ctx)
 	switch {
-	case errors.Is(err, ledger.ErrRewound), errors.Is(err, ledger.ErrForked):
-		return signedHead{}, fmt.Errorf("%w: this database is not the one that was signed for (%w); "+
-			"if a backup was restored, put the newer database back", ErrHalted, err)
 	case err != nil:
 		return signedHead{}, err
 	case next == a.last.checkpoint && a.held:
@@ -122,6 +104,32 @@ func (a *Authority) halting() error {
 	a.signing.Lock()
 	defer a.signing.Unlock()
 	return a.stopped
+}
+
+// checkHead returns the committed head, unsigned. It shows that the tree begins
+// with everything that was signed before.
+func (a *Authority) checkHead(ctx context.Context) (ledger.Checkpoint, error) {
+	var next ledger.Checkpoint
+	err := a.store.Read(ctx, func(r *store.Reader) error {
+		head, err := r.Head()
+		if err != nil {
+			return err
+		}
+		root, err := head.Tree.Root()
+		if err != nil {
+			return err
+		}
+		next = ledger.Checkpoint{Origin: a.log.Origin(), Size: head.Tree.Size, Root: root}
+		if a.last.note == nil || (next == a.last.checkpoint && a.held) {
+			return nil
+		}
+		return ledger.CheckConsistency(a.last.checkpoint, next, r)
+	})
+	if errors.Is(err, ledger.ErrRewound) || errors.Is(err, ledger.ErrForked) {
+		err = fmt.Errorf("%w: this database is not the one that was signed for (%w); "+
+			"if a backup was restored, put the newer database back", ErrHalted, err)
+	}
+	return next, err
 }
 
 // keep stores a signed checkpoint for readers.

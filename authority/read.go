@@ -44,6 +44,24 @@ func InForce(r *store.Reader, now canon.Micros) ([]*contract.Version, error) {
 	return out, nil
 }
 
+// Contracts returns every contract version that was recorded, newest first, in
+// force or not.
+func Contracts(r *store.Reader) ([]record.ContractRow, error) {
+	rows, err := r.List(record.TableContract, "all", "", MaxList)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]record.ContractRow, 0, len(rows))
+	for _, row := range rows {
+		var c record.ContractRow
+		if err := canon.Unmarshal(row, &c); err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
 // Requests returns the requests under an index value ("state"/"pending",
 // "by"/person), newest first.
 func Requests(r *store.Reader, index, value string) ([]approval.Request, error) {
@@ -58,6 +76,29 @@ func Requests(r *store.Reader, index, value string) ([]approval.Request, error) 
 			return nil, err
 		}
 		out = append(out, q)
+	}
+	return out, nil
+}
+
+// Listed is a request and its place in the list that it was read from.
+type Listed struct {
+	approval.Request
+	Place int64 // where to read on: what is older lies before it
+}
+
+// RequestsBefore returns the page of such a list that begins before a place,
+// newest first. Requests that come later change no page that was read.
+func RequestsBefore(r *store.Reader, index, value string, before int64, limit int) ([]Listed, error) {
+	rows, err := r.Before(record.TableRequest, index, value, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Listed, len(rows))
+	for i, row := range rows {
+		out[i].Place = row.Leaf
+		if err := canon.Unmarshal(row.Body, &out[i].Request); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

@@ -19,16 +19,17 @@ const (
 )
 
 // rehash builds the tree again from the texts of the newest leaves, at most that
-// many, and compares every hash on the way with the stored one, and the root with
+// many, and returns how many there were. It compares every hash on the way with the stored one, and the root with
 // the head's. Signing compares stored hashes with what was signed; that the texts
 // are still those which were hashed, only this shows.
-func (a *Authority) rehash(ctx context.Context, most int64) error {
-	return a.store.Read(ctx, func(r *store.Reader) error {
+func rehash(ctx context.Context, s *store.Store, most int64) (hashed int64, err error) {
+	err = s.Read(ctx, func(r *store.Reader) error {
 		head, err := r.Head()
 		if err != nil {
 			return err
 		}
-		tree, err := ledger.TreeFrom(max(0, head.Tree.Size-most), r)
+		hashed = min(most, head.Tree.Size)
+		tree, err := ledger.TreeFrom(head.Tree.Size-hashed, r)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrHalted, err)
 		}
@@ -53,6 +54,7 @@ func (a *Authority) rehash(ctx context.Context, most int64) error {
 		}
 		return nil
 	})
+	return hashed, err
 }
 
 // rehashSome appends the next leaves to tree.

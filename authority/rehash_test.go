@@ -63,13 +63,13 @@ func TestRehashTheNewest(t *testing.T) {
 	}
 	size := w.size()
 	for most := range size + 2 {
-		if err := w.a.rehash(t.Context(), most); err != nil {
+		if _, err := rehash(t.Context(), w.a.store, most); err != nil {
 			t.Errorf("the newest %d of %d: %v", most, size, err)
 		}
 	}
 	w.edit(`UPDATE leaf SET body = zeroblob(1) WHERE idx = 3`)
 	for most := range size + 2 {
-		if err := w.a.rehash(t.Context(), most); errors.Is(err, ErrHalted) != (most >= size-3) {
+		if _, err := rehash(t.Context(), w.a.store, most); errors.Is(err, ErrHalted) != (most >= size-3) {
 			t.Errorf("the newest %d of %d, leaf 3 changed: %v", most, size, err)
 		}
 	}

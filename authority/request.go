@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -20,9 +21,15 @@ import (
 const (
 	// MaxOpen is how many requests of one person may be pending.
 	MaxOpen = 20
+	// MaxCancelled is how many requests a person may have cancelled within
+	// cancelledFor when they file another. A cancelled request makes room among
+	// MaxOpen, and its leaves stay for ever.
+	MaxCancelled = 60
 	// MaxText is the longest free text, in bytes.
 	MaxText = 1000
 )
+
+const cancelledFor = time.Hour
 
 // Ask is a request as its maker signed it.
 type Ask struct {
@@ -87,6 +94,9 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 	if open >= MaxOpen {
 		return approval.Request{}, false, fmt.Errorf("%w: %d of yours are pending, at most %d may be; wait until some are decided, or cancel some with `sally cancel`", ErrTooManyOpen, open, MaxOpen)
 	}
+	if err := cancelledLately(tx, s.Person); err != nil {
+		return approval.Request{}, false, err
+	}
 	version, err := tx.Version(doc.Contract)
 	if isNotFound(err) {
 		return approval.Request{}, false, fmt.Errorf("contract %s: %w", doc.Contract, record.ErrNotInForce)
@@ -106,6 +116,35 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 	}
 	q, err := record.Request(tx, doc.Request)
 	return q, true, err
+}
+
+// cancelledLately refuses somebody who files requests to cancel them. Cancelling
+// itself is never refused. Of the newest requests no more than MaxOpen can be
+// pending, so those that are looked at hold MaxCancelled if there are as many, but
+// for what others decided or let expire in between.
+func cancelledLately(tx *store.Tx, person canon.ID) error {
+	rows, err := tx.List(record.TableRequest, "by", string(person), MaxCancelled+MaxOpen)
+	if err != nil {
+		return err
+	}
+	now := tx.Now().Time()
+	gone, room := 0, now
+	for _, row := range rows {
+		var q approval.Request
+		if err := canon.Unmarshal(row, &q); err != nil {
+			return err
+		}
+		if at := q.Cancelled.At.Time().Add(cancelledFor); q.Cancelled.At != 0 && at.After(now) {
+			if gone++; gone == 1 || at.Before(room) {
+				room = at
+			}
+		}
+	}
+	if gone < MaxCancelled {
+		return nil
+	}
+	return fmt.Errorf("%w: you cancelled %d within the last hour, at most %d may be; those that are open stay open, and `sally request` files another after %s",
+		ErrTooManyCancelled, gone, MaxCancelled, room.Format(time.RFC3339))
 }
 
 // repeated returns the request that the very same document made before.

@@ -17,6 +17,7 @@ import (
 
 // Signature is one signed statement of a contract folder.
 type Signature struct {
+	Name      string // of the file, for errors; may be empty
 	Statement []byte // sigs/<party>.<signer>.json
 	Armored   []byte // its .sig
 }
@@ -79,6 +80,9 @@ func propose(now canon.Micros, v *contract.Version, files map[string][]byte) rec
 // addSignature appends a signature unless it is recorded already.
 func addSignature(tx *store.Tx, v *contract.Version, s Signature) error {
 	signed, err := v.VerifySignature(s.Statement, s.Armored)
+	if err != nil && s.Name != "" {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -150,6 +154,9 @@ func pickLineage(r *store.Reader, contractID string, now canon.Micros) (canon.Di
 	case 1:
 		return found[0], nil
 	case 0:
+		if contractID == "" {
+			return canon.Digest{}, fmt.Errorf("%w: there is none; sign one and run `sallyd contract add`", record.ErrNotInForce)
+		}
 		return canon.Digest{}, fmt.Errorf("contract %q: %w; sign it and run `sallyd contract add`", contractID, record.ErrNotInForce)
 	default:
 		return canon.Digest{}, fmt.Errorf("contract: %w: %d contracts are in force, so name one with --contract", ErrField, len(found))

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -56,6 +55,13 @@ type WhoamiOptions struct {
 	JSON bool
 }
 
+// whoamiResult is what --json prints.
+type whoamiResult struct {
+	api.Session
+	Server string `json:"server"`
+	Origin string `json:"origin"`
+}
+
 // Whoami prints who is logged in, as the server sees it, and until when.
 func Whoami(ctx context.Context, o WhoamiOptions) error {
 	a, err := openAccount(o.Env)
@@ -67,7 +73,8 @@ func Whoami(ctx context.Context, o WhoamiOptions) error {
 		return err
 	}
 	if o.JSON {
-		return o.printJSON(s)
+		s.Bearer = "" // no server sends it here; none gets it printed
+		return o.printJSON(whoamiResult{s, a.at.server.String(), a.at.pin.Origin})
 	}
 	groups := "unknown"
 	if s.GroupsKnown {
@@ -118,8 +125,11 @@ func Logout(ctx context.Context, o LogoutOptions) error {
 	case told == nil, ExitCode(told) == ExitLogin: // the session was over already
 		o.say("logged out of %s", a.at.server)
 		return nil
+	case errors.Is(told, context.Canceled):
+		return fail(ExitInterrupted, "interrupted: logged out on this machine, but the server was not told, so the session there ends at %s",
+			o.clock(a.session.ExpiresAt.Time()))
 	default:
 		return fail(ExitCode(told), "logged out on this machine, but the server was not told, so the session there ends at %s: %w",
-			o.clock(a.session.ExpiresAt.Time()), fmt.Errorf("%w", told))
+			o.clock(a.session.ExpiresAt.Time()), told)
 	}
 }

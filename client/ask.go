@@ -20,8 +20,8 @@ import (
 	"github.com/sallyport/sallyport/sshcert"
 )
 
-// maxReason is the longest reason, in bytes.
-const maxReason = 1000
+// MaxReason is the longest reason, in bytes.
+const MaxReason = 1000
 
 // documentLife is how long a signed document is good for.
 const documentLife = 5 * time.Minute
@@ -143,8 +143,8 @@ func parseReason(s string) (string, error) {
 	switch {
 	case reason == "":
 		return "", Usagef(`--because: say why, such as --because "INC-42 checkout latency"; it cannot be empty`)
-	case len(reason) > maxReason:
-		return "", Usagef("--because: %d bytes, at most %d", len(reason), maxReason)
+	case len(reason) > MaxReason:
+		return "", Usagef("--because: %d bytes, at most %d", len(reason), MaxReason)
 	case strings.ContainsFunc(reason, unicode.IsControl):
 		return "", Usagef("--because: one line without control characters")
 	}

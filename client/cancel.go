@@ -46,7 +46,7 @@ func Cancel(ctx context.Context, o CancelOptions) error {
 	case errors.Is(err, context.Canceled):
 		return fail(ExitInterrupted, "interrupted; whether request %s was cancelled, this says: sally status %s", id, id)
 	case err != nil:
-		return err
+		return whereToLook(err, "sally list shows your requests")
 	case approval.State(r.State) != approval.Cancelled:
 		return fmt.Errorf("the server answered that request %s is %s, not cancelled; tell the operator", id, r.State)
 	}

@@ -54,7 +54,7 @@ func TestCancelRefuses(t *testing.T) {
 		{"no id", func(*fake) string { return "" }, ExitUsage, "name the request to cancel; sally status lists what you have open", 0},
 		{"no request's id", func(*fake) string { return "../x" }, ExitUsage, `ID "../x": a request's id is 26 characters`, 0},
 		{"an id in capitals", func(*fake) string { return strings.Repeat("A", 26) }, ExitUsage, "26 characters", 0},
-		{"an unknown one", func(f *fake) string { return string(newID(f.t)) }, ExitFailed, "no such request; sally status lists what you have open", 1},
+		{"an unknown one", func(f *fake) string { return string(newID(f.t)) }, ExitFailed, "no such request; sally list shows your requests", 1},
 		{"a granted one", func(f *fake) string { return string(f.granted(time.Minute, "web-1.demo").ID) }, ExitFailed, "is granted, so there is nothing to cancel; the grant ends by itself at ", 2},
 		{"one whose grant is over", func(f *fake) string {
 			q := f.granted(time.Minute, "web-1.demo")

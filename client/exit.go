@@ -52,11 +52,74 @@ func ExitCode(err error) int {
 	return ExitFailed
 }
 
+// exitName names an exit code in JSON.
+func exitName(code int) string {
+	switch code {
+	case ExitUsage:
+		return "usage"
+	case ExitDenied:
+		return "denied"
+	case ExitLogin:
+		return "login"
+	case ExitTimeout:
+		return "timeout"
+	case ExitUnreachable:
+		return "unreachable"
+	case ExitForbidden:
+		return "forbidden"
+	case ExitInterrupted:
+		return "interrupted"
+	default:
+		return "failed"
+	}
+}
+
+// errorResult is what --json makes of an error.
+type errorResult struct {
+	Error errorDetail `json:"error"`
+}
+
+type errorDetail struct {
+	Code    int    `json:"code"`              // the exit code
+	Kind    string `json:"kind"`              // its name
+	Message string `json:"message"`           // the sentence for people
+	Problem string `json:"problem,omitempty"` // the kind of the server's refusal, if it was that
+}
+
+// ReportJSON is Report for a program that reads: the last line of standard error is
+// one JSON object.
+func ReportJSON(e Env, err error) int {
+	code := ExitCode(err)
+	if err == nil {
+		return code
+	}
+	detail := errorDetail{Code: code, Kind: exitName(code), Message: err.Error()}
+	if isBareInterrupt(err) {
+		detail.Message = "interrupted"
+	}
+	if p, ok := errors.AsType[*ProblemError](err); ok {
+		detail.Problem = p.Slug
+	}
+	text, jsonErr := versioned(errorResult{detail})
+	if jsonErr != nil { // a struct of texts and a number
+		return Report(e, err)
+	}
+	// Standard error is where a failure to write would be told.
+	_, _ = e.Err.Write(append(visibleJSON(text, e.unseen()), '\n'))
+	return code
+}
+
+// isBareInterrupt tells an interrupt that nobody made a sentence of.
+func isBareInterrupt(err error) bool {
+	_, told := errors.AsType[*Error](err)
+	return !told && errors.Is(err, context.Canceled)
+}
+
 // Report tells the person about err, if there is one, and returns the exit code.
 func Report(e Env, err error) int {
 	switch {
 	case err == nil:
-	case errors.Is(err, context.Canceled):
+	case isBareInterrupt(err):
 		e.say("interrupted")
 	default:
 		e.say("%s", err.Error())

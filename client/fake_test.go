@@ -51,6 +51,7 @@ type fake struct {
 	entries  []api.EntryProof          // by index
 	ttl      time.Duration
 	calls    []string // method and path, in order of arrival
+	queries  []string // of the lists of requests
 
 	// tamper changes a certificate before it is recorded and signed, finish one
 	// before it is signed (its proof included), answer what is sent.
@@ -63,10 +64,13 @@ type fake struct {
 	refuse         map[string]api.Problem
 	tooOld         bool                  // claims are too old to ask or to get a certificate, until a refresh
 	fresh          time.Duration         // FreshUntil of sessions from now; 0: not said
+	noGroups       bool                  // the provider said nothing of groups
 	joined         bool                  // the hosts have leaves
 	lieCancel      func(*api.Request)    // changes what a cancellation answers
 	lieHosts       func([]api.Host)      // changes what GET /v1/hosts answers
 	lieEntry       func(*api.EntryProof) // changes what GET of an entry answers
+	lieList        func(*api.Requests)   // changes a page of requests
+	lieNote        func([]byte) []byte   // changes the checkpoint
 }
 
 func newSigner(t *testing.T) ssh.Signer {
@@ -103,7 +107,10 @@ func newFake(t *testing.T) *fake {
 		{Name: "web-1.demo", Address: "127.0.0.1", Port: 2222, HostKey: keyLine(newSigner(t).PublicKey()), Lineage: f.contract.Lineage},
 		{Name: "web-2.demo", Address: "::1", Port: 22, HostKey: keyLine(newSigner(t).PublicKey()), Lineage: f.contract.Lineage},
 	}
-	f.roles = []api.RoleOption{{Contract: f.contract, Role: "ops", Clause: "§2", MaxSeconds: 3600, Approvers: []string{"leads"}}}
+	f.roles = []api.RoleOption{{
+		Contract: f.contract, Role: "ops", Clause: "§2", Logins: logins("deploy", "ops"), Hosts: hostsOf("web-1.demo", "web-2.demo"), MaxSeconds: 3600,
+		CertSeconds: 300, Approvers: []string{"leads"}, Stages: []api.RoleStage{{Stage: "lead", Need: 1, From: []string{"leads"}, TimeoutSeconds: 900}},
+	}}
 	mux := http.NewServeMux()
 	handle := func(pattern string, withBearer bool, h func(*http.Request) (int, any)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, withBearer, h) })
@@ -115,6 +122,7 @@ func newFake(t *testing.T) *fake {
 	handle("DELETE /v1/sessions/current", true, func(*http.Request) (int, any) { return http.StatusNoContent, nil })
 	handle("GET /v1/hosts", true, f.listHosts)
 	handle("GET /v1/roles", true, func(*http.Request) (int, any) { return http.StatusOK, f.roles })
+	mux.HandleFunc("GET /checkpoint", f.checkpoint)
 	handle("POST /v1/requests", true, f.postRequest)
 	handle("GET /v1/requests", true, f.listRequests)
 	handle("GET /v1/requests/{id}", true, f.getRequest)
@@ -244,7 +252,7 @@ func (f *fake) sessionAnswer() api.Session {
 	}
 	return api.Session{
 		FreshUntil: fresh,
-		Person:     f.person, Name: "Alice Example", Email: "alice@acme.example", Issuer: "acme/lab", Groups: []string{"engineers"}, GroupsKnown: true,
+		Person:     f.person, Name: "Alice Example", Email: "alice@acme.example", Issuer: "acme/lab", Groups: []string{"engineers"}, GroupsKnown: !f.noGroups,
 		ClaimsAt: canon.At(time.Now()), ExpiresAt: canon.At(time.Now().Add(12 * time.Hour)),
 	}
 }
@@ -297,12 +305,34 @@ func grant(q *api.Request, length time.Duration) {
 	q.Grant = &api.Grant{Start: canon.At(now), End: canon.At(now.Add(length)), Active: true}
 }
 
-func (f *fake) listRequests(*http.Request) (int, any) {
-	list := []api.Request{}
-	for _, id := range slices.Backward(f.order) {
-		list = append(list, *f.requests[id])
+// listRequests lists everything that passes the filters, two at a time, so that
+// whoever lists reads on.
+func (f *fake) listRequests(r *http.Request) (int, any) {
+	query := r.URL.Query()
+	f.queries = append(f.queries, r.URL.RawQuery)
+	out := api.Requests{Requests: []api.Request{}}
+	before, err := strconv.Atoi(query.Get("before"))
+	if err != nil {
+		before = len(f.order) + 1
 	}
-	return http.StatusOK, list
+	for place := before - 1; place > 0; place-- {
+		q := *f.requests[f.order[place-1]]
+		if state := query.Get("state"); state != "" && state != q.State {
+			continue
+		}
+		if host := query.Get("host"); host != "" && !slices.Contains(q.Hosts, sshcert.Host(host)) {
+			continue
+		}
+		out.Requests = append(out.Requests, q)
+		if strconv.Itoa(len(out.Requests)) == query.Get("limit") || len(out.Requests) == 2 {
+			out.Next = int64(place)
+			break
+		}
+	}
+	if f.lieList != nil {
+		f.lieList(&out)
+	}
+	return http.StatusOK, out
 }
 
 func (f *fake) getRequest(r *http.Request) (int, any) {

@@ -132,6 +132,18 @@ func (f *fake) listEntries(r *http.Request) (int, any) {
 	return http.StatusOK, out
 }
 
+// checkpoint answers the newest checkpoint, unless a test lies about it.
+func (f *fake) checkpoint(w http.ResponseWriter, _ *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	note := f.log.Checkpoint(f.log.Tree().Size)
+	if f.lieNote != nil {
+		note = f.lieNote(note)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(note) // a client that went away is the test's business
+}
+
 func (f *fake) getEntry(r *http.Request) (int, any) {
 	index, err := strconv.ParseInt(r.PathValue("index"), 10, 64)
 	if err != nil || index < 0 || index >= int64(len(f.entries)) {

@@ -36,23 +36,17 @@ type provenHosts struct {
 // does not answer, what was proved before is used: a certificate that is still
 // good should not need the server.
 func (a *account) host(ctx context.Context, name sshcert.Host) (api.Host, error) {
-	var list []api.Host
-	err := a.conn.get(ctx, "/v1/hosts", nil, &list)
+	h, err := a.inventory(ctx, name)
 	if ExitCode(err) == ExitUnreachable {
 		kept := a.keptHosts()
-		if slices.ContainsFunc(kept, func(h api.Host) bool { return h.Name == name }) {
+		if at := slices.IndexFunc(kept, func(h api.Host) bool { return h.Name == name }); at >= 0 {
 			a.env.say("%s; using what it proved about hosts last", err)
-			list, err = kept, nil
+			h, err = kept[at], nil
 		}
 	}
 	if err != nil {
 		return api.Host{}, err
 	}
-	at := slices.IndexFunc(list, func(h api.Host) bool { return h.Name == name })
-	if at < 0 {
-		return api.Host{}, fmt.Errorf("host %s: it is not in the inventory of %s that your groups are shown; ask a host admin to add it, or log in again if your groups changed", name, a.at.pin.Origin)
-	}
-	h := list[at]
 	if !slices.ContainsFunc(a.keptHosts(), func(kept api.Host) bool { return sameHost(kept, h) }) {
 		if err := a.proveHost(ctx, h); err != nil {
 			return api.Host{}, err
@@ -61,34 +55,70 @@ func (a *account) host(ctx context.Context, name sshcert.Host) (api.Host, error)
 	return h, a.keepHost(ctx, h)
 }
 
-// proveHost holds the server's facts about a host to the entry of the ledger
-// that recorded them, as `sally ledger show` checks it.
+// inventory returns what the server says of a host.
+func (a *account) inventory(ctx context.Context, name sshcert.Host) (api.Host, error) {
+	var list []api.Host
+	if err := a.conn.get(ctx, "/v1/hosts", nil, &list); err != nil {
+		return api.Host{}, err
+	}
+	at := slices.IndexFunc(list, func(h api.Host) bool { return h.Name == name })
+	if at < 0 {
+		return api.Host{}, fmt.Errorf("host %s: it is not in the inventory of %s that your groups are shown; ask a host admin to add it, or log in again if your groups changed", name, a.at.pin.Origin)
+	}
+	return list[at], nil
+}
+
+// proveHost refuses a host of which the ledger does not say what the server says.
 func (a *account) proveHost(ctx context.Context, h api.Host) error {
-	if _, err := knownHosts([]api.Host{h}); err != nil {
+	v, err := a.verifyHost(ctx, h)
+	if err != nil {
 		return err
+	}
+	return v.unproved(h)
+}
+
+// verifyHost holds the server's facts about a host to the entry of the ledger
+// that recorded them, as `sally ledger show` checks it, with one check more.
+func (a *account) verifyHost(ctx context.Context, h api.Host) (*verification, error) {
+	if _, err := knownHosts([]api.Host{h}); err != nil {
+		return nil, err
 	}
 	v := verification{pin: a.at.pin, index: h.Leaf}
 	if err := a.conn.get(ctx, "/v1/ledger/entries/"+strconv.FormatInt(h.Leaf, 10), nil, &v.entry); err != nil {
-		return fmt.Errorf("host %s cannot be checked: %w", h.Name, err)
+		return nil, fmt.Errorf("host %s cannot be checked: %w", h.Name, err)
 	}
 	if err := v.run(); err != nil {
-		return err
+		return nil, err
 	}
+	v.checkHost(h)
+	return &v, nil
+}
+
+// checkHost compares a host with the facts of its entry.
+func (v *verification) checkHost(h api.Host) {
+	facts, err := record.ParseFacts(v.leaf.Kind, []byte(v.entry.Facts))
+	if err != nil {
+		v.fail("host", "%s", err)
+		return
+	}
+	join, ok := facts.(record.HostJoin)
+	if !ok {
+		v.fail("host", "it is a %s, not the joining of a host", v.leaf.Kind)
+		return
+	}
+	if field := differs(h, join, v.leaf); field != "" {
+		v.fail("host", "it has another %s", field)
+		return
+	}
+	v.pass("host", "%s joined there with this address, port, key, labels and contract", h.Name)
+}
+
+// unproved returns the refusal of a host whose entry did not pass every check.
+func (v *verification) unproved(h api.Host) error {
 	for _, c := range v.checks {
 		if c.Result != Passed {
 			return refuseHost(h, fmt.Sprintf("%s: %s", c.Name, c.Text))
 		}
-	}
-	facts, err := record.ParseFacts(v.leaf.Kind, []byte(v.entry.Facts))
-	if err != nil {
-		return refuseHost(h, err.Error())
-	}
-	join, ok := facts.(record.HostJoin)
-	if !ok {
-		return refuseHost(h, fmt.Sprintf("it is a %s, not the joining of a host", v.leaf.Kind))
-	}
-	if field := differs(h, join, v.leaf); field != "" {
-		return refuseHost(h, "it has another "+field)
 	}
 	return nil
 }

@@ -58,8 +58,8 @@ func (c *conn) post(ctx context.Context, path string, body, into any) error {
 	return c.call(ctx, http.MethodPost, path, nil, body, into)
 }
 
-// call makes one request and reads the answer's JSON into into, unless that is
-// nil. Its errors are sentences for the person, with an exit code. A request that
+// call makes one request and reads the answer's JSON into into, or its bytes if that
+// is a *[]byte, unless it is nil. Its errors are sentences for the person, with an exit code. A request that
 // the server refused because the login is too old is made again once the login
 // was renewed; that it was refused, the server has said, so it did nothing.
 func (c *conn) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
@@ -100,7 +100,11 @@ func (c *conn) once(ctx context.Context, method, path string, query url.Values, 
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		return c.refused(resp, answer)
 	}
-	if into == nil {
+	switch into := into.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*into = answer
 		return nil
 	}
 	if err := json.Unmarshal(answer, into); err != nil {

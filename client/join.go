@@ -33,7 +33,7 @@ func (a *account) obtain(ctx context.Context, w wanted, another bool) (api.Reque
 		}
 	}
 	if w.length == 0 || w.reason == "" {
-		return api.Request{}, Usagef(`you have no open grant or request for %s: add --for 10m --because "…" to ask for one`, w.principals())
+		return api.Request{}, Usagef(`you have no open grant or request for %s: add --for 10m --because "..." to ask for one`, w.principals())
 	}
 	r, err := a.submit(ctx, w)
 	if err != nil {
@@ -79,20 +79,37 @@ func (w wanted) coveredBy(r api.Request) bool {
 	return (w.role == "" || w.role == r.Role) && (w.contract == "" || w.contract == r.Contract.ID)
 }
 
+// moreThan names what r, which covers w, is for, if that is more than w names.
+func moreThan(r api.Request, w wanted) string {
+	if len(r.Logins)*len(r.Hosts) == len(w.logins)*len(w.hosts) {
+		return ""
+	}
+	return listPrincipals(r.Logins, r.Hosts)
+}
+
 // tellFound says what answers w, what of w does not count then, and how to have it
-// all the same.
+// all the same. It names the role, which the person may not have typed, and all
+// that is covered where that is more than they typed.
 func (a *account) tellFound(r api.Request, w wanted) {
+	role := r.Contract.ID + "/" + r.Role
+	wider := moreThan(r, w)
 	if r.Grant != nil {
-		more := ""
+		until := a.env.clock(r.Grant.End.Time())
 		if a.conn.now().Add(w.length).After(r.Grant.End.Time()) {
-			more = "; sally request --new asks for more"
+			until += "; sally request --new asks for more"
 		}
-		a.env.say("using the grant of request %s, until %s%s", r.ID, a.env.clock(r.Grant.End.Time()), more)
+		if wider != "" {
+			until += "; it is for " + wider
+		}
+		a.env.say("using the grant of request %s under %s, until %s", r.ID, role, until)
 		return
 	}
-	a.env.say("joining request %s, open since %s; it is decided at %s", r.ID, a.env.clock(r.SubmittedAt.Time()), r.URL)
-	if (w.length == 0 || w.length == seconds(r.Seconds)) && (w.reason == "" || w.reason == r.Reason) {
+	a.env.say("joining request %s under %s, open since %s; it is decided at %s", r.ID, role, a.env.clock(r.SubmittedAt.Time()), r.URL)
+	if wider == "" && (w.length == 0 || w.length == seconds(r.Seconds)) && (w.reason == "" || w.reason == r.Reason) {
 		return
 	}
-	a.env.say(`it asks for %s because "%s"; that counts, and not what you typed now, which sally request --new asks for`, seconds(r.Seconds), r.Reason)
+	if wider != "" {
+		wider += " for "
+	}
+	a.env.say(`it asks for %s%s because "%s"; that counts, and not what you typed now, which sally request --new asks for`, wider, seconds(r.Seconds), r.Reason)
 }

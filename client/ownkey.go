@@ -57,7 +57,7 @@ func readOwnKey(file string) (ownKey, error) {
 	if k.public, err = parsePublicLine(line); err != nil {
 		return ownKey{}, Usagef("--identity %s: %w", file, err)
 	}
-	if _, err := os.Stat(private); err != nil {
+	if info, err := os.Stat(private); err != nil || !info.Mode().IsRegular() {
 		k.sshFile = k.publicFile
 	}
 	return k, nil

@@ -166,6 +166,30 @@ func fidoProvider(t *testing.T) string {
 	return path
 }
 
+// Where no file of the private half lies beside the public one, ssh is given the
+// public one and finds the other in the ssh-agent.
+func TestIdentityFileForSSH(t *testing.T) {
+	t.Parallel()
+	for name, beside := range map[string]func(t *testing.T, path string){
+		"the private key": func(t *testing.T, path string) { write(t, path, "-----BEGIN OPENSSH PRIVATE KEY-----\n") },
+		"nothing":         func(*testing.T, string) {},
+		"a folder":        func(t *testing.T, path string) { mkdir(t, path) },
+	} {
+		path := filepath.Join(t.TempDir(), "id")
+		write(t, path+".pub", keyLine(newSigner(t).PublicKey())+"\n")
+		beside(t, path)
+		want := path + ".pub"
+		if name == "the private key" {
+			want = path
+		}
+		for _, named := range []string{path, path + ".pub"} {
+			if k, err := readOwnKey(named); err != nil || k.sshFile != want {
+				t.Errorf("%s beside it: ssh is given %s, %v; want %s", name, k.sshFile, err, want)
+			}
+		}
+	}
+}
+
 // A certificate for a key of one's own is used again for that key only, and no
 // private key is copied anywhere.
 func TestIdentityIsUsedAgain(t *testing.T) {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/sallyport/sallyport/api"
@@ -45,7 +46,7 @@ func remedies() []remedy {
 		{"not-requester", ExitFailed, ""},
 		{"groups-unknown", ExitFailed, "log in again: sally login; if that does not help, ask whoever runs the identity provider to send your groups"},
 		{"contract-forbids", ExitForbidden, ""},
-		{"not-found", ExitFailed, "sally status lists what you have open"},
+		{"not-found", ExitFailed, ""},
 		{"settled", ExitFailed, "sally status shows how"},
 		{"changed", ExitFailed, "look at it again: sally status"},
 		{"decided-twice", ExitFailed, ""},
@@ -58,6 +59,14 @@ func remedies() []remedy {
 		{"internal", ExitFailed, "tell the operator"},
 		{"unavailable", ExitUnreachable, "try again, a retry is safe"},
 	}
+}
+
+// whereToLook adds to the server's "not found" where one finds what there is.
+func whereToLook(err error, advice string) error {
+	if p, ok := errors.AsType[*ProblemError](err); ok && p.Slug == "not-found" {
+		return fmt.Errorf("%w; %s", err, advice)
+	}
+	return err
 }
 
 // problem turns a problem document into an error with its exit code.

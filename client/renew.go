@@ -104,7 +104,7 @@ func (a *account) giveUpRefresh(ctx context.Context) {
 	provider, err := a.env.provider(a.session.Issuer)
 	if err == nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, giveUpTime)
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), giveUpTime) // a token that lives on is worse than a moment
 		defer cancel()
 		err = provider.Revoke(ctx, a.session.Refresh)
 	}

@@ -2,6 +2,10 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/api"
@@ -30,8 +34,11 @@ func Request(ctx context.Context, o RequestOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.Timeout < 0 {
+	switch {
+	case o.Timeout < 0:
 		return Usagef("--timeout: not negative")
+	case o.Timeout > 0 && o.NoWait:
+		return Usagef("--no-wait and --timeout: without a wait there is nothing to bound; leave one of them out")
 	}
 	a, err := openAccount(o.Env)
 	if err != nil {
@@ -62,7 +69,7 @@ func Request(ctx context.Context, o RequestOptions) error {
 }
 
 // resumeRequest is the command that goes on waiting for a request.
-func resumeRequest(id canon.ID) string { return "sally status --wait " + string(id) }
+func resumeRequest(id canon.ID) string { return "sally wait " + string(id) }
 
 func (a *account) waiter(timeout time.Duration, resume string) waiter {
 	return waiter{env: a.env, get: a.request, timeout: timeout, resume: resume}
@@ -72,16 +79,43 @@ func (a *account) waiter(timeout time.Duration, resume string) waiter {
 func (a *account) request(ctx context.Context, id canon.ID) (api.Request, error) {
 	var r api.Request
 	if err := a.conn.get(ctx, "/v1/requests/"+string(id), nil, &r); err != nil {
-		return api.Request{}, err
+		return api.Request{}, whereToLook(err, "sally list shows your requests")
 	}
 	return r, sameRequest(r, id)
 }
 
-// mine lists the person's own requests, newest first.
+// mine lists the person's own requests, newest first, as many as one answer has.
 func (a *account) mine(ctx context.Context) ([]api.Request, error) {
-	var list []api.Request
-	err := a.conn.get(ctx, "/v1/requests", map[string][]string{"scope": {"mine"}}, &list)
-	return list, err
+	return a.requests(ctx, url.Values{"scope": {"mine"}}, mostRequests)
+}
+
+// mostRequests is how many requests the server lists at once.
+const mostRequests = 200
+
+// requests lists at most limit requests, newest first, as the parameters filter
+// them. The server looks at a bounded number of them in one call and says where to
+// read on, so an answer may be short, even empty, before the end.
+func (a *account) requests(ctx context.Context, filter url.Values, limit int) ([]api.Request, error) {
+	out := []api.Request{}
+	query, before := maps.Clone(filter), int64(0)
+	for {
+		query.Set("limit", strconv.Itoa(min(limit-len(out), mostRequests)))
+		var page api.Requests
+		if err := a.conn.get(ctx, "/v1/requests", query, &page); err != nil {
+			return nil, err
+		}
+		out = append(out, page.Requests...)
+		switch {
+		case len(out) >= limit:
+			return out[:limit], nil
+		case page.Next == 0:
+			return out, nil
+		case page.Next < 0 || (before != 0 && page.Next >= before):
+			return nil, fmt.Errorf("the server at %s lists its requests out of order; tell the operator", a.at.server)
+		}
+		before = page.Next
+		query.Set("before", strconv.FormatInt(before, 10))
+	}
 }
 
 func (a *account) tellFiled(r api.Request) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/api"
@@ -143,7 +144,9 @@ func (a *account) certificate(ctx context.Context, p sshcert.Principal, w wanted
 	}
 	defer unlock()
 	if id, ok := a.live(ctx, p, choice, o.KeyFile); ok {
-		return id, nil
+		if ok, err = a.asNamed(ctx, id.cert, w); ok || err != nil {
+			return id, err
+		}
 	}
 	r, err := a.grant(ctx, w, o)
 	if err != nil {
@@ -159,6 +162,21 @@ func (a *account) certificate(ctx context.Context, p sshcert.Principal, w wanted
 	}
 	a.env.say("certificate serial %d for %s until %s", is.cert.Serial, p, a.env.clock(unixTime(is.cert.ValidBefore)))
 	return a.keep(ctx, is, p, choice, o.KeyFile)
+}
+
+// asNamed reports whether a certificate is under the role and contract that w
+// names, if it names any. The certificate itself does not say, so the server is
+// asked about its request.
+func (a *account) asNamed(ctx context.Context, cert *ssh.Certificate, w wanted) (bool, error) {
+	if w.role == "" && w.contract == "" {
+		return true, nil
+	}
+	id, err := sshcert.ParseKeyID(cert.KeyId)
+	if err != nil {
+		return false, err
+	}
+	r, err := a.request(ctx, id.Request)
+	return err == nil && w.coveredBy(r), err
 }
 
 // grant returns a granted request for what is wanted: an active one, else an open

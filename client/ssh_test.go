@@ -224,6 +224,57 @@ func TestSSHReusesALiveCertificate(t *testing.T) {
 	issued(5)
 }
 
+// A live certificate of one role is not used where another was named: what is
+// allowed on the host, and who is asked, differ. Which role it is the server
+// knows, so without it such a certificate is not used.
+func TestSSHUsesNoCertificateOfAnotherRole(t *testing.T) {
+	t.Parallel()
+	f, w := newFake(t), newWorld(t)
+	w.logIn(t, f)
+	q := f.granted(time.Hour, "web-1.demo")
+	contract := q.Contract.ID
+	for _, tt := range []struct {
+		name   string
+		ask    Ask
+		code   int
+		issued int
+	}{
+		{"whatever there is", Ask{}, ExitOK, 1},
+		{"its role", Ask{Role: "ops"}, ExitOK, 1},
+		{"its contract", Ask{Contract: contract}, ExitOK, 1},
+		{"another role", Ask{Role: "root"}, ExitUsage, 1},
+		{"another contract", Ask{Role: "ops", Contract: "other"}, ExitUsage, 1},
+	} {
+		tt.ask.Principals = []string{"ops@web-1.demo"}
+		run := &execRecorder{}
+		err := SSH(t.Context(), SSHOptions{Env: w.Env, Ask: tt.ask, Exec: run.exec})
+		if ExitCode(err) != tt.code || (run.argv != nil) != (err == nil) {
+			t.Errorf("%s: %v, became %q", tt.name, err, run.argv)
+		}
+		if n := f.called("POST /v1/grants/"); n != tt.issued {
+			t.Errorf("%s: %d certificates issued, want %d", tt.name, n, tt.issued)
+		}
+	}
+	other := f.granted(time.Hour, "web-1.demo")
+	f.requests[other.ID].Role = "root"
+	run := &execRecorder{}
+	if err := SSH(t.Context(), SSHOptions{Env: w.Env, Ask: Ask{Principals: []string{"ops@web-1.demo"}, Role: "root"}, Exec: run.exec}); err != nil {
+		t.Error(err)
+	}
+	cert, err := w.account(t).readCert(web1())
+	if err != nil || !strings.Contains(cert.KeyId, string(other.ID)) {
+		t.Errorf("the certificate is %v, %v; want one of request %s", cert, err, other.ID)
+	}
+	f.refuse["GET /v1/requests/"+string(other.ID)] = api.Problem{Type: "/problems/unavailable", Status: 503, Detail: "starting"}
+	for role, code := range map[string]int{"": ExitOK, "root": ExitUnreachable} {
+		run := &execRecorder{}
+		err := SSH(t.Context(), SSHOptions{Env: w.Env, Ask: Ask{Principals: []string{"ops@web-1.demo"}, Role: role}, Exec: run.exec})
+		if ExitCode(err) != code || (run.argv != nil) != (code == ExitOK) {
+			t.Errorf("without the server, role %q: %v, became %q", role, err, run.argv)
+		}
+	}
+}
+
 func TestSweepLeavesTheLivingAndTheLocked(t *testing.T) {
 	t.Parallel()
 	f, w := newFake(t), newWorld(t)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,7 +15,8 @@ import (
 // StatusOptions are the settings of [Status].
 type StatusOptions struct {
 	Env
-	// ID is one request; empty lists what is open.
+	// ID is one request; empty shows the login, the certificates on this machine, and
+	// what is open.
 	ID string
 	// Wait waits until the request ID is settled.
 	Wait bool
@@ -23,8 +25,8 @@ type StatusOptions struct {
 	JSON    bool
 }
 
-// Status prints the person's open requests and active grants, or one request in
-// full. With Wait the error is nil only if the request was granted.
+// Status prints where the person stands, or one request in full. With Wait the
+// error is nil only if the request was granted.
 func Status(ctx context.Context, o StatusOptions) error {
 	var id canon.ID
 	var err error
@@ -36,24 +38,30 @@ func Status(ctx context.Context, o StatusOptions) error {
 	case o.Wait:
 		return Usagef("--wait: name the request to wait for")
 	}
-	if o.Timeout < 0 {
+	switch {
+	case o.Timeout < 0:
 		return Usagef("--timeout: not negative")
+	case o.Timeout > 0 && !o.Wait:
+		return Usagef("--timeout: it bounds a wait; add --wait and the request's ID")
 	}
 	a, err := openAccount(o.Env)
 	if err != nil {
 		return err
 	}
 	if o.ID == "" {
-		return a.listOpen(ctx, o)
+		return a.dashboard(ctx, o)
 	}
+	resume := resumeRequest(id)
 	r, err := a.request(ctx, id)
-	if err != nil {
+	switch {
+	case o.Wait && errors.Is(err, context.Canceled):
+		return fail(ExitInterrupted, "interrupted; the request stays as it is; go on with: %s", resume)
+	case err != nil:
 		return err
-	}
-	if !o.Wait {
+	case !o.Wait:
 		return a.showRequest(r, o.JSON)
 	}
-	r, waited := a.waiter(o.Timeout, resumeRequest(id)).wait(ctx, r)
+	r, waited := a.waiter(o.Timeout, resume).wait(ctx, r)
 	if err := a.showRequest(r, o.JSON); err != nil {
 		return err
 	}
@@ -67,39 +75,28 @@ func Status(ctx context.Context, o StatusOptions) error {
 func parseID(s string) (canon.ID, error) {
 	id, err := canon.ParseID(s)
 	if err != nil {
-		return "", Usagef("ID %q: a request's id is 26 characters a-z and 2-7", s)
+		return "", Usagef("ID %q: a request's id is 26 characters a-z and 2-7; sally list shows yours", s)
 	}
 	return id, nil
 }
 
-// listOpen prints the person's pending requests and active grants.
-func (a *account) listOpen(ctx context.Context, o StatusOptions) error {
-	all, err := a.mine(ctx)
-	if err != nil {
-		return err
+// WaitOptions are the settings of [Wait].
+type WaitOptions struct {
+	Env
+	// ID is the request to wait for.
+	ID string
+	// Timeout bounds the wait; 0 waits until the request is settled.
+	Timeout time.Duration
+	JSON    bool
+}
+
+// Wait waits until a request is settled and prints it. The error is nil only if it
+// was granted.
+func Wait(ctx context.Context, o WaitOptions) error {
+	if o.ID == "" {
+		return Usagef("name the ID of the request to wait for; sally status lists what is open")
 	}
-	open := make([]api.Request, 0, len(all))
-	for _, r := range all {
-		if approval.State(r.State) == approval.Pending || active(r) {
-			open = append(open, r)
-		}
-	}
-	if o.JSON {
-		return o.printJSON(open)
-	}
-	if len(open) == 0 {
-		o.say("no open request and no grant; ask with: sally request LOGIN@HOST --for 10m --because \"…\"")
-		return nil
-	}
-	lines := make([]string, 0, len(open))
-	for _, r := range open {
-		until := "pending until " + o.clock(r.ExpiresAt.Time())
-		if active(r) {
-			until = "granted until " + o.clock(r.Grant.End.Time())
-		}
-		lines = append(lines, fmt.Sprintf("%s  %s  %s", r.ID, until, listPrincipals(r.Logins, r.Hosts)))
-	}
-	return o.print(lines...)
+	return Status(ctx, StatusOptions{Env: o.Env, ID: o.ID, Wait: true, Timeout: o.Timeout, JSON: o.JSON})
 }
 
 // active reports whether certificates can be had under r.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/api"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/ledger/ledgertest"
 	"github.com/sallyport/sallyport/record"
 )
@@ -262,13 +264,13 @@ func TestLedgerList(t *testing.T) {
 	t.Parallel()
 	f, w := newFake(t), newWorld(t)
 	w.logIn(t, f)
-	const size = 120 // three pages
+	const size = 450 // three pages
 	for range size - 1 {
 		f.append(f.log, record.LedgerOpen{At: canon.At(time.Now()), Ledger: newID(t), Origin: testOrigin, LogKey: f.pin.LogKey, UserCA: "x"}, nil)
 	}
 	q := f.granted(time.Hour, "web-1.demo")
 	f.issue(&q, newSigner(t).PublicKey())
-	for _, limit := range []int{1, 50, 51, size, size + 50} {
+	for _, limit := range []int{1, 200, 201, size, size + 50} {
 		w.out.Reset()
 		if err := LedgerList(t.Context(), LedgerListOptions{Env: w.Env, Limit: limit}); err != nil {
 			t.Fatal(err)
@@ -282,11 +284,77 @@ func TestLedgerList(t *testing.T) {
 				t.Fatalf("line %d is %q", i, line)
 			}
 		}
-		if !strings.HasSuffix(lines[0], "certificate.issue   serial 120") {
+		if !strings.HasSuffix(lines[0], "certificate.issue  serial 450") {
 			t.Errorf("the newest is %q", lines[0])
 		}
 	}
-	wantExit(t, LedgerList(t.Context(), LedgerListOptions{Env: w.Env}), ExitUsage, "--limit 0")
+	wantExit(t, LedgerList(t.Context(), LedgerListOptions{Env: w.Env}), ExitUsage, "--limit 0: 1 to 100000")
+	wantExit(t, LedgerList(t.Context(), LedgerListOptions{Env: w.Env, Limit: MaxEntries + 1}), ExitUsage, "--limit 100001")
+	wantExit(t, LedgerList(t.Context(), LedgerListOptions{Env: w.Env, Limit: 1, CSV: true, JSON: true}), ExitUsage, "--csv and --json")
+}
+
+// The last row of the comma-separated values names the tree, so that a reader sees
+// whether rows are missing and which ledger it was.
+func TestLedgerListCSV(t *testing.T) {
+	t.Parallel()
+	f, w := withLedger(t)
+	if err := LedgerList(t.Context(), LedgerListOptions{Env: w.Env, Limit: 2, CSV: true}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(w.stdout(), "\r\n")
+	head := f.log.Head(4)
+	want := "end,rows=2,size=4,root=" + canon.B64(head.Root[:]) + ",origin=" + testOrigin + ",,,,"
+	if len(lines) != 5 || lines[0] != "index,time,kind,serial,reference,lineage,facts,person,leaf_hash" || lines[3] != want || lines[4] != "" {
+		t.Fatalf("printed %q, want the last row %q", lines, want)
+	}
+	cells := strings.Split(lines[1], ",")
+	hash := tlog.RecordHash([]byte(f.entries[3].Leaf))
+	if cells[0] != "3" || cells[2] != "certificate.issue" || cells[3] != "4" || strings.TrimPrefix(cells[8], "'") != canon.B64(hash[:]) {
+		t.Errorf("the newest row is %q", cells)
+	}
+	if at, err := time.Parse(time.RFC3339Nano, cells[1]); err != nil || canon.At(at) != f.entries[3].At {
+		t.Errorf("its time is %q: %v", cells[1], err)
+	}
+	w.wantRoot(t, head.Root)
+	other := ledgertest.New(t, testOrigin, "another log key")
+	for name, lie := range map[string]func([]byte) []byte{
+		"cut":             func(b []byte) []byte { return b[:len(b)-2] },
+		"nothing":         func([]byte) []byte { return nil },
+		"another log key": func([]byte) []byte { return other.Checkpoint(0) },
+	} {
+		f.lieNote = lie
+		w.out.Reset()
+		wantExit(t, LedgerList(t.Context(), LedgerListOptions{Env: w.Env, Limit: 2, CSV: true}), ExitFailed, "the checkpoint of the server", "is refused")
+		if w.stdout() != "" {
+			t.Errorf("%s: printed %q", name, w.stdout())
+		}
+	}
+}
+
+// wantRoot makes the tree again from the hashes of all rows.
+func (w *world) wantRoot(t *testing.T, root tlog.Hash) {
+	t.Helper()
+	w.out.Reset()
+	if err := LedgerList(t.Context(), LedgerListOptions{Env: w.Env, Limit: 10, CSV: true}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(w.stdout())).ReadAll()
+	if err != nil || len(rows) != 6 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	var tree ledger.Tree
+	for _, row := range slices.Backward(rows[1:5]) {
+		hash, err := canon.ParseB64(strings.TrimPrefix(row[8], "'"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tree, _, err = tree.Append([32]byte(hash)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := tree.Root(); err != nil || got != root {
+		t.Errorf("the rows make the root %s, %v; the last row names %s", got, err, root)
+	}
 }
 
 // A server that lists in circles does not keep the client busy for ever.

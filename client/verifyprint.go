@@ -13,7 +13,7 @@ import (
 func (v *verification) print(e Env) error {
 	var b bytes.Buffer
 	for _, c := range v.checks {
-		fmt.Fprintf(&b, "%s %s: %s\n", mark(e, c.Result), c.Name, visible(c.Text))
+		fmt.Fprintf(&b, "%s %s: %s\n", mark(e, c.Result), c.Name, e.visible(c.Text))
 	}
 	section := func(title, text string) {
 		if text == "" {
@@ -21,7 +21,7 @@ func (v *verification) print(e Env) error {
 		}
 		fmt.Fprintf(&b, "\n%s\n", title)
 		for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
-			fmt.Fprintf(&b, "  %s\n", visible(line))
+			fmt.Fprintf(&b, "  %s\n", e.visible(line))
 		}
 	}
 	shown := withoutSecrets(v.entry.Entry)
@@ -33,11 +33,15 @@ func (v *verification) print(e Env) error {
 }
 
 func mark(e Env, r Result) string {
+	passed, failed := "✓", "✗"
+	if !e.utf8() {
+		passed, failed = "ok", "FAILED"
+	}
 	switch r {
 	case Passed:
-		return e.colour("32", "✓")
+		return e.colour("32", passed)
 	case Failed:
-		return e.colour("31", "✗")
+		return e.colour("31", failed)
 	case Unknown:
 		return e.colour("33", "?")
 	default:
@@ -48,11 +52,14 @@ func mark(e Env, r Result) string {
 func (v *verification) printJSON(e Env) error {
 	entry := v.entry
 	entry.Entry = withoutSecrets(entry.Entry)
-	return e.printJSON(struct {
-		OK     bool           `json:"ok"`
-		Checks []Check        `json:"checks"`
-		Entry  api.EntryProof `json:"entry"`
-	}{v.count(Failed) == 0, v.checks, entry})
+	return e.printJSON(entryResult{v.count(Failed) == 0, v.checks, entry})
+}
+
+// entryResult is what --json prints.
+type entryResult struct {
+	OK     bool           `json:"ok"` // no check failed
+	Checks []Check        `json:"checks"`
+	Entry  api.EntryProof `json:"entry"`
 }
 
 // withoutSecrets takes the ID token of a login and the nonce's secret out of

@@ -11,15 +11,18 @@ type VersionOptions struct {
 	JSON bool
 }
 
+// versionResult is what --json prints.
+type versionResult struct {
+	Version string `json:"version"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
 // Version prints which sally this is. It uses no network.
 func Version(o VersionOptions) error {
 	if o.JSON {
-		return o.printJSON(struct {
-			Version string `json:"version"`
-			Go      string `json:"go"`
-			OS      string `json:"os"`
-			Arch    string `json:"arch"`
-		}{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+		return o.printJSON(versionResult{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
 	}
 	return o.print("sally " + version() + " (" + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")")
 }

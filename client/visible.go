@@ -12,7 +12,10 @@ import (
 // direction or take no room is spelled out (\x1b, \u202e). Bytes that are not
 // UTF-8 become \xNN. Escape sequences such as OSC 8 (links) and OSC 52
 // (clipboard) lose the characters that start and end them.
-func visible(s string) string {
+func visible(s string) string { return spell(s, hidden) }
+
+// spell spells out the characters that out names.
+func spell(s string, out func(rune) bool) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	for i := 0; i < len(s); {
@@ -20,7 +23,7 @@ func visible(s string) string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case !hidden(r):
+		case !out(r):
 			b.WriteString(s[i : i+size])
 		case r == '\n':
 			b.WriteString(`\n`)
@@ -39,12 +42,12 @@ func visible(s string) string {
 // visibleJSON does the same inside a JSON text: what has to be spelled out
 // becomes a \u escape, so that the text keeps its meaning. Line breaks between
 // values stay.
-func visibleJSON(text []byte) []byte {
+func visibleJSON(text []byte, spelled func(rune) bool) []byte {
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		switch {
-		case r == '\n' || !hidden(r):
+		case r == '\n' || !spelled(r):
 			out = append(out, text[i:i+size]...)
 		case r < 0x10000:
 			out = fmt.Appendf(out, `\u%04x`, r)

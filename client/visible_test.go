@@ -83,7 +83,7 @@ func TestVisibleJSONKeepsItsMeaning(t *testing.T) {
 		if err := enc.Encode(map[string]string{"reason": in}); err != nil {
 			t.Fatal(err)
 		}
-		text := visibleJSON(b.Bytes())
+		text := visibleJSON(b.Bytes(), hidden)
 		if strings.ContainsFunc(strings.ReplaceAll(string(text), "\n", ""), hidden) {
 			t.Fatalf("still hidden: %q", text)
 		}

@@ -50,8 +50,8 @@ func (w waiter) wait(ctx context.Context, r api.Request) (api.Request, error) {
 		}
 		line.show(waited, w.progressText(r, waited))
 		if err := sleep(ctx, tick); err != nil {
-			return r, &Error{ExitInterrupted, fmt.Errorf("interrupted; the request stays open until %s; go on with: %s",
-				w.env.clock(r.ExpiresAt.Time()), w.resume)}
+			return r, fail(ExitInterrupted, "interrupted; the request stays open until %s; take it back with: sally cancel %s; go on with: %s",
+				w.env.clock(r.ExpiresAt.Time()), r.ID, w.resume)
 		}
 		tick = min(tick*5/4, pollMost)
 		next, err := w.get(ctx, r.ID)
@@ -126,7 +126,7 @@ func newProgress(e Env) *progress { return &progress{env: e, tty: e.terminal(e.E
 
 func (p *progress) show(waited time.Duration, text string) {
 	if p.tty {
-		_, _ = io.WriteString(p.env.Err, "\r\x1b[Ksally: "+visible(text)) // for people; see Env.say
+		_, _ = io.WriteString(p.env.Err, "\r\x1b[K"+p.line(text)) // for people; see Env.say
 		p.shown = true
 		return
 	}
@@ -134,6 +134,17 @@ func (p *progress) show(waited time.Duration, text string) {
 		p.env.say("%s", text)
 		p.next += tellEvery
 	}
+}
+
+// line is what stands on the terminal. It fits in one line, with the ^C that a
+// terminal writes behind it: the next one clears no more than that.
+func (p *progress) line(text string) string {
+	const prefix = "sally: "
+	text = p.env.visible(text)
+	if n := columns(p.env.Err); n > 0 {
+		text = clipped(text, max(n-len(" ^C")-len(prefix), 0))
+	}
+	return prefix + text
 }
 
 // clear removes the line before something else is written.

@@ -42,7 +42,7 @@ func TestWait(t *testing.T) {
 			get: func(time.Duration) (string, error) { return "pending", nil },
 		},
 		{
-			name: "Ctrl-C", cancel: 5 * time.Second, code: ExitInterrupted, want: "go on with: sally status --wait", took: 5 * time.Second,
+			name: "Ctrl-C", cancel: 5 * time.Second, code: ExitInterrupted, want: "; take it back with: sally cancel mzxw6ytboi4dknrzgq2tmnzxgi; go on with: sally wait mzxw6ytboi4dknrzgq2tmnzxgi", took: 5 * time.Second,
 			get: func(time.Duration) (string, error) { return "pending", nil },
 		},
 		{
@@ -84,7 +84,7 @@ func TestWait(t *testing.T) {
 				r := pending(start)
 				var last time.Time
 				w.Env.Now = time.Now
-				got, err := waiter{env: w.Env, timeout: tt.timeout, resume: "sally status --wait " + string(r.ID), get: func(_ context.Context, id canon.ID) (api.Request, error) {
+				got, err := waiter{env: w.Env, timeout: tt.timeout, resume: "sally wait " + string(r.ID), get: func(_ context.Context, id canon.ID) (api.Request, error) {
 					if id != r.ID {
 						t.Errorf("asked for %s", id)
 					}
@@ -231,13 +231,6 @@ func TestStatus(t *testing.T) {
 		ids[i] = q.ID
 		f.add(&q)
 	}
-	if err := Status(t.Context(), StatusOptions{Env: w.Env}); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSpace(w.stdout()), "\n")
-	if len(lines) != 2 || !strings.HasPrefix(lines[0], string(ids[1])+"  granted until ") || !strings.HasPrefix(lines[1], string(ids[0])+"  pending until ") {
-		t.Errorf("open are %q", lines)
-	}
 	for i, want := range []string{"state     pending until", "state     granted, active", "state     denied", "state     granted, over"} {
 		if err := Status(t.Context(), StatusOptions{Env: w.Env, ID: string(ids[i])}); err != nil {
 			t.Fatal(err)
@@ -252,6 +245,15 @@ func TestStatus(t *testing.T) {
 	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, ID: string(newID(t))}), ExitFailed, "no such request")
 	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, ID: "../x"}), ExitUsage, "26 characters")
 	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, Wait: true}), ExitUsage, "name the request")
+	wantExit(t, Status(t.Context(), StatusOptions{Env: w.Env, Timeout: time.Second}), ExitUsage, "--timeout: it bounds a wait")
+	wantExit(t, Wait(t.Context(), WaitOptions{Env: w.Env}), ExitUsage, "name the ID")
+	wantExit(t, Wait(t.Context(), WaitOptions{Env: w.Env, ID: "x"}), ExitUsage, "26 characters")
+	wantExit(t, Wait(t.Context(), WaitOptions{Env: w.Env, ID: string(ids[1])}), ExitOK)
+	wantExit(t, Wait(t.Context(), WaitOptions{Env: w.Env, ID: string(ids[2])}), ExitDenied, "denied")
+	wantExit(t, Wait(t.Context(), WaitOptions{Env: w.Env, ID: string(ids[0]), Timeout: time.Millisecond}), ExitTimeout, "stays open", "sally wait "+string(ids[0]))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantExit(t, Wait(ctx, WaitOptions{Env: w.Env, ID: string(ids[0])}), ExitInterrupted, "stays as it is; go on with: sally wait "+string(ids[0]))
 	if err := errors.Join(Status(t.Context(), StatusOptions{Env: w.Env, JSON: true}), Status(t.Context(), StatusOptions{Env: w.Env, JSON: true, ID: string(ids[2])})); err != nil {
 		t.Error(err)
 	}

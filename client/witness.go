@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +23,13 @@ type WitnessOptions struct {
 	Dir string
 	// Name is what the witness calls itself; needed when its key is made.
 	Name string
-	// Listen is the address to answer on.
+	// Listen is the address to answer on; 127.0.0.1:7380 if empty.
 	Listen string
 	// Certificate and Key are PEM files for TLS; without them only a loopback
 	// address is listened on.
 	Certificate, Key string
-	// Pins are pin files of the ledgers that it watches.
-	Pins []string
+	// Pin is the pin file of the ledger that it watches.
+	Pin string
 	// Ready is told the address once it listens; for tests.
 	Ready func(addr string)
 }
@@ -43,7 +42,10 @@ const (
 // Witness runs a witness until ctx ends: it cosigns checkpoints of the pinned
 // ledgers that only grew since it last saw them.
 func Witness(ctx context.Context, o WitnessOptions) (err error) {
-	policies, err := o.check()
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:7380"
+	}
+	policy, err := o.check()
 	if err != nil {
 		return err
 	}
@@ -59,15 +61,16 @@ func Witness(ctx context.Context, o WitnessOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	w, err := witness.New(witness.Config{Signer: signer, Logs: policies, Heads: heads, Now: o.Now, Seen: o.seen})
+	w, err := witness.New(witness.Config{Signer: signer, Logs: []*ledger.Policy{policy}, Heads: heads, Now: o.Now, Seen: o.seen})
 	if err != nil {
 		return err
 	}
 	return o.serve(ctx, signer, w)
 }
 
-// check refuses what can't be meant before anything is made.
-func (o WitnessOptions) check() ([]*ledger.Policy, error) {
+// check refuses what can't be meant before anything is made, and returns what the
+// ledger's checkpoints are believed by.
+func (o WitnessOptions) check() (*ledger.Policy, error) {
 	switch host, _, err := net.SplitHostPort(o.Listen); {
 	case o.Dir == "":
 		return nil, Usagef("--dir: name the folder where the witness keeps its key and what it has seen")
@@ -77,25 +80,14 @@ func (o WitnessOptions) check() ([]*ledger.Policy, error) {
 		return nil, Usagef("--tls-cert and --tls-key come together")
 	case o.Certificate == "" && !loopbackHost(host):
 		return nil, Usagef("--listen %s: without --tls-cert and --tls-key only on a loopback address, behind a proxy that speaks TLS", o.Listen)
-	case len(o.Pins) == 0:
-		return nil, Usagef("--pin: name the pin file of each ledger to watch")
+	case o.Pin == "":
+		return nil, Usagef("--pin: name the pin file of the ledger to watch")
 	}
-	var out []*ledger.Policy
-	for _, path := range o.Pins {
-		pin, err := ReadPin(path)
-		if err != nil {
-			return nil, err
-		}
-		policy, err := pin.policy()
-		if err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(out, func(p *ledger.Policy) bool { return p.Origin() == pin.Origin }) {
-			return nil, Usagef("--pin: two pin files of %s", pin.Origin)
-		}
-		out = append(out, policy)
+	pin, err := ReadPin(o.Pin)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	return pin.policy()
 }
 
 func loopbackHost(host string) bool {

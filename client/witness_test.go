@@ -35,7 +35,7 @@ func startWitness(t *testing.T, dir, name, pin string) runningWitness {
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	o := WitnessOptions{
 		Env: Env{Out: &out, Err: &told, Getenv: func(string) string { return "" }, Now: time.Now, Rand: rand.Reader},
-		Dir: dir, Name: name, Listen: "127.0.0.1:0", Pins: []string{pin}, Ready: func(addr string) { ready <- addr },
+		Dir: dir, Name: name, Listen: "127.0.0.1:0", Pin: pin, Ready: func(addr string) { ready <- addr },
 	}
 	go func() { ended <- Witness(ctx, o) }()
 	select {

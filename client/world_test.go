@@ -43,7 +43,7 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{root: filepath.Join(t.TempDir(), "state")}
-	w.vars = map[string]string{"SALLY_STATE": w.root, "HOME": t.TempDir()}
+	w.vars = map[string]string{"SALLY_STATE": w.root, "HOME": t.TempDir(), "LC_ALL": "C.UTF-8"}
 	vars := w.vars
 	w.Env = Env{
 		Out: lockedWriter{&w.mu, &w.out}, Err: lockedWriter{&w.mu, &w.err},

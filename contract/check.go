@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
 // checkTerms checks what no key can be checked for alone: references, limits
@@ -37,7 +39,7 @@ func (r *reader) checkIssuers(t *Terms) {
 	}
 	for _, g := range t.Groups {
 		if r.err == nil && !slices.Contains(ids, g.Issuer) {
-			r.failAt("groups."+g.ID, "no issuer %q in issuers, %s", g.Issuer, hint(g.Issuer, ids))
+			r.failAt("groups."+g.ID, "no issuer %q in issuers, %s", g.Issuer, strictyaml.Hint(g.Issuer, ids))
 		}
 	}
 }
@@ -65,7 +67,7 @@ func (r *reader) checkKeys(t *Terms) {
 	}
 	for i, s := range t.Signatories {
 		for _, k := range s.Of {
-			claim(s.Party, k, item("signatories", i)+".of."+k.Name)
+			claim(s.Party, k, strictyaml.Item("signatories", i)+".of."+k.Name)
 		}
 	}
 }
@@ -79,9 +81,9 @@ func (r *reader) checkSignatories(t *Terms) {
 	people := make(map[string]string) // party and name
 	signs := make(map[string]bool)
 	for i, s := range t.Signatories {
-		path := item("signatories", i)
+		path := strictyaml.Item("signatories", i)
 		if r.err == nil && !slices.Contains(parties, s.Party) {
-			r.failAt(path+".party", "no party %q in parties, %s", s.Party, hint(s.Party, parties))
+			r.failAt(path+".party", "no party %q in parties, %s", s.Party, strictyaml.Hint(s.Party, parties))
 		}
 		signs[s.Party] = true
 		if first, twice := lines[s.Party+" "+s.Capacity]; twice {
@@ -107,7 +109,7 @@ func (r *reader) checkRole(t *Terms, role *Role, groups []string) {
 	known := func(list []string, at string) {
 		for _, g := range list {
 			if r.err == nil && !slices.Contains(groups, g) {
-				r.failAt(at, "no group %q in groups, %s", g, hint(g, groups))
+				r.failAt(at, "no group %q in groups, %s", g, strictyaml.Hint(g, groups))
 			}
 		}
 	}
@@ -119,12 +121,12 @@ func (r *reader) checkRole(t *Terms, role *Role, groups []string) {
 		r.failAt(path+".cert.ttl", "%s is over ceilings.cert_ttl, %s", FormatDuration(role.Cert.TTL), FormatDuration(t.Ceilings.CertTTL))
 	}
 	if len(role.Paths) > 1 {
-		r.failAt(item(path+".paths", 1), "a second path could never be reached, as the first one has no guard; write exactly one path")
+		r.failAt(strictyaml.Item(path+".paths", 1), "a second path could never be reached, as the first one has no guard; write exactly one path")
 	}
 	for i, p := range role.Paths {
 		var ids []string
 		for j, s := range p.Stages {
-			at := item(item(path+".paths", i)+".stages", j)
+			at := strictyaml.Item(strictyaml.Item(path+".paths", i)+".stages", j)
 			if slices.Contains(ids, s.ID) {
 				r.failAt(at+".id", "a stage %s stands before it; stages of a path have different ids", s.ID)
 			}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
 // MaxDuration is the longest duration that terms or a request may name.
@@ -19,7 +21,7 @@ var durationPattern = regexp.MustCompile(`^([1-9][0-9]{0,8})([smhd])$`)
 func ParseDuration(s string) (time.Duration, error) {
 	m := durationPattern.FindStringSubmatch(s)
 	if m == nil {
-		return 0, fmt.Errorf("%q is no duration; write a whole number and a unit such as 20s, 5m, 8h or 30d", clip(s))
+		return 0, fmt.Errorf("%q is no duration; write a whole number and a unit such as 20s, 5m, 8h or 30d", strictyaml.Clip(s))
 	}
 	n, err := strconv.Atoi(m[1])
 	if err != nil {

@@ -3,6 +3,8 @@ package contract
 import (
 	"errors"
 	"fmt"
+
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
 // Reasons why the files of a contract version are refused.
@@ -42,20 +44,10 @@ var (
 
 // TermsError says where terms.yaml is wrong and what would pass. It wraps
 // ErrTerms.
-type TermsError struct {
-	Line    int    // from 1
-	Column  int    // from 1, in characters
-	Path    string // keys from the top, such as "roles.operator.cert.ttl"; empty if the file as a whole is meant
-	Message string
-}
+type TermsError strictyaml.Error
 
 // Error returns "terms.yaml:LINE:COLUMN: PATH: MESSAGE".
-func (e *TermsError) Error() string {
-	if e.Path == "" {
-		return fmt.Sprintf("terms.yaml:%d:%d: %s", e.Line, e.Column, e.Message)
-	}
-	return fmt.Sprintf("terms.yaml:%d:%d: %s: %s", e.Line, e.Column, e.Path, e.Message)
-}
+func (e *TermsError) Error() string { return TermsFile + ":" + (*strictyaml.Error)(e).Error() }
 
 // Unwrap returns ErrTerms.
 func (e *TermsError) Unwrap() error { return ErrTerms }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/contract/strictyaml"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -44,7 +45,7 @@ type Allowed struct {
 func (t *Terms) Member(s Subject, group string) (bool, error) {
 	g, ok := t.Group(group)
 	if !ok {
-		return false, fmt.Errorf("group %q: %w", clip(group), ErrGroupUnknown)
+		return false, fmt.Errorf("group %q: %w", strictyaml.Clip(group), ErrGroupUnknown)
 	}
 	issuer, ok := t.Issuer(g.Issuer)
 	if !ok || issuer.URL != s.Issuer {
@@ -94,13 +95,29 @@ func (t *Terms) Concerns(s Subject) bool {
 	return false
 }
 
+// AskedBy returns the roles that the subject is known to be let ask for. The error
+// says that for another role it is not known.
+func (t *Terms) AskedBy(s Subject) ([]*Role, error) {
+	var out []*Role
+	var unknown error
+	for i := range t.Roles {
+		switch in, err := t.memberOfAny(s, t.Roles[i].Who); {
+		case in:
+			out = append(out, &t.Roles[i])
+		case err != nil && unknown == nil:
+			unknown = err
+		}
+	}
+	return out, unknown
+}
+
 // Evaluate answers whether the terms allow the request of a subject, and by which
 // path it is decided. Every refusal is a *ClauseError that names the field, the
 // clause and what would pass.
 func (t *Terms) Evaluate(a Ask, s Subject) (Allowed, error) {
 	role, ok := t.Role(a.Role)
 	if !ok {
-		return Allowed{}, &ClauseError{Field: "role", Limit: list(t.roleIDs(), "or"), Err: fmt.Errorf("%q is %w", clip(a.Role), ErrRoleUnknown)}
+		return Allowed{}, &ClauseError{Field: "role", Limit: list(t.roleIDs(), "or"), Err: fmt.Errorf("%q is %w", strictyaml.Clip(a.Role), ErrRoleUnknown)}
 	}
 	in, err := t.memberOfAny(s, role.Who)
 	if err == nil && !in {
@@ -160,9 +177,9 @@ func (r *Role) checkLogins(a Ask) error {
 	for i, l := range a.Logins {
 		switch {
 		case !slices.Contains(r.Logins, l):
-			return r.no("logins", limit, fmt.Errorf("%q is %w", clip(string(l)), ErrLoginNotInRole))
+			return r.no("logins", limit, fmt.Errorf("%q is %w", strictyaml.Clip(string(l)), ErrLoginNotInRole))
 		case slices.Contains(a.Logins[:i], l):
-			return r.no("logins", "each once", fmt.Errorf("%q is %w", clip(string(l)), ErrRepeated))
+			return r.no("logins", "each once", fmt.Errorf("%q is %w", strictyaml.Clip(string(l)), ErrRepeated))
 		}
 	}
 	return nil
@@ -179,7 +196,7 @@ func (r *Role) checkHosts(a Ask) error {
 	seen := make(map[sshcert.Host]bool)
 	for _, h := range a.Hosts {
 		if _, err := sshcert.ParseHost(string(h.Name)); err != nil {
-			return r.no("hosts", r.selector(), fmt.Errorf("%q is %w: %w", clip(string(h.Name)), ErrHostNotInRole, err))
+			return r.no("hosts", r.selector(), fmt.Errorf("%q is %w: %w", strictyaml.Clip(string(h.Name)), ErrHostNotInRole, err))
 		}
 		if seen[h.Name] {
 			return r.no("hosts", "each once", fmt.Errorf("%s is %w", h.Name, ErrRepeated))

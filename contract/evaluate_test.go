@@ -229,3 +229,37 @@ func TestConcerns(t *testing.T) {
 		}
 	}
 }
+
+func TestAskedBy(t *testing.T) {
+	t.Parallel()
+	terms := goodVersion(t).Terms
+	role := &terms.Roles[0]
+	group, _ := terms.Group(role.Who[0])
+	var want []string // of all roles that the group is let ask for
+	for i := range terms.Roles {
+		if slices.Contains(terms.Roles[i].Who, group.ID) {
+			want = append(want, terms.Roles[i].ID)
+		}
+	}
+	issuer, _ := terms.Issuer(group.Issuer)
+	for _, tt := range []struct {
+		name    string
+		subject contract.Subject
+		want    []string
+		err     error
+	}{
+		{"a member", contract.Subject{Issuer: issuer.URL, Groups: []string{"others", group.Claim}, GroupsKnown: true}, want, nil},
+		{"others", contract.Subject{Issuer: issuer.URL, Groups: []string{"others"}, GroupsKnown: true}, nil, nil},
+		{"unknown", contract.Subject{Issuer: issuer.URL, Groups: []string{group.Claim}}, nil, contract.ErrGroupsUnknown},
+		{"the group of another issuer", contract.Subject{Issuer: "https://elsewhere.example", Groups: []string{group.Claim}, GroupsKnown: true}, nil, nil},
+	} {
+		roles, err := terms.AskedBy(tt.subject)
+		var got []string
+		for _, r := range roles {
+			got = append(got, r.ID)
+		}
+		if !slices.Equal(got, tt.want) || !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v, %v, want %v, %v", tt.name, got, err, tt.want, tt.err)
+		}
+	}
+}

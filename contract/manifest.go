@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
 // Names of the files of a contract version.
@@ -78,7 +79,7 @@ func describeFile(path string, content []byte) File {
 func exactly(files map[string][]byte, names ...string) error {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if !slices.Contains(names, name) {
-			return fmt.Errorf("%w: %q is no file of a contract version, which has %s and nothing else", ErrManifest, clip(name), list(names, "and"))
+			return fmt.Errorf("%w: %q is no file of a contract version, which has %s and nothing else", ErrManifest, strictyaml.Clip(name), list(names, "and"))
 		}
 	}
 	for _, name := range names {
@@ -100,9 +101,9 @@ func parseManifest(text []byte) (Manifest, error) {
 	}
 	switch {
 	case m.V != manifestFormat:
-		return refuse("v is %q, this release reads %s", clip(m.V), manifestFormat)
+		return refuse("v is %q, this release reads %s", strictyaml.Clip(m.V), manifestFormat)
 	case !idPattern.MatchString(m.Contract):
-		return refuse("contract is %q; %s", clip(m.Contract), idForm)
+		return refuse("contract is %q; %s", strictyaml.Clip(m.Contract), idForm)
 	case m.Version != 1:
 		return refuse("version is %d; this release reads version 1, amendments come later", m.Version)
 	case !m.Parent.IsZero(), m.Class != "", !m.Plan.IsZero():
@@ -113,7 +114,7 @@ func parseManifest(text []byte) (Manifest, error) {
 	var paths []string
 	for _, f := range m.Files {
 		if !filePattern.MatchString(f.Path) {
-			return refuse("%q is no path; a path is a-z, 0-9 and . _ -", clip(f.Path))
+			return refuse("%q is no path; a path is a-z, 0-9 and . _ -", strictyaml.Clip(f.Path))
 		}
 		paths = append(paths, f.Path)
 	}

@@ -6,11 +6,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sallyport/sallyport/contract/strictyaml"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Limits and defaults of the terms.
 const (
+	MaxFile   = 256 << 10        // bytes of contract.md and of terms.yaml
 	MinGrant  = 10 * time.Second // shortest grant, certificate and timeout
 	MaxQuorum = 20
 
@@ -39,13 +41,14 @@ var certExtensions = []string{"permit-X11-forwarding", "permit-agent-forwarding"
 // disagree about; every reference resolved and every limit kept. Its error is a
 // *TermsError, which wraps ErrTerms.
 func ParseTerms(text []byte) (*Terms, error) {
-	if f := checkText(text); f != nil {
-		return nil, &TermsError{Line: f.line, Column: f.column, Message: f.message}
+	if flaw := strictyaml.CheckText(text, MaxFile); flaw != nil {
+		return nil, (*TermsError)(flaw)
 	}
-	root, err := parseYAML(text)
-	if err != nil {
-		return nil, err
+	document, flaw := strictyaml.Parse(text, strictyaml.Kind{Name: "terms", Empty: "empty; terms begin with terms: " + Schema})
+	if flaw != nil {
+		return nil, (*TermsError)(flaw)
 	}
+	root := node{yaml: document}
 	r := &reader{at: make(map[string]*yaml.Node)}
 	t := r.terms(root)
 	if r.err == nil {
@@ -65,7 +68,7 @@ func ParseTerms(text []byte) (*Terms, error) {
 func (r *reader) terms(n node) *Terms {
 	o := r.object(n, "terms", "contract", "parties", "signatories", "effect", "issuers", "groups", "ceilings", "roles")
 	if schema := o.need("terms"); r.scalar(schema, Schema) != Schema && r.err == nil {
-		r.fail(schema, "%q is no schema that this release reads; it reads %s", clip(schema.yaml.Value), Schema)
+		r.fail(schema, "%q is no schema that this release reads; it reads %s", strictyaml.Clip(schema.yaml.Value), Schema)
 	}
 	t := &Terms{}
 	head := r.object(o.need("contract"), "id", "title")
@@ -173,7 +176,7 @@ func (r *reader) group(e entry) Group {
 	source, found := strings.CutPrefix(s, "oidc:")
 	issuer, claim, slash := strings.Cut(source, "/")
 	if r.err == nil && (!found || !slash || !idPattern.MatchString(issuer) || claim == "" || strings.TrimSpace(claim) != claim) {
-		r.fail(e.value, "expected oidc:<issuer id>/<value of its groups claim>, found %q", clip(s))
+		r.fail(e.value, "expected oidc:<issuer id>/<value of its groups claim>, found %q", strictyaml.Clip(s))
 	}
 	return Group{ID: e.id, Issuer: issuer, Claim: claim}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
 // clauses returns every clause that the terms cite, once each, sorted as text.
@@ -19,11 +21,11 @@ func (t *Terms) clauses() []string {
 	return slices.Compact(out)
 }
 
-// checkProse checks contract.md: a text that checkText passes, in which every
+// checkProse checks contract.md: a text that strictyaml.CheckText passes, in which every
 // clause that the terms cite has exactly one heading.
 func checkProse(prose []byte, t *Terms) error {
-	if f := checkText(prose); f != nil {
-		return fmt.Errorf("%w: contract.md:%d:%d: %s", ErrProse, f.line, f.column, f.message)
+	if flaw := strictyaml.CheckText(prose, MaxFile); flaw != nil {
+		return fmt.Errorf("%w: contract.md:%w", ErrProse, flaw)
 	}
 	anchors := anchorLines(string(prose))
 	for _, clause := range t.clauses() {

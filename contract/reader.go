@@ -11,7 +11,15 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
+
+// node is a place in terms.yaml: a YAML node with the keys that lead to it.
+type node struct {
+	yaml *yaml.Node
+	path string
+}
 
 // reader turns nodes into values. It keeps the first error; after that every
 // method returns a zero value at once, so that the code which reads the schema
@@ -57,14 +65,14 @@ func (r *reader) object(n node, known ...string) object {
 		r.visit(n)
 	}
 	if n.yaml.Kind != yaml.MappingNode {
-		r.fail(n, "expected a mapping with the keys %s, found %s", strings.Join(known, ", "), describe(n.yaml))
+		r.fail(n, "expected a mapping with the keys %s, found %s", strings.Join(known, ", "), strictyaml.Describe(n.yaml))
 		return o
 	}
 	for i := 0; i+1 < len(n.yaml.Content); i += 2 {
 		key := n.yaml.Content[i]
-		at := join(n.path, key.Value)
+		at := strictyaml.Join(n.path, key.Value)
 		if !slices.Contains(known, key.Value) {
-			r.fail(node{key, at}, "unknown key, %s", hint(key.Value, known))
+			r.fail(node{key, at}, "unknown key, %s", strictyaml.Hint(key.Value, known))
 			return o
 		}
 		o.keys[key.Value] = node{n.yaml.Content[i+1], at}
@@ -76,7 +84,7 @@ func (r *reader) object(n node, known ...string) object {
 func (o object) need(key string) node {
 	n, ok := o.keys[key]
 	if !ok && o.r.err == nil {
-		o.r.fail(node{o.self.yaml, join(o.self.path, key)}, "missing")
+		o.r.fail(node{o.self.yaml, strictyaml.Join(o.self.path, key)}, "missing")
 	}
 	return n
 }
@@ -104,7 +112,7 @@ func (r *reader) entries(n node, what string) []entry {
 	}
 	r.visit(n)
 	if n.yaml.Kind != yaml.MappingNode || len(n.yaml.Content) == 0 {
-		found := describe(n.yaml)
+		found := strictyaml.Describe(n.yaml)
 		if n.yaml.Kind == yaml.MappingNode {
 			found = "none"
 		}
@@ -118,7 +126,7 @@ func (r *reader) entries(n node, what string) []entry {
 	var out []entry
 	for i := 0; i+1 < len(n.yaml.Content); i += 2 {
 		key := n.yaml.Content[i]
-		at := join(n.path, key.Value)
+		at := strictyaml.Join(n.path, key.Value)
 		if !idPattern.MatchString(key.Value) {
 			r.fail(node{key, at}, "not an id; %s", idForm)
 			return nil
@@ -137,7 +145,7 @@ func (r *reader) items(n node, what string, empty bool) []node {
 	}
 	r.visit(n)
 	if n.yaml.Kind != yaml.SequenceNode {
-		r.fail(n, "expected a list of %s, found %s", what, describe(n.yaml))
+		r.fail(n, "expected a list of %s, found %s", what, strictyaml.Describe(n.yaml))
 		return nil
 	}
 	if len(n.yaml.Content) == 0 && !empty {
@@ -150,7 +158,7 @@ func (r *reader) items(n node, what string, empty bool) []node {
 	}
 	out := make([]node, len(n.yaml.Content))
 	for i, child := range n.yaml.Content {
-		out[i] = node{child, item(n.path, i)}
+		out[i] = node{child, strictyaml.Item(n.path, i)}
 		r.visit(out[i])
 	}
 	return out
@@ -174,7 +182,7 @@ func (r *reader) set(n node, what string, empty bool, read func(node) string) []
 func (r *reader) oneOf(n node, known []string) string {
 	s := r.scalar(n, "one of "+strings.Join(known, ", "))
 	if r.err == nil && !slices.Contains(known, s) {
-		r.fail(n, "%q is not known here, %s", clip(s), hint(s, known))
+		r.fail(n, "%q is not known here, %s", strictyaml.Clip(s), strictyaml.Hint(s, known))
 	}
 	return s
 }
@@ -187,9 +195,9 @@ func (r *reader) scalar(n node, expected string) string {
 	r.visit(n)
 	switch {
 	case n.yaml.Kind != yaml.ScalarNode:
-		r.fail(n, "expected %s, found %s", expected, describe(n.yaml))
-	case n.yaml.Tag != "!!str", ambiguous(n.yaml):
-		r.fail(n, "expected %s, found %s; put it in quotes if it is meant as text", expected, describe(n.yaml))
+		r.fail(n, "expected %s, found %s", expected, strictyaml.Describe(n.yaml))
+	case n.yaml.Tag != "!!str", strictyaml.Ambiguous(n.yaml):
+		r.fail(n, "expected %s, found %s; put it in quotes if it is meant as text", expected, strictyaml.Describe(n.yaml))
 	case !norm.NFC.IsNormalString(n.yaml.Value):
 		r.fail(n, "the text is not in Unicode form NFC once its escapes are read")
 	}
@@ -204,7 +212,7 @@ func (r *reader) text(n node, most int) string {
 	}
 	odd := strings.IndexFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
 	if count := len([]rune(s)); odd >= 0 || count == 0 || count > most || strings.TrimSpace(s) != s {
-		r.fail(n, "expected 1 to %d printable characters on one line without space around them, found %q", most, clip(s))
+		r.fail(n, "expected 1 to %d printable characters on one line without space around them, found %q", most, strictyaml.Clip(s))
 	}
 	return s
 }
@@ -219,7 +227,7 @@ func (r *reader) id(n node) string { return r.match(n, "an id", idPattern, idFor
 func (r *reader) match(n node, what string, form *regexp.Regexp, means string) string {
 	s := r.scalar(n, what)
 	if r.err == nil && !form.MatchString(s) {
-		r.fail(n, "expected %s, found %q; %s", what, clip(s), means)
+		r.fail(n, "expected %s, found %q; %s", what, strictyaml.Clip(s), means)
 	}
 	return s
 }
@@ -237,7 +245,7 @@ func (r *reader) integer(n node, least, most int) int {
 			return v
 		}
 	}
-	r.fail(n, "expected a whole number from %d to %d in plain digits, found %s", least, most, describe(n.yaml))
+	r.fail(n, "expected a whole number from %d to %d in plain digits, found %s", least, most, strictyaml.Describe(n.yaml))
 	return 0
 }
 
@@ -268,7 +276,7 @@ func (r *reader) moment(n node) time.Time {
 	}
 	t, err := time.Parse(timeForm, s)
 	if err != nil || t.Format(timeForm) != s || t.Year() < 2000 || t.Year() > 2200 {
-		r.fail(n, "expected %s from 2000 to 2200, found %q", expected, clip(s))
+		r.fail(n, "expected %s from 2000 to 2200, found %q", expected, strictyaml.Clip(s))
 	}
 	return t
 }

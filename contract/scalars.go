@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
 // MinRSABits is the smallest RSA key that may sign a contract.
@@ -36,7 +38,7 @@ func parsePinnedKey(line string) (ssh.PublicKey, error) {
 		return nil, err
 	}
 	if key.Type() != fields[0] {
-		return nil, fmt.Errorf("the line says %q, the key is %s", clip(fields[0]), key.Type())
+		return nil, fmt.Errorf("the line says %q, the key is %s", strictyaml.Clip(fields[0]), key.Type())
 	}
 	if string(key.Marshal()) != string(wire) {
 		return nil, fmt.Errorf("the key is not written in its one canonical form; %s", pub)
@@ -115,10 +117,10 @@ func (r *reader) labelValue(n node) string {
 // with a letter or digit. Terms can select no other labels.
 func CheckLabel(key, value string) error {
 	if !labelPattern.MatchString(key) {
-		return fmt.Errorf("label %q: %s", clip(key), idForm)
+		return fmt.Errorf("label %q: %s", strictyaml.Clip(key), idForm)
 	}
 	if !labelValuePattern.MatchString(value) {
-		return fmt.Errorf("label %s=%q: %s", key, clip(value), labelValueForm)
+		return fmt.Errorf("label %s=%q: %s", key, strictyaml.Clip(value), labelValueForm)
 	}
 	return nil
 }
@@ -136,7 +138,7 @@ func (r *reader) issuerURL(n node) string {
 	switch {
 	case err != nil, u.Host == "", u.Hostname() == "", u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(s, "#"),
 		u.Scheme != "https" && u.Scheme != "http", u.Host != strings.ToLower(u.Host), u.String() != s:
-		r.fail(n, "expected an issuer's URL such as https://login.example.com/realm, found %q", clip(s))
+		r.fail(n, "expected an issuer's URL such as https://login.example.com/realm, found %q", strictyaml.Clip(s))
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		r.fail(n, "plain http is for loopback only; use https")
 	}

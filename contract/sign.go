@@ -7,6 +7,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract/strictyaml"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -59,7 +60,7 @@ func NewStatement(v *Version, party, signer string) ([]byte, error) {
 			return canon.Marshal(v.statement(line, signer))
 		}
 	}
-	return nil, fmt.Errorf("%q for party %q: %w; these are: %s", clip(signer), clip(party), ErrNotSignatory, list(v.signers(), "and"))
+	return nil, fmt.Errorf("%q for party %q: %w; these are: %s", strictyaml.Clip(signer), strictyaml.Clip(party), ErrNotSignatory, list(v.signers(), "and"))
 }
 
 // statement is the only one that signer can make in that line. The sentence is
@@ -89,7 +90,7 @@ func (v *Version) VerifySignature(statementFile, armored []byte) (Signed, error)
 		return Signed{}, fmt.Errorf("%w: %w", ErrStatement, err)
 	}
 	if s.V != statementFormat {
-		return Signed{}, fmt.Errorf("%w: v is %q, this release reads %s", ErrStatement, clip(s.V), statementFormat)
+		return Signed{}, fmt.Errorf("%w: v is %q, this release reads %s", ErrStatement, strictyaml.Clip(s.V), statementFormat)
 	}
 	if s.Contract != v.Digest {
 		return Signed{}, fmt.Errorf("%w: it names %s, this is %s; make a new statement and sign that", ErrOtherContract, s.Contract, v.Digest)
@@ -126,7 +127,7 @@ func (v *Version) signatory(s statement) (Signatory, ssh.PublicKey, error) {
 		}
 	}
 	return Signatory{}, nil, fmt.Errorf("%q as %q of party %q: %w; these are: %s",
-		clip(s.Signer), clip(s.Capacity), clip(s.Party), ErrNotSignatory, list(v.signers(), "and"))
+		strictyaml.Clip(s.Signer), strictyaml.Clip(s.Capacity), strictyaml.Clip(s.Party), ErrNotSignatory, list(v.signers(), "and"))
 }
 
 // signers names everybody whom the terms let sign.

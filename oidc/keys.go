@@ -26,6 +26,14 @@ func keyTimes() fetchTimes {
 	return fetchTimes{fresh: 15 * time.Minute, keep: 6 * time.Hour, again: time.Minute, retry: 5 * time.Second}
 }
 
+// Ready asks the identity provider for its metadata and its keys, for whoever
+// wants to know whether somebody could log in now. Errors wrap ErrUnreachable or
+// ErrMetadata.
+func (p *Provider) Ready(ctx context.Context) error {
+	_, err := p.fetchKeys(ctx)
+	return err
+}
+
 func (p *Provider) fetchKeys(ctx context.Context) (keySet, error) {
 	m, err := p.metadata(ctx)
 	if err != nil {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need besides Go, gcc and git: OpenSSH's sshd, its client tools and its stand-in for
-# a FIDO token, and Node.js with npm for the identity provider that scripts/npm.sh installs.
+# a FIDO token, Node.js with npm for what scripts/npm.sh installs, and mandoc, which reads the man pages.
 #
 # As root, or with a sudo that asks for no password, it uses apt-get. Otherwise it names the missing packages and the
 # command that installs them, and exits 1. When nothing is missing it changes nothing and takes a few milliseconds.
@@ -60,6 +60,7 @@ find_missing() {
 	if ! have node; then missing+=(nodejs); fi # for the second identity provider, as npm is
 	if ! have npm; then missing+=(npm); fi
 	if [[ ! -e $fido ]]; then missing+=(openssh-tests); fi # a stand-in for a FIDO token
+	if ! have mandoc; then missing+=(mandoc); fi # checks the man pages
 	if ! have ssh || ! have ssh-agent || ! have ssh-add || ! have ssh-keygen; then missing+=(openssh-client); fi
 	# gcc without its recommended packages has no C library to compile and to link against; sallyd is linked statically.
 	if ! gcc -E -x c - >/dev/null 2>&1 <<<'#include <stdlib.h>' || [[ $(gcc -print-file-name=libc.a) != /* ]]; then

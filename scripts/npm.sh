@@ -1,27 +1,30 @@
 #!/usr/bin/env bash
-# Installs the lab's second identity provider (npm oidc-provider) for the tests: exactly the versions and digests of
-# internal/lab/panva/package-lock.json, without running any script of a package, into the user's cache and not into
-# the tree. When it is there already, this does nothing.
+# Installs what the lab has from npm (a second identity provider, a linter of OpenAPI documents), for the tests: exactly
+# the versions and digests of each internal/lab/NAME/package-lock.json, without running any script of a package, into the
+# user's cache and not into the tree. What is there already is left alone.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-lock=internal/lab/panva/package-lock.json
-sum=$(sha256sum "$lock")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/sallyport
-into=$cache/panva-${sum:0:16}
-[[ ! -e $into/node_modules/.complete ]] || exit 0
 
-mkdir -p "$cache"
-exec 9>"$cache/npm.lock" # one run at a time
-flock 9
-[[ ! -e $into/node_modules/.complete ]] || exit 0
+for lock in internal/lab/*/package-lock.json; do
+	from=${lock%/*}
+	sum=$(sha256sum "$lock")
+	into=$cache/${from##*/}-${sum:0:16}
+	[[ ! -e $into/node_modules/.complete ]] || continue
 
-rm -rf "$into"
-mkdir "$into"
-cp "$lock" internal/lab/panva/package.json "$into"
-if ! (cd "$into" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null >&2); then
+	mkdir -p "$cache"
+	exec 9>"$cache/npm.lock" # one run at a time
+	flock 9
+	[[ ! -e $into/node_modules/.complete ]] || continue
+
 	rm -rf "$into"
-	printf 'npm: the second identity provider could not be installed (see above); the tests need it once, then it is kept in %s\n' "$cache" >&2
-	exit 1
-fi
-touch "$into/node_modules/.complete"
+	mkdir "$into"
+	cp "$lock" "$from/package.json" "$into"
+	if ! (cd "$into" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null >&2); then
+		rm -rf "$into"
+		printf 'npm: the packages of %s could not be installed (see above); the tests need them once, then they are kept in %s\n' "$from" "$cache" >&2
+		exit 1
+	fi
+	touch "$into/node_modules/.complete"
+done

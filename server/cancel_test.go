@@ -79,7 +79,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("the button once more: %d %s", r.status, r.body)
 		}
 	})
-	for _, q := range into[[]api.Request](t, alice.call("/v1/requests?scope=mine", nil), 200) {
+	for _, q := range into[api.Requests](t, alice.call("/v1/requests?scope=mine", nil), 200).Requests {
 		if q.State != "cancelled" {
 			t.Errorf("request %s is %s", q.ID, q.State)
 		}

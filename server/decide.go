@@ -258,7 +258,7 @@ func readVerdict(form url.Values, q approval.Request) (authority.Verdict, error)
 	if text == "" {
 		return v, nil
 	}
-	minutes, err := number(text, "minutes", 0)
+	minutes, err := parseNumber(text, "minutes")
 	if err != nil || minutes < 1 || minutes > maxMinutes {
 		return v, fmt.Errorf("minutes: %w: a whole number from 1 to %d, or nothing for as long as was asked", authority.ErrField, left(q)/60)
 	}

@@ -122,13 +122,7 @@ func TestRefreshOverHTTP(t *testing.T) {
 		t.Errorf("fresh until %d, claims of %d", c.FreshUntil, c.ClaimsAt)
 	}
 	c.bearer = c.Bearer
-	var renewed reply
-	for first := true; first || renewed.status == http.StatusUnauthorized && strings.Contains(string(renewed.body), "nothing newer"); first = false {
-		var err error // an ID token of the same second says nothing newer
-		got, err = p.Refresh(t.Context(), got.Refresh)
-		must(t, err)
-		renewed = c.call("/v1/sessions", w.loginBody("acme/lab", got.ID, rz, c.device))
-	}
+	renewed, got := c.renew(p, got, rz)
 	s := into[api.Session](t, renewed, http.StatusOK)
 	if s.Bearer != "" || s.Person != c.Person || s.ExpiresAt != c.ExpiresAt || s.ClaimsAt <= c.ClaimsAt || s.FreshUntil <= c.FreshUntil {
 		t.Errorf("renewed %+v, was %+v", s, c.Session)
@@ -142,6 +136,22 @@ func TestRefreshOverHTTP(t *testing.T) {
 		stranger.call("/v1/sessions", body).wantProblem(t, http.StatusUnauthorized, "unauthenticated")
 		if w.size() != size {
 			t.Errorf("%s: it was recorded", name)
+		}
+	}
+}
+
+// renew posts renewed ID tokens until one says something newer, which one of the
+// same second does not.
+func (c *cli) renew(p *oidc.Provider, got oidc.Tokens, rz [32]byte) (reply, oidc.Tokens) {
+	t := c.w.t
+	t.Helper()
+	for {
+		var err error
+		got, err = p.Refresh(t.Context(), got.Refresh)
+		must(t, err)
+		r := c.call("/v1/sessions", c.w.loginBody("acme/lab", got.ID, rz, c.device))
+		if r.status != http.StatusUnauthorized || !strings.Contains(string(r.body), "nothing newer") {
+			return r, got
 		}
 	}
 }

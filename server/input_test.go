@@ -365,10 +365,9 @@ func TestQueries(t *testing.T) {
 		{"somebody in no group", "/v1/roles?login=ops&host=web-1.demo", eve, 403, "contract-forbids", []string{"who", "engineers"}},
 		{"unknown groups", "/v1/roles?login=ops&host=web-1.demo", none, 403, "groups-unknown", nil},
 
-		{"no scope", "/v1/requests", alice, 422, "field-refused", []string{"scope", "mine or waiting"}},
-		{"another scope", "/v1/requests?scope=all", alice, 422, "field-refused", []string{"scope"}},
-		{"two scopes", "/v1/requests?scope=mine&scope=waiting", alice, 422, "field-refused", []string{"scope", "2 times"}},
-		{"waiting with unknown groups", "/v1/requests?scope=waiting", none, 403, "groups-unknown", nil},
+		{"every role, with unknown groups", "/v1/roles", none, 403, "groups-unknown", nil},
+		{"a login of nothing", "/v1/roles?login=&host=web-1.demo", alice, 422, "field-refused", []string{"login"}},
+
 		{"no id", "/v1/requests/x", alice, 404, "not-found", nil},
 		{"an id in capitals", "/v1/requests/" + strings.Repeat("A", 26), alice, 404, "not-found", nil},
 		{"an id that is not there", "/v1/requests/" + strings.Repeat("a", 26), alice, 404, "not-found", nil},
@@ -379,9 +378,18 @@ func TestQueries(t *testing.T) {
 		{"before below zero", "/v1/ledger/entries?before=-1", alice, 422, "field-refused", []string{"before"}},
 		{"before in two ways", "/v1/ledger/entries?before=01", alice, 422, "field-refused", []string{"before"}},
 		{"before beyond numbers", "/v1/ledger/entries?before=99999999999999999999", alice, 422, "field-refused", []string{"before"}},
+		{"two limits", "/v1/ledger/entries?limit=1&limit=2", alice, 422, "field-refused", []string{"limit", "2 times"}},
+		{"two befores", "/v1/ledger/entries?before=1&before=2", alice, 422, "field-refused", []string{"before", "2 times"}},
+		{"an empty limit", "/v1/ledger/entries?limit=", alice, 422, "field-refused", []string{"limit", "whole number"}},
 		{"an index beyond the end", "/v1/ledger/entries/100000", alice, 404, "not-found", []string{"100000"}},
 		{"an index in words", "/v1/ledger/entries/x", alice, 422, "field-refused", []string{"index"}},
 		{"a negative index", "/v1/ledger/entries/-1", alice, 422, "field-refused", []string{"index"}},
+
+		{"a parameter of requests", "/v1/requests?scope=mine&page=2", alice, 400, "malformed", []string{`"page"`}},
+		{"a parameter of entries", "/v1/ledger/entries?after=2", alice, 400, "malformed", []string{`"after"`}},
+		{"a parameter where there is none", "/v1/hosts?name=web-1.demo", alice, 400, "malformed", []string{`"name"`}},
+		{"a parameter of the session", "/v1/sessions/current?x", alice, 400, "malformed", []string{`"x"`}},
+		{"parameters that can't be read", "/v1/hosts?%zz", alice, 400, "malformed", []string{"parameters"}},
 
 		{"another address", "/v1/tokens", alice, 404, "not-found", nil},
 		{"an address with a slash more", "/v1/hosts/", alice, 404, "not-found", nil},
@@ -433,11 +441,11 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("roles for two logins are %+v", r)
 	}
 	first, second := alice.submit(nil), alice.submit(nil)
-	mine := into[[]api.Request](t, alice.call("/v1/requests?scope=mine", nil), 200)
+	mine := into[api.Requests](t, alice.call("/v1/requests?scope=mine", nil), 200).Requests
 	if len(mine) != 2 || mine[0].ID != second.ID || mine[1].ID != first.ID {
 		t.Errorf("mine are %+v", mine)
 	}
-	if got := string(w.logIn("eve").call("/v1/requests?scope=mine", nil).body); got != "[]\n" {
+	if got := string(w.logIn("eve").call("/v1/requests?scope=mine", nil).body); got != `{"requests":[]}`+"\n" {
 		t.Errorf("no requests are %q", got)
 	}
 	if r := w.send(http.MethodGet, "/healthz", http.Header{"Host": {"10.0.0.1"}}, nil); r.status != 200 || string(r.body) != "ok\n" {

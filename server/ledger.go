@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -45,7 +46,7 @@ func (s *Server) listEntries(w http.ResponseWriter, r *http.Request, session sto
 	if err != nil {
 		return err
 	}
-	limit, err := number(values.Get("limit"), "limit", defaultEntries)
+	limit, err := number(values, "limit", defaultEntries)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (s *Server) listEntries(w http.ResponseWriter, r *http.Request, session sto
 			return err
 		}
 		out.Size = head.Tree.Size
-		before, err := number(values.Get("before"), "before", out.Size)
+		before, err := number(values, "before", out.Size)
 		if err != nil {
 			return err
 		}
@@ -94,11 +95,18 @@ func (s *Server) listEntries(w http.ResponseWriter, r *http.Request, session sto
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// number reads a parameter that is a non-negative integer, written the one way.
-func number(text, name string, otherwise int64) (int64, error) {
-	if text == "" {
-		return otherwise, nil
+// number reads a parameter that is a non-negative integer and stands once or not
+// at all.
+func number(values url.Values, name string, otherwise int64) (int64, error) {
+	text, err := single(values, name)
+	if err != nil || !values.Has(name) {
+		return otherwise, err
 	}
+	return parseNumber(text, name)
+}
+
+// parseNumber reads a non-negative integer, written the one way.
+func parseNumber(text, name string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
 		return 0, fmt.Errorf("%s: %w: a whole number, 0 or more", name, authority.ErrField)
@@ -109,7 +117,7 @@ func number(text, name string, otherwise int64) (int64, error) {
 // showEntry answers GET /v1/ledger/entries/{index}: the leaf, what of its opening
 // the person may see, its proof, and the certificate that it recorded.
 func (s *Server) showEntry(w http.ResponseWriter, r *http.Request, session store.Session) error {
-	index, err := number(mux.Vars(r)["index"], "index", -1)
+	index, err := parseNumber(mux.Vars(r)["index"], "index")
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func TestPromiseP03_OwnRequest(t *testing.T) {
 	if n := w.decisions(q.ID); n != 0 {
 		t.Errorf("%d decisions", n)
 	}
-	if list := into[[]api.Request](t, alice.call("/v1/requests?scope=waiting", nil), 200); len(list) != 0 {
+	if list := into[api.Requests](t, alice.call("/v1/requests?scope=waiting", nil), 200).Requests; len(list) != 0 {
 		t.Errorf("her own request waits for her: %+v", list)
 	}
 	inbox := b.open("/").Text()

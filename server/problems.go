@@ -165,6 +165,7 @@ var problemTable = []problemRow{
 	{authority.ErrField, fieldRefused, ""},
 	{authority.ErrIssuer, fieldRefused, ""},
 	{authority.ErrTooManyOpen, rate, ""},
+	{authority.ErrTooManyCancelled, rate, ""},
 	{store.ErrNoChallenge, fieldRefused, ""},
 	{record.ErrDocument, fieldRefused, ""},
 	{record.ErrExists, fieldRefused, ""},

@@ -33,7 +33,7 @@ var inTable = map[string]error{
 	"approval.ErrWidening": approval.ErrWidening, "approval.ErrDecision": approval.ErrDecision,
 	"approval.ErrNotGranted": approval.ErrNotGranted, "approval.ErrGrantOver": approval.ErrGrantOver,
 
-	"authority.ErrField": authority.ErrField, "authority.ErrTooManyOpen": authority.ErrTooManyOpen, "authority.ErrShown": authority.ErrShown,
+	"authority.ErrField": authority.ErrField, "authority.ErrTooManyOpen": authority.ErrTooManyOpen, "authority.ErrTooManyCancelled": authority.ErrTooManyCancelled, "authority.ErrShown": authority.ErrShown,
 	"authority.ErrNotYours": authority.ErrNotYours, "authority.ErrHalted": authority.ErrHalted, "authority.ErrIssuer": authority.ErrIssuer,
 
 	"ca.ErrSigner": ca.ErrSigner, "ca.ErrUnavailable": ca.ErrUnavailable,

@@ -16,9 +16,6 @@ import (
 	"github.com/sallyport/sallyport/record"
 )
 
-// maxRequests bounds a list of requests; the newest are in it.
-const maxRequests = 200
-
 // submit answers POST /v1/requests: 201, or 200 for a document that came before.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request, session store.Session) error {
 	var body api.RequestRequest
@@ -44,80 +41,6 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, session store.Se
 		status = http.StatusCreated
 	}
 	return writeJSON(w, status, out)
-}
-
-// listRequests answers GET /v1/requests?scope=mine|waiting.
-func (s *Server) listRequests(w http.ResponseWriter, r *http.Request, session store.Session) error {
-	values, err := query(r, "scope")
-	if err != nil {
-		return err
-	}
-	scope, err := single(values, "scope")
-	if err != nil {
-		return err
-	}
-	list := mine
-	switch scope {
-	case "mine":
-	case "waiting":
-		list = waiting
-	default:
-		return fmt.Errorf("scope: %w: mine or waiting", authority.ErrField)
-	}
-	now := s.now()
-	out := []api.Request{}
-	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
-		requests, err := list(reader, session, now)
-		if err != nil {
-			return err
-		}
-		for _, q := range requests {
-			one, err := s.describe(reader, q, now)
-			if err != nil {
-				return err
-			}
-			out = append(out, one)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, out)
-}
-
-// mine lists the person's own requests, newest first.
-func mine(r *store.Reader, session store.Session, _ time.Time) ([]approval.Request, error) {
-	list, err := authority.Requests(r, "by", string(session.Person))
-	return list[:min(len(list), maxRequests)], err
-}
-
-// waiting lists the requests that the person can decide on now, newest first.
-// Somebody whose groups are not known is told so: an empty list would say that
-// nothing waits.
-func waiting(r *store.Reader, session store.Session, now time.Time) ([]approval.Request, error) {
-	subject, err := authority.Subject(r, session)
-	if err != nil {
-		return nil, err
-	}
-	if !subject.GroupsKnown {
-		return nil, contract.ErrGroupsUnknown
-	}
-	pending, err := authority.Requests(r, "state", string(approval.Pending))
-	if err != nil {
-		return nil, err
-	}
-	var out []approval.Request
-	for _, q := range pending {
-		err := mayDecide(r, q, session.Person, subject, now)
-		switch {
-		case err == nil && len(out) < maxRequests:
-			out = append(out, q)
-		case err != nil && !undecidable(err):
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 // mayDecide returns nil if the person can decide on the request now.

@@ -19,55 +19,93 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 // A personHandler answers a request of somebody who is logged in.
 type personHandler func(w http.ResponseWriter, r *http.Request, s store.Session) error
 
+// A route is one method of one path: who may call it, what answers, and for the
+// JSON interface what docs/openapi.json says of it.
+type route struct {
+	method string // GET is HEAD, too
+	path   string
+
+	// Who may call it; exactly one of these is there.
+	anyone  handler       // no questions asked
+	bearer  personHandler // a client with the bearer of a live session
+	browser handler       // a browser, forms from pages of ours only
+	cookie  personHandler // a browser with the cookie of a live session
+
+	doc *operation // nil for browsers, probes and monitors
+}
+
+// table lists all routes.
+func (s *Server) table() []route {
+	return append(s.apiRoutes(), []route{
+		{method: http.MethodGet, path: "/healthz", anyone: s.health},
+		{method: http.MethodGet, path: "/checkpoint", anyone: s.checkpoint},
+		s.tiles(),
+
+		{method: http.MethodGet, path: "/", cookie: s.inbox},
+		{method: http.MethodGet, path: "/requests/{id}", cookie: s.requestPage},
+		{method: http.MethodPost, path: "/requests/{id}/decisions", cookie: s.decide},
+		{method: http.MethodPost, path: "/requests/{id}/cancel", cookie: s.cancelForm},
+		{method: http.MethodGet, path: "/login", browser: s.login},
+		{method: http.MethodGet, path: "/callback", browser: s.callback},
+		{method: http.MethodGet, path: "/logout", browser: s.logoutPage},
+		{method: http.MethodPost, path: "/logout", browser: s.logout},
+		{method: http.MethodGet, path: "/static/{file}", browser: s.static},
+	}...)
+}
+
 // routes returns the handler of all requests.
 func (s *Server) routes() http.Handler {
-	// SkipClean: a path that is not written as we write it is not found, rather
-	// than redirected to something else.
-	router := mux.NewRouter().SkipClean(true)
-	router.Use(nameRoute)
-	read := []string{http.MethodGet, http.MethodHead}
-	for _, route := range []struct {
-		path    string
-		methods []string
-		handler http.Handler
-	}{
-		{"/healthz", read, s.plain(s.health)},
-		{"/checkpoint", read, s.plain(s.checkpoint)},
-		{"/tile/{tile:.+}", read, s.tiles()},
-
-		{"/v1/server", read, s.plain(s.about)},
-		{"/v1/challenges", []string{http.MethodPost}, s.plain(s.challenge)},
-		{"/v1/sessions", []string{http.MethodPost}, s.plain(s.openSession)},
-		{"/v1/sessions/current", read, s.bearer(s.currentSession)},
-		{"/v1/sessions/current", []string{http.MethodDelete}, s.bearer(s.endSession)},
-		{"/v1/hosts", read, s.bearer(s.hosts)},
-		{"/v1/roles", read, s.bearer(s.roles)},
-		{"/v1/requests", []string{http.MethodPost}, s.bearer(s.submit)},
-		{"/v1/requests", read, s.bearer(s.listRequests)},
-		{"/v1/requests/{id}", read, s.bearer(s.showRequest)},
-		{"/v1/requests/{id}/cancel", []string{http.MethodPost}, s.bearer(s.cancelRequest)},
-		{"/v1/grants/{id}/certificates", []string{http.MethodPost}, s.bearer(s.issue)},
-		{"/v1/ledger/entries", read, s.bearer(s.listEntries)},
-		{"/v1/ledger/entries/{index}", read, s.bearer(s.showEntry)},
-
-		{"/", read, s.cookie(s.inbox)},
-		{"/requests/{id}", read, s.cookie(s.requestPage)},
-		{"/requests/{id}/decisions", []string{http.MethodPost}, s.cookie(s.decide)},
-		{"/requests/{id}/cancel", []string{http.MethodPost}, s.cookie(s.cancelForm)},
-		{"/login", read, s.browser(s.login)},
-		{"/callback", read, s.browser(s.callback)},
-		{"/logout", read, s.browser(s.logoutPage)},
-		{"/logout", []string{http.MethodPost}, s.browser(s.logout)},
-		{"/static/{file}", read, s.browser(s.static)},
-	} {
-		router.Handle(route.path, route.handler).Methods(route.methods...)
-	}
-	router.NotFoundHandler = s.plain(func(http.ResponseWriter, *http.Request) error { return errNoRoute })
-	router.MethodNotAllowedHandler = s.plain(func(w http.ResponseWriter, r *http.Request) error {
+	router := s.router()
+	router.NotFoundHandler = s.answerAnyone(func(http.ResponseWriter, *http.Request) error { return errNoRoute })
+	router.MethodNotAllowedHandler = s.answerAnyone(func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", strings.Join(allowed(router, r), ", "))
 		return errMethod
 	})
 	return s.traced(s.recovered(s.headed(s.rightHost(router))))
+}
+
+func (s *Server) router() *mux.Router {
+	// SkipClean: a path that is not written as we write it is not found, rather
+	// than redirected to something else.
+	router := mux.NewRouter().SkipClean(true)
+	router.Use(nameRoute)
+	for _, route := range s.table() {
+		methods := []string{route.method}
+		if route.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		router.Handle(route.path, s.handle(route)).Methods(methods...)
+	}
+	return router
+}
+
+func (s *Server) handle(r route) http.Handler {
+	var h http.Handler
+	switch {
+	case r.bearer != nil:
+		h = s.answerBearer(r.bearer)
+	case r.cookie != nil:
+		h = s.answerCookie(r.cookie)
+	case r.browser != nil:
+		h = s.answerBrowser(r.browser)
+	default:
+		h = s.answerAnyone(r.anyone)
+	}
+	if r.doc != nil && r.doc.query == nil {
+		h = s.withoutQuery(h)
+	}
+	return h
+}
+
+// withoutQuery refuses parameters in the address of a route that takes none.
+func (s *Server) withoutQuery(next http.Handler) http.Handler {
+	return s.answerAnyone(func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := query(r); err != nil {
+			return err
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	})
 }
 
 // allowed lists the methods that the path of a request has.
@@ -84,8 +122,8 @@ func allowed(router *mux.Router, r *http.Request) []string {
 	return out
 }
 
-// plain answers without asking who it is.
-func (s *Server) plain(h handler) http.Handler {
+// answerAnyone answers without asking who it is.
+func (s *Server) answerAnyone(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
 			s.refuse(w, r, err)
@@ -93,9 +131,9 @@ func (s *Server) plain(h handler) http.Handler {
 	})
 }
 
-// bearer answers clients that bring a bearer. Cookies are not looked at.
-func (s *Server) bearer(h personHandler) http.Handler {
-	return s.plain(func(w http.ResponseWriter, r *http.Request) error {
+// answerBearer answers clients that bring a bearer. Cookies are not looked at.
+func (s *Server) answerBearer(h personHandler) http.Handler {
+	return s.answerAnyone(func(w http.ResponseWriter, r *http.Request) error {
 		secret, err := bearerOf(r)
 		if err != nil {
 			return err
@@ -108,10 +146,10 @@ func (s *Server) bearer(h personHandler) http.Handler {
 	})
 }
 
-// browser answers browsers, after the check that a form was sent from a page of
-// ours.
-func (s *Server) browser(h handler) http.Handler {
-	return s.plain(func(w http.ResponseWriter, r *http.Request) error {
+// answerBrowser answers browsers, after the check that a form was sent from a
+// page of ours.
+func (s *Server) answerBrowser(h handler) http.Handler {
+	return s.answerAnyone(func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.ownPage(r); err != nil {
 			return err
 		}
@@ -119,10 +157,10 @@ func (s *Server) browser(h handler) http.Handler {
 	})
 }
 
-// cookie answers browsers that bring a session cookie. Who is not signed in is
-// sent to do so, but not out of a form: what was typed would be lost.
-func (s *Server) cookie(h personHandler) http.Handler {
-	return s.browser(func(w http.ResponseWriter, r *http.Request) error {
+// answerCookie answers browsers that bring a session cookie. Who is not signed in
+// is sent to do so, but not out of a form: what was typed would be lost.
+func (s *Server) answerCookie(h personHandler) http.Handler {
+	return s.answerBrowser(func(w http.ResponseWriter, r *http.Request) error {
 		session, err := s.cookieSession(r)
 		if isSignedOut(err) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 			redirect(w, "/login?next="+localPath(r.URL.Path))

@@ -210,7 +210,7 @@ func TestGroupsTaken(t *testing.T) {
 	alice, bob := w.logIn("alice"), w.logIn("bob")
 	q := alice.submit(nil)
 	b, page := w.signIn("bob", requestPath(q.ID))
-	if list := into[[]api.Request](t, bob.call("/v1/requests?scope=waiting", nil), 200); len(list) != 1 || list[0].ID != q.ID {
+	if list := into[api.Requests](t, bob.call("/v1/requests?scope=waiting", nil), 200).Requests; len(list) != 1 || list[0].ID != q.ID {
 		t.Fatalf("waiting is %+v", list)
 	}
 	must(t, w.idp.SetGroups("bob", []string{}))

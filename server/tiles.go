@@ -66,11 +66,14 @@ func entries(r *store.Reader, tile ledger.Tile) ([]byte, error) {
 	return ledger.PackEntries(leaves)
 }
 
-// tiles lets everybody read tiles where the operator has said so, else those who
-// are logged in.
-func (s *Server) tiles() http.Handler {
+// tiles is the route of the tiles: for everybody where the operator has said so,
+// else for those who are logged in.
+func (s *Server) tiles() route {
+	r := route{method: http.MethodGet, path: "/tile/{tile:.+}"}
 	if s.publicTiles {
-		return s.plain(s.tile)
+		r.anyone = s.tile
+		return r
 	}
-	return s.bearer(func(w http.ResponseWriter, r *http.Request, _ store.Session) error { return s.tile(w, r) })
+	r.bearer = func(w http.ResponseWriter, r *http.Request, _ store.Session) error { return s.tile(w, r) }
+	return r
 }

@@ -21,10 +21,12 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/api/apitest"
 	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/ca/softkey"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/docs"
 	"github.com/sallyport/sallyport/internal/lab/idp"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/sqlite"
@@ -146,6 +148,7 @@ type world struct {
 	version   *contract.Version
 	policy    *ledger.Policy
 	ca        ssh.PublicKey
+	openAPI   *apitest.Validator // every exchange below /v1 is held to the document
 }
 
 // Accounts of every world. Passwords are NAME-pw.
@@ -171,6 +174,8 @@ func newWorldOf(t *testing.T, terms string) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{}, logs: &logs{}}
 	var err error
+	w.openAPI, err = apitest.NewValidator(docs.OpenAPI)
+	must(t, err)
 	w.idp, err = idp.Start(t.Context(), idp.Config{Accounts: accounts(), WebSecret: webSecret, Algorithm: "ES256"})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.idp.Close()) })
@@ -347,6 +352,10 @@ func into[T any](t testing.TB, r reply, status int) T {
 // send makes one raw request, without following redirects.
 func (w *world) send(method, path string, header http.Header, body io.Reader) reply {
 	w.t.Helper()
+	var sent bytes.Buffer
+	if body != nil {
+		body = io.TeeReader(body, &sent)
+	}
 	req, err := http.NewRequestWithContext(w.t.Context(), method, w.base+path, body)
 	must(w.t, err)
 	for name, values := range header {
@@ -360,5 +369,13 @@ func (w *world) send(method, path string, header http.Header, body io.Reader) re
 	must(w.t, err)
 	content, err := io.ReadAll(resp.Body)
 	must(w.t, errors.Join(err, resp.Body.Close()))
+	if strings.HasPrefix(path, "/v1/") {
+		err := w.openAPI.Check(apitest.Exchange{
+			Method: method, Target: path, Sent: sent.Bytes(), Status: resp.StatusCode, Header: resp.Header, Body: content,
+		})
+		if err != nil {
+			w.t.Errorf("not as in docs/openapi.json: %v", err)
+		}
+	}
 	return reply{resp.StatusCode, resp.Header, content}
 }

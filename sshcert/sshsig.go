@@ -72,7 +72,7 @@ func Verify(pub ssh.PublicKey, namespace string, message []byte, armored string)
 // armor, and leaves it to checkAlgorithm to say what is wrong with a signature.
 func unarmor(armored string) (*sshsig.Signature, bool) {
 	const begin = "-----BEGIN "
-	if !strings.HasPrefix(armored, begin+sshsig.PEMType+"-----") || strings.Count(armored, begin) != 1 { // pem.Decode passes over a broken block
+	if !strings.HasPrefix(armored, begin+sshsig.PEMType+"-----\n") || strings.Count(armored, begin) != 1 { // pem.Decode passes over a broken block
 		return nil, false
 	}
 	block, behind := pem.Decode([]byte(armored))

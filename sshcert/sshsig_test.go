@@ -52,6 +52,8 @@ func TestPromiseP02_EachTypeProvesPossession(t *testing.T) {
 				{"a broken one before it", signer.PublicKey(), sshcert.NamespacePossession, "message", sig[:len(sig)/2] + "\n" + sig, "no SSHSIG file"},
 				{"twice", signer.PublicKey(), sshcert.NamespacePossession, "message", sig + sig, "no SSHSIG file"},
 				{"a header in it", signer.PublicKey(), sshcert.NamespacePossession, "message", strings.Replace(sig, "-----\n", "-----\nA: b\n\n", 1), "no SSHSIG file"},
+				{"lines that end as on Windows, which ssh-keygen refuses", signer.PublicKey(), sshcert.NamespacePossession, "message", strings.ReplaceAll(sig, "\n", "\r\n"), "no SSHSIG file"},
+				{"blanks behind its first line, which ssh-keygen refuses", signer.PublicKey(), sshcert.NamespacePossession, "message", strings.Replace(sig, "-----\n", "----- \n", 1), "no SSHSIG file"},
 				{"another type of armor", signer.PublicKey(), sshcert.NamespacePossession, "message", strings.ReplaceAll(sig, "SSH SIGNATURE", "SIGNATURE"), "no SSHSIG file"},
 				{"cut off", signer.PublicKey(), sshcert.NamespacePossession, "message", sig[:len(sig)/2], "no SSHSIG file"},
 				{"too long", signer.PublicKey(), sshcert.NamespacePossession, "message", strings.Repeat("x", 20<<10), "over 16384 bytes"},

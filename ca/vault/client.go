@@ -30,8 +30,10 @@ var mounts = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(/[A
 // Errors wrap ErrConfig and begin with the setting's name.
 func (c Config) Check() error {
 	u, err := url.Parse(c.Address)
-	bad := err != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil || u.Fragment != ""
+	bad := err != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != ""
 	switch {
+	case err == nil && u.User != nil: // not repeated: it may hold a password
+		return fmt.Errorf("address: %w: it names a user; who may sign is said by the token", ErrConfig)
 	case bad || (u.Scheme != "https" && u.Scheme != "http"):
 		return fmt.Errorf("address: %w: %q is not https://HOST[:PORT]", ErrConfig, c.Address)
 	case u.Scheme == "http" && !loopback(u.Hostname()):

@@ -16,7 +16,7 @@ the approvers, and nobody can approve it any more. Your device key signs it.
 
 A granted request is not cancelled; the grant ends by itself.`,
 		Example:           `  sally cancel mzxw6ytboi4dknrzgq2tmnzxgi`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneArgument("ID"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -25,6 +25,6 @@ A granted request is not cancelled; the grant ends by itself.`,
 			return client.Cancel(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print the request as one JSON object")
+	addJSON(cmd, &o.JSON)
 	return cmd
 }

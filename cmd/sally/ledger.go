@@ -12,7 +12,7 @@ func newLedger(env client.Env) *cobra.Command {
 		Short: "List the ledger's entries, or check one against the pin file",
 		Example: `  sally ledger list --limit 10
   sally ledger show 42`,
-		Args: cobra.NoArgs,
+		Args: onlyVerbs,
 		// Runnable, so that a misspelled verb is an error and not a help page.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -23,14 +23,22 @@ func newLedger(env client.Env) *cobra.Command {
 func newLedgerList(env client.Env) *cobra.Command {
 	o := client.LedgerListOptions{Env: env}
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the newest entries, as the server tells them",
-		Example: `  sally ledger list --limit 10`,
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return client.LedgerList(cmd.Context(), o) },
+		Use:   "list",
+		Short: "List the newest entries, as the server tells them",
+		Long: `Lists the newest entries of the ledger, as the server tells them: index, time,
+kind, and a certificate's serial or what else the entry is about. sally ledger show
+checks one.
+
+With --csv the last row names the whole tree, from a checkpoint that the pinned log
+key signed: how many rows there are, how many entries the ledger has, and its root.`,
+		Example: `  sally ledger list --limit 10
+  sally ledger list --limit 10000 --csv >ledger.csv`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return client.LedgerList(cmd.Context(), o) },
 	}
-	cmd.Flags().IntVar(&o.Limit, "limit", 50, "how many entries at most")
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print a JSON array")
+	addNumber(cmd, &o.Limit, "limit", 50, "list at most `N` entries")
+	addJSON(cmd, &o.JSON)
+	addSwitch(cmd, &o.CSV, "csv", "print comma-separated values (RFC 4180)")
 	return cmd
 }
 
@@ -48,7 +56,7 @@ Each check is one line: passed, failed, or unknown where you are not shown what
 it needs. The exit code is 1 if any check failed.`,
 		Example: `  sally ledger show 42
   sally ledger show --leaf 0`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneArgument("SERIAL"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -57,7 +65,7 @@ it needs. The exit code is 1 if any check failed.`,
 			return client.LedgerShow(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&o.Leaf, "leaf", "", "`INDEX` of the entry, counted from 0, instead of SERIAL")
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object")
+	addText(cmd, &o.Leaf, "leaf", 20, "`INDEX` of the entry, counted from 0, instead of SERIAL")
+	addJSON(cmd, &o.JSON)
 	return cmd
 }

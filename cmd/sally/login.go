@@ -18,13 +18,13 @@ The server must be the one that the pin file is for. Plain http is accepted only
 for a server on this machine.`,
 		Example: `  sally login --server https://ca.example --pin sallyport.pin
   sally login`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return client.Login(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.Server, "server", "", "URL of the server")
-	cmd.Flags().StringVar(&o.Pin, "pin", "", "pin `FILE` of the server")
-	cmd.Flags().StringVar(&o.Issuer, "issuer", "", "identity provider, where there are several (CONTRACT/ISSUER)")
-	cmd.Flags().IntVar(&o.RedirectPort, "redirect-port", 0, "port on 127.0.0.1 for the answer, where the identity provider wants a fixed `PORT`")
-	cmd.Flags().BoolVar(&o.NoBrowser, "no-browser", false, "only print the page to open")
+	addText(cmd, &o.Server, "server", 2000, "`URL` of the server")
+	addText(cmd, &o.Pin, "pin", 4096, "pin `FILE` of the server")
+	addText(cmd, &o.Issuer, "issuer", 200, "identity provider, where there are several: `CONTRACT/ISSUER`")
+	addNumber(cmd, &o.RedirectPort, "redirect-port", 0, "port on 127.0.0.1 for the answer, where the identity provider wants a fixed `PORT`")
+	addSwitch(cmd, &o.NoBrowser, "no-browser", "only print the page to open")
 	return cmd
 }

@@ -14,7 +14,7 @@ func newLogout(env client.Env) *cobra.Command {
 certificates with their keys, in files and in the ssh-agent. Open requests and
 grants stay as they are.`,
 		Example: `  sally logout`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return client.Logout(cmd.Context(), client.LogoutOptions{Env: env})
 		},

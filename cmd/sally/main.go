@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -37,8 +36,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(s
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !understood {
-		// cobra's suggestions span several lines; an error is one.
-		err = client.Usagef("%s; see %s --help", strings.Join(strings.Fields(err.Error()), " "), cmd.CommandPath())
+		err = usageError(cmd, err)
+	}
+	if wantsJSON(cmd, args) {
+		return client.ReportJSON(env, err)
 	}
 	return client.Report(env, err)
 }
@@ -50,26 +51,40 @@ func newRoot(env client.Env) *cobra.Command {
 		Long: `sally asks a Sallyport server for a login on a host, waits for the people who
 decide about it, and connects with stock ssh and a certificate that lives for
 minutes. What it prints on standard output is the result; everything else goes
-to standard error.
-
-Environment:
-  SALLY_SERVER   the server's URL, instead of the one of the last login
-  SALLY_PIN      the pin file, instead of the one of the last login
-  SALLY_STATE    the state folder; default $XDG_STATE_HOME/sallyport, else
-                 ~/.local/state/sallyport
-  NO_COLOR       no colour
-
-Exit codes:
-  0 done    1 failed    2 usage    3 denied, expired or cancelled
-  4 log in first    5 waited long enough, the request is still open
-  6 server unreachable    7 the contract forbids it    130 interrupted`,
+to standard error.`,
 		Example: `  sally login --server https://ca.example --pin sallyport.pin
   sally ssh ops@web-1.example --for 10m --because "INC-42 checkout latency"
   sally status`,
+		Annotations:   map[string]string{"after": rootHelp},
+		Args:          onlyVerbs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newLogin(env), newWhoami(env), newLogout(env), newRequest(env), newStatus(env), newCancel(env),
-		newSSH(env), newLedger(env), newWitness(env), newVersion(env))
+	root.SetFlagErrorFunc(flagError)
+	root.AddGroup(&cobra.Group{ID: "in", Title: "Get in:"}, &cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "more", Title: "More:"})
+	for _, verb := range []struct {
+		group string
+		cmd   *cobra.Command
+	}{
+		{"in", newLogin(env)},
+		{"in", newSSH(env)},
+		{"in", newRequest(env)},
+		{"in", newWait(env)},
+		{"in", newCancel(env)},
+		{"in", newLogout(env)},
+		{"look", newStatus(env)},
+		{"look", newList(env)},
+		{"look", newHosts(env)},
+		{"look", newWhoami(env)},
+		{"look", newLedger(env)},
+		{"more", newWitness(env)},
+		{"more", newVersion(env)},
+		{"more", newCompletion()},
+	} {
+		verb.cmd.GroupID = verb.group
+		root.AddCommand(verb.cmd)
+	}
+	setHelp(root)
 	return root
 }

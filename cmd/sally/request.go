@@ -18,7 +18,7 @@ for every named login on every named host.
 An open request of yours for the same is joined, and a grant that you have is
 used; with --new it files another all the same.
 
-Ctrl-C leaves the request open: sally status --wait ID goes on waiting, and
+Ctrl-C leaves the request open: sally wait ID goes on waiting, and
 sally ssh joins it.`,
 		Example: `  sally request ops@web-1.example --for 10m --because "INC-42 checkout latency"
   sally request ops@web-1.example ops@web-2.example --for 1h --because "INC-42" --no-wait`,
@@ -29,17 +29,17 @@ sally ssh joins it.`,
 		},
 	}
 	addAskFlags(cmd, &o.Ask)
-	cmd.Flags().BoolVar(&o.New, "new", false, "file another request where an open one or a grant would do")
-	cmd.Flags().BoolVar(&o.NoWait, "no-wait", false, "return as soon as the request is filed")
-	cmd.Flags().DurationVar(&o.Timeout, "timeout", 0, "wait at most this long; the request stays open (exit code 5)")
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print the request as one JSON object, once the wait is over")
+	addSwitch(cmd, &o.New, "new", "file another request where an open one or a grant would do")
+	addSwitch(cmd, &o.NoWait, "no-wait", "return as soon as the request is filed")
+	addLength(cmd, &o.Timeout, "timeout", "wait at most this long, a `DURATION`; the request stays open (exit code 5)")
+	addJSON(cmd, &o.JSON)
 	return cmd
 }
 
 // addAskFlags adds the flags that say what is asked for.
 func addAskFlags(cmd *cobra.Command, ask *client.Ask) {
-	cmd.Flags().StringVar(&ask.For, "for", "", "for how long: a `DURATION` such as 90s, 10m or 1h30m")
-	cmd.Flags().StringVar(&ask.Because, "because", "", "the `REASON`, for those who decide")
-	cmd.Flags().StringVar(&ask.Role, "role", "", "role of the contract, where several would do")
-	cmd.Flags().StringVar(&ask.Contract, "contract", "", "contract, where several would do")
+	addText(cmd, &ask.For, "for", 32, "for how long: a `DURATION` such as 90s, 10m or 1h30m")
+	addText(cmd, &ask.Because, "because", client.MaxReason, "the `REASON`, for those who decide")
+	addText(cmd, &ask.Role, "role", 64, "`ROLE` of the contract, where several would do")
+	addText(cmd, &ask.Contract, "contract", 64, "contract, where several would do: its `ID`")
 }

@@ -46,12 +46,12 @@ What stands behind -- is given to ssh as it is. The exit code is ssh's.`,
 		},
 	}
 	addAskFlags(cmd, &o.Ask)
-	cmd.Flags().BoolVar(&o.KeyFile, "key-file", false, "keep the key in a file, not in the ssh-agent")
-	cmd.Flags().StringVar(&o.KeyType, "key-type", "", "`TYPE` of the key that is made: "+strings.Join(client.KeyTypes(), ", "))
-	cmd.Flags().StringVarP(&o.Identity, "identity", "i", "", "public key `FILE` of a key of your own, instead of one that is made")
-	cmd.Flags().DurationVar(&o.Timeout, "timeout", 0, "wait at most this long for a decision (exit code 5)")
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return fmt.Errorf("%w; options and commands for ssh stand behind --", err)
+	addSwitch(cmd, &o.KeyFile, "key-file", "keep the key in a file, not in the ssh-agent")
+	addText(cmd, &o.KeyType, "key-type", 32, "`TYPE` of the key that is made: "+strings.Join(client.KeyTypes(), ", "))
+	addShortText(cmd, &o.Identity, "identity", "i", 4096, "public key `FILE` of a key of your own, instead of one that is made")
+	addLength(cmd, &o.Timeout, "timeout", "wait at most this long for a decision, a `DURATION` (exit code 5)")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; options and commands for ssh stand behind --", flagError(cmd, err))
 	})
 	return cmd
 }

@@ -10,10 +10,14 @@ func newStatus(env client.Env) *cobra.Command {
 	o := client.StatusOptions{Env: env}
 	cmd := &cobra.Command{
 		Use:   "status [ID]",
-		Short: "Show your open requests and grants, or one request in full",
+		Short: "Show whether you can ssh now and what is open, or one request in full",
+		Long: `Shows on one look whether sally ssh works now, and if not, why: who is logged in and
+until when, the certificates on this machine, active grants and open requests.
+
+With ID it shows that request in full.`,
 		Example: `  sally status
-  sally status --wait mzxw6ytboi4dknrzgq2tmnzxgi`,
-		Args:              cobra.MaximumNArgs(1),
+  sally status mzxw6ytboi4dknrzgq2tmnzxgi`,
+		Args:              oneArgument("ID"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -22,8 +26,8 @@ func newStatus(env client.Env) *cobra.Command {
 			return client.Status(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().BoolVar(&o.Wait, "wait", false, "wait until the request ID is settled; exit code 0 only if it was granted")
-	cmd.Flags().DurationVar(&o.Timeout, "timeout", 0, "wait at most this long (exit code 5)")
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print JSON: an array, or one object for ID")
+	addSwitch(cmd, &o.Wait, "wait", "wait until the request ID is settled, as sally wait does")
+	addLength(cmd, &o.Timeout, "timeout", "with --wait: wait at most this long, a `DURATION` (exit code 5)")
+	addJSON(cmd, &o.JSON)
 	return cmd
 }

@@ -12,9 +12,9 @@ func newVersion(env client.Env) *cobra.Command {
 		Use:     "version",
 		Short:   "Show which sally this is",
 		Example: `  sally version`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(*cobra.Command, []string) error { return client.Version(o) },
 	}
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object")
+	addJSON(cmd, &o.JSON)
 	return cmd
 }

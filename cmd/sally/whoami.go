@@ -12,9 +12,9 @@ func newWhoami(env client.Env) *cobra.Command {
 		Use:     "whoami",
 		Short:   "Show who is logged in, with which groups and until when",
 		Example: `  sally whoami`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return client.Whoami(cmd.Context(), o) },
 	}
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object")
+	addJSON(cmd, &o.JSON)
 	return cmd
 }

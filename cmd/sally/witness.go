@@ -24,11 +24,11 @@ must not be used again: make a new witness, with a new name.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return client.Witness(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.Dir, "dir", "", "the witness's `FOLDER`")
-	cmd.Flags().StringVar(&o.Name, "name", "", "what it calls itself, such as witness.example/w1; needed once")
-	cmd.Flags().StringArrayVar(&o.Pins, "pin", nil, "pin `FILE` of a ledger to watch; may be repeated")
-	cmd.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:7380", "`HOST:PORT` to answer on")
-	cmd.Flags().StringVar(&o.Certificate, "tls-cert", "", "PEM `FILE` of the TLS certificate, where it answers on other than loopback addresses")
-	cmd.Flags().StringVar(&o.Key, "tls-key", "", "PEM `FILE` of its key")
+	addText(cmd, &o.Dir, "dir", 4096, "the witness's `FOLDER`")
+	addText(cmd, &o.Name, "name", 200, "what it calls itself, such as witness.example/w1; needed once")
+	addText(cmd, &o.Pin, "pin", 4096, "pin `FILE` of the ledger to watch")
+	addText(cmd, &o.Listen, "listen", 300, "`HOST:PORT` to answer on; 127.0.0.1:7380 unless told otherwise")
+	addText(cmd, &o.Certificate, "tls-cert", 4096, "PEM `FILE` of the TLS certificate, where it answers on other than loopback addresses")
+	addText(cmd, &o.Key, "tls-key", 4096, "PEM `FILE` of its key")
 	return cmd
 }

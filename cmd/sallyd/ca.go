@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -25,29 +26,30 @@ const (
 
 // caConfig says where the user CA key lies; without any, in keys/user-ca.
 type caConfig struct {
-	// Vault says that it lies in HashiCorp Vault's transit engine.
+	// Vault says that it lies in HashiCorp Vault's transit engine (docs/vault.md).
 	Vault *vaultConfig `yaml:"vault,omitempty"`
 }
 
 // vaultConfig is ca.vault. Relative files lie in the server's folder.
 type vaultConfig struct {
-	Address   string `yaml:"address"`           // https://HOST[:PORT], or http on loopback
-	Mount     string `yaml:"mount,omitempty"`   // of the transit engine; "transit" without it
-	Key       string `yaml:"key"`               // type ed25519 or ecdsa-p256, not exportable
-	Version   int    `yaml:"version"`           // the one that signs, from 1; for good
-	TokenFile string `yaml:"token_file"`        // mode 0600; read again when Vault refuses the token
-	CAFile    string `yaml:"ca_file,omitempty"` // PEM; the system's authorities without it
+	// Address is the URL of Vault. Plain http is for loopback only, where a Vault agent may listen.
+	Address string `yaml:"address" need:"true" form:"https://HOST[:PORT]" example:"https://vault.acme.example:8200"`
+	// Mount is where the transit engine is mounted.
+	Mount string `yaml:"mount,omitempty" default:"transit" form:"a path" example:"transit"`
+	// Key is the name of the key: of type ed25519 or ecdsa-p256, not exportable.
+	Key string `yaml:"key" need:"true" form:"a name" example:"sallyport-user-ca"`
+	// Version is the version of the key that signs, for good: its public key is in the ledger's first entry.
+	Version int `yaml:"version" need:"true" range:"1..2147483647" example:"1"`
+	// TokenFile is a file of mode 0600 with a token that may sign with the key. It is read again when Vault refuses the token.
+	TokenFile string `yaml:"token_file" need:"true" form:"a file's name" example:"/etc/sallyport/vault-token" secret:"the file holds it"`
+	// CAFile is a PEM file with who vouches for Vault's TLS certificate.
+	CAFile string `yaml:"ca_file,omitempty" default:"the system's authorities" form:"a file's name" example:"/etc/sallyport/vault-ca.pem"`
 }
 
 func (c vaultConfig) config(dir string) vault.Config {
-	in := func(path string) string {
-		if path == "" || filepath.IsAbs(path) {
-			return path
-		}
-		return filepath.Join(dir, path)
-	}
 	return vault.Config{
-		Address: c.Address, Mount: c.Mount, Key: c.Key, Version: c.Version, TokenFile: in(c.TokenFile), CAFile: in(c.CAFile),
+		Address: c.Address, Mount: c.Mount, Key: c.Key, Version: c.Version,
+		TokenFile: inFolder(dir, c.TokenFile), CAFile: inFolder(dir, c.CAFile),
 	}
 }
 
@@ -55,8 +57,9 @@ func (c caConfig) check() error {
 	if c.Vault == nil {
 		return nil
 	}
-	if err := c.Vault.config("").Check(); err != nil {
-		return fmt.Errorf("ca.vault.%w", err)
+	if err := c.Vault.config("").Check(); err != nil { // begins with the key
+		key, why, _ := strings.Cut(err.Error(), ": ")
+		return badKey("ca.vault."+key, "%s", why)
 	}
 	return nil
 }
@@ -84,13 +87,13 @@ type caFlags struct {
 
 func (o *caFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.home, "ca", caFile, "where the user CA key lies: file or vault")
-	f.StringVar(&o.vault.Address, "vault-addr", "", "URL of Vault")
-	f.StringVar(&o.vault.Mount, "vault-mount", vault.DefaultMount, "where its transit engine is mounted")
-	f.StringVar(&o.vault.Key, "vault-key", "", "name of the transit key, type ed25519 or ecdsa-p256")
-	f.IntVar(&o.vault.Version, "vault-version", 0, "version of the key that signs, for good")
-	f.StringVar(&o.vault.TokenFile, "vault-token-file", "", "file of mode 0600 with a token that may sign with the key")
-	f.StringVar(&o.vault.CAFile, "vault-ca", "", "PEM file with who vouches for Vault's TLS certificate (default: the system's authorities)")
+	f.StringVar(&o.home, "ca", caFile, "`HOME` of the user CA key: file or vault")
+	f.StringVar(&o.vault.Address, "vault-addr", "", "`URL` of Vault")
+	f.StringVar(&o.vault.Mount, "vault-mount", vault.DefaultMount, "`PATH` at which its transit engine is mounted")
+	f.StringVar(&o.vault.Key, "vault-key", "", "`NAME` of the transit key, type ed25519 or ecdsa-p256")
+	f.IntVar(&o.vault.Version, "vault-version", 0, "version `N` of the key signs, for good")
+	f.StringVar(&o.vault.TokenFile, "vault-token-file", "", "`FILE` of mode 0600 with a token that may sign with the key")
+	f.StringVar(&o.vault.CAFile, "vault-ca", "", "PEM `FILE` with who vouches for Vault's TLS certificate (default: the system's authorities)")
 }
 
 // config is what the flags say, with absolute files.

@@ -1,100 +1,130 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
-// config is config.yaml. Each key has a meaning when absent.
+// config is config.yaml. docs/config.md is made from it (`make generate`): each
+// comment is what is said of the key, and configKey says what the tags mean.
 type config struct {
-	// URL is where people reach the server: scheme and host, no path.
-	URL string `yaml:"url"`
-	// Listen is the address to serve on, HOST:PORT.
-	Listen string `yaml:"listen"`
-	// TLS names the certificate and key; without them the server speaks plain
-	// HTTP, which it does on loopback only.
+	// URL is where people reach the server: scheme and host, no path. It decides how cookies are named, and requests for
+	// another host are refused. Plain http is for loopback addresses only.
+	URL string `yaml:"url" need:"true" form:"https://HOST[:PORT]" example:"https://ca.acme.example"`
+	// Listen is the address to serve on. Without a certificate it is a loopback address.
+	Listen string `yaml:"listen" need:"true" form:"HOST:PORT" example:"0.0.0.0:443"`
+	// TLS names certificate and key. Without them the server speaks plain HTTP, which it does on loopback only: behind a
+	// proxy on the same machine, or to try things.
 	TLS struct {
-		Certificate string `yaml:"certificate,omitempty"` // PEM file, leaf first
-		Key         string `yaml:"key,omitempty"`         // PEM file
+		// Certificate is a PEM file with the server's certificate, then those between it and the root. It is read again when it
+		// changed, so a renewal needs no restart.
+		Certificate string `yaml:"certificate,omitempty" default:"plain HTTP, on loopback only" form:"a file's name" example:"/etc/sallyport/tls.crt"`
+		// Key is a PEM file with the key of the certificate, of mode 0600.
+		Key string `yaml:"key,omitempty" default:"plain HTTP, on loopback only" form:"a file's name" example:"/etc/sallyport/tls.key" secret:"the file holds it"`
 	} `yaml:"tls,omitempty"`
-	// CA says where the user CA key lies; without it, in keys/user-ca.
+	// CA says where the key lies that signs certificates. Without it, in the file keys/user-ca.
 	CA caConfig `yaml:"ca,omitempty"`
-	// Witnesses cosign each checkpoint before a certificate rests on it. Without
-	// them the log's own signature suffices.
+	// Witnesses cosign each checkpoint before a certificate rests on it (docs/witnesses.md). Without them the log's own
+	// signature suffices.
 	Witnesses witnessesConfig `yaml:"witnesses,omitempty"`
 	// Ledger says who may read the ledger's tiles.
 	Ledger ledgerConfig `yaml:"ledger,omitempty"`
-	// Issuers adds to "contract/issuer" what the contract does not hold.
-	Issuers map[string]issuerConfig `yaml:"issuers,omitempty"`
+	// Issuers adds to an identity provider what the contract does not hold. It is named by the ids of the contract and of the
+	// issuer in it, such as acme/okta.
+	Issuers map[string]issuerConfig `yaml:"issuers,omitempty" keys:"CONTRACT/ISSUER"`
 }
 
 // ledgerConfig says who may read what of the ledger.
 type ledgerConfig struct {
-	// PublicTiles lets everybody read the ledger's tiles (kinds, lineages and
-	// commitments, no names); without it those who are logged in.
-	PublicTiles bool `yaml:"public_tiles,omitempty"`
+	// PublicTiles lets everybody read the ledger's tiles, which hold kinds, lineages and commitments, and no names.
+	PublicTiles bool `yaml:"public_tiles,omitempty" default:"those who are logged in may" example:"true"`
 }
 
 // issuerConfig is what a server adds to an issuer of a contract.
 type issuerConfig struct {
-	// WebSecretFile holds the secret of the web client; absent for a public one.
-	WebSecretFile string `yaml:"web_secret_file,omitempty"`
+	// WebSecretFile is a file of mode 0600 with the secret of the web client that the contract names for this identity provider.
+	WebSecretFile string `yaml:"web_secret_file,omitempty" default:"a public client, without a secret" form:"a file's name" example:"keys/okta-secret" secret:"the file holds it"`
+	// WebSecretEnv is the name of the environment variable that holds this secret, where that is easier than a file.
+	WebSecretEnv string `yaml:"web_secret_env,omitempty" default:"the file, if one is named" form:"A_NAME" example:"OKTA_WEB_SECRET" secret:"the variable holds it"`
 }
 
-var errConfig = errors.New("config.yaml")
-
-// loadConfig reads config.yaml. Unknown keys, repeated keys and a second
-// document are errors that name the line.
-func loadConfig(path string) (config, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
-	if err != nil {
-		return config{}, fmt.Errorf("%w: %w", errConfig, err)
-	}
-	var c config
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil {
-		return config{}, fmt.Errorf("%w: %w", errConfig, err)
-	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return config{}, fmt.Errorf("%w: a second document", errConfig)
-	}
-	return c, c.check()
-}
+// errConfig begins errors about files that config.yaml names.
+var errConfig = errors.New(configFile)
 
 func (c config) check() error {
 	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%w: url: %q is not http(s)://HOST[:PORT]", errConfig, c.URL)
-	}
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return fmt.Errorf("%w: listen: %q is not HOST:PORT", errConfig, c.Listen)
-	}
 	switch {
+	case err == nil && u.User != nil:
+		return badKey("url", "it names a user; write scheme and host only")
+	case err != nil || u.Host == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "":
+		return badKey("url", "%q is not http(s)://HOST[:PORT]", strictyaml.Clip(c.URL))
+	}
+	if err := c.checkListen(); err != nil {
+		return err
+	}
+	switch host, _, _ := net.SplitHostPort(c.Listen); {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("%w: url: the scheme is https, or http on loopback", errConfig)
+		return badKey("url", "the scheme is https, or http on loopback")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return fmt.Errorf("%w: url: plain http is for loopback only; use https and name tls.certificate and tls.key", errConfig)
-	case (c.TLS.Certificate == "") != (c.TLS.Key == ""):
-		return fmt.Errorf("%w: tls: certificate and key come together", errConfig)
+		return badKey("url", "plain http is for loopback only; use https and name tls.certificate and tls.key")
+	case c.TLS.Certificate == "" && c.TLS.Key != "":
+		return badKey("tls.certificate", "missing: certificate and key come together")
+	case c.TLS.Certificate != "" && c.TLS.Key == "":
+		return badKey("tls.key", "missing: certificate and key come together")
 	case c.TLS.Certificate == "" && !loopback(host):
-		return fmt.Errorf("%w: listen: plain http is for loopback only; name tls.certificate and tls.key", errConfig)
+		return badKey("listen", "plain http is for loopback only; name tls.certificate and tls.key")
+	case c.TLS.Certificate != "" && u.Scheme == "http":
+		return badKey("url", "it is http, but tls.certificate is named; make it https")
 	}
 	if _, _, err := c.Witnesses.cosigners(); err != nil {
-		return fmt.Errorf("%w: %w", errConfig, err)
+		return err
 	}
 	if err := c.CA.check(); err != nil {
-		return fmt.Errorf("%w: %w", errConfig, err)
+		return err
+	}
+	return c.checkIssuers()
+}
+
+func (c config) checkListen() error {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || !isPort(port) {
+		return badKey("listen", "%q is not HOST:PORT, with a port from 0 to 65535", strictyaml.Clip(c.Listen))
+	}
+	return nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && strconv.FormatUint(n, 10) == s
+}
+
+var (
+	issuerRef = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}/[a-z][a-z0-9-]{0,62}$`)
+	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+)
+
+func (c config) checkIssuers() error {
+	for _, ref := range slices.Sorted(maps.Keys(c.Issuers)) {
+		i, key := c.Issuers[ref], "issuers."+ref
+		switch {
+		case !issuerRef.MatchString(ref):
+			return badKey("issuers", "%q is not CONTRACT/ISSUER: the ids of a contract and of an issuer in it, such as acme/okta", strictyaml.Clip(ref))
+		case i.WebSecretFile != "" && i.WebSecretEnv != "":
+			return badKey(key+".web_secret_env", "the secret is in web_secret_file already; name one of them")
+		case i.WebSecretEnv != "" && !envName.MatchString(i.WebSecretEnv):
+			return badKey(key+".web_secret_env", "not the name of an environment variable; the secret itself does not stand here")
+		}
 	}
 	return nil
 }
@@ -108,24 +138,48 @@ func (c config) text() ([]byte, error) {
 	return append([]byte("# Settings of sallyd. Who may get what is in the contract, not here.\n"), body...), nil
 }
 
-// secrets reads the issuers' web client secrets; relative files lie in dir.
-func (c config) secrets(dir string) (func(string) string, error) {
+// secrets reads the issuers' web client secrets, from files or the environment;
+// relative files lie in dir.
+func (c config) secrets(dir string, getenv func(string) string) (func(string) string, error) {
 	known := make(map[string]string, len(c.Issuers))
 	for ref, i := range c.Issuers {
-		if i.WebSecretFile == "" {
-			continue
-		}
-		path := i.WebSecretFile
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
-		}
-		text, err := readPrivate(path)
+		secret, err := i.secret(dir, getenv)
 		if err != nil {
-			return nil, fmt.Errorf("%w: issuers.%s.web_secret_file: %w", errConfig, ref, err)
+			return nil, fmt.Errorf("%w: issuers.%s.%w", errConfig, ref, err)
 		}
-		if known[ref] = strings.TrimSpace(text); known[ref] == "" {
-			return nil, fmt.Errorf("%w: issuers.%s.web_secret_file: %s is empty", errConfig, ref, path)
-		}
+		known[ref] = secret
 	}
 	return func(ref string) string { return known[ref] }, nil
+}
+
+// secret is the web client's; empty for a public client.
+func (i issuerConfig) secret(dir string, getenv func(string) string) (string, error) {
+	switch {
+	case i.WebSecretEnv != "":
+		secret := strings.TrimSpace(getenv(i.WebSecretEnv))
+		if secret == "" {
+			return "", badKey("web_secret_env", "the environment variable %s is not set, or empty", i.WebSecretEnv)
+		}
+		return secret, nil
+	case i.WebSecretFile == "":
+		return "", nil
+	}
+	path := inFolder(dir, i.WebSecretFile)
+	text, err := readPrivate(path)
+	if err != nil {
+		return "", &keyError{"web_secret_file", err}
+	}
+	if text = strings.TrimSpace(text); text == "" {
+		return "", badKey("web_secret_file", "%s is empty", path)
+	}
+	return text, nil
+}
+
+// inFolder is where a file lies that a setting names: relative to the server's
+// folder.
+func inFolder(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }

@@ -29,14 +29,16 @@ func contractCommand(dir *string) *cobra.Command {
 			Long: "Reads contract.md and terms.yaml, checks them, writes manifest.json and sigs/<party>.<signer>.json, and prints\n" +
 				"the command with which each signatory signs. It needs no server and no key.",
 			Example: "  sallyd contract prepare acme-prod",
-			Args:    cobra.ExactArgs(1),
+			Args:    exactly("CONTRACT-DIR"),
 			RunE:    verb(func(cmd *cobra.Command, args []string) error { return runPrepare(cmd, args[0]) }),
 		},
 		&cobra.Command{
-			Use:     "add CONTRACT-DIR",
-			Short:   "Record a contract and its signatures in the ledger",
-			Example: "  sallyd --dir /var/lib/sallyport contract add acme-prod",
-			Args:    cobra.ExactArgs(1),
+			Use:   "add CONTRACT-DIR",
+			Short: "Record a contract and its signatures in the ledger",
+			Long: "Records a contract version and the signatures in sigs/. Each must hold, or nothing is recorded. It is in force once\n" +
+				"everybody whom it names has signed; run it again when a signature has come.",
+			Example: "  sallyd contract add acme-prod --dir /var/lib/sallyport",
+			Args:    exactly("CONTRACT-DIR"),
 			RunE:    verb(func(cmd *cobra.Command, args []string) error { return runContractAdd(cmd, *dir, args[0]) }),
 		},
 	)
@@ -134,6 +136,9 @@ func readFiles(dir string, names ...string) (map[string][]byte, error) {
 		if errors.Is(err, fs.ErrNotExist) && name == contract.ManifestFile {
 			return nil, fmt.Errorf("%s has no %s; run `sallyd contract prepare %s` first", dir, name, dir)
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s has no %s; a contract is a folder with %s and %s (docs/formats.md)", dir, name, contract.ProseFile, contract.TermsFile)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -177,7 +182,7 @@ func readSignatures(dir string) ([]authority.Signature, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, authority.Signature{Statement: statement, Armored: armored})
+		out = append(out, authority.Signature{Name: filepath.Join(signaturesDir, entry.Name()), Statement: statement, Armored: armored})
 	}
 	return out, nil
 }

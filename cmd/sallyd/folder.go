@@ -48,7 +48,7 @@ func isFolder(path string) error {
 	if path == "" {
 		return errors.New("no folder named; give --dir DIR or set SALLYD_DIR")
 	}
-	switch _, err := os.Stat(filepath.Join(path, databaseFile)); { //nolint:gosec // the operator names the folder
+	switch _, err := os.Stat(filepath.Join(path, databaseFile)); {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s is not a folder of sallyd; make one with `sallyd init DIR`, or check --dir", path)
 	case err != nil:
@@ -60,7 +60,7 @@ func isFolder(path string) error {
 // private refuses a folder that others can write to: they could put other files
 // in place of its own.
 func private(path string) error {
-	info, err := os.Stat(path) //nolint:gosec // the operator names the folder
+	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("looking at the folder: %w", err)
 	}
@@ -119,7 +119,7 @@ func (f *folder) open(ctx context.Context, o folderOptions, start func(context.C
 	}
 	logSigner, err := ledger.NewLogSigner(strings.TrimSuffix(logKey, "\n"))
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w; restore it from its backup", f.file(logKeyFile), err)
 	}
 	engine, err := sqlite.Open(ctx, f.file(databaseFile))
 	if err != nil {
@@ -173,7 +173,10 @@ func (f *folder) file(name string) string { return filepath.Join(f.path, name) }
 
 // readPrivate reads a file that only its owner can read.
 func readPrivate(path string) (string, error) {
-	info, err := os.Stat(path) //nolint:gosec // the operator names the folder
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s is not there", path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("reading a key: %w", err)
 	}

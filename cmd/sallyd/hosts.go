@@ -27,60 +27,23 @@ func hostsCommand(dir *string) *cobra.Command {
 func hostsAddCommand(dir *string) *cobra.Command {
 	var o hostOptions
 	cmd := &cobra.Command{
-		Use:     "add NAME --addr HOST:PORT --host-key FILE [--label k=v]…",
+		Use:     "add NAME --addr HOST:PORT --host-key FILE [--label NAME=VALUE]… [--contract ID]",
 		Short:   "Record a host in the ledger",
 		Long:    "Records a host with its address, its public host key and its labels. The labels decide which roles of the contract reach it.",
 		Example: "  sallyd hosts add web-1.prod --addr 10.20.0.11:22 --host-key ssh_host_ed25519_key.pub --label env=prod --label tier=web",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("NAME"),
 		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
 			return runHostsAdd(cmd, *dir, o)
 		}),
 	}
-	cmd.Flags().StringVar(&o.addr, "addr", "", "where ssh reaches the host, HOST:PORT (required)")
-	cmd.Flags().StringVar(&o.keyFile, "host-key", "", "file with the host's public key (required)")
-	cmd.Flags().StringArrayVar(&o.labels, "label", nil, "a label, name=value; may be given several times")
-	cmd.Flags().StringVar(&o.contract, "contract", "", "id of the contract it belongs to; needed if several are in force")
+	cmd.Flags().StringVar(&o.addr, "addr", "", "where ssh reaches the host, `HOST:PORT` (required)")
+	cmd.Flags().StringVar(&o.keyFile, "host-key", "", "`FILE` with the host's public key (required)")
+	cmd.Flags().StringArrayVar(&o.labels, "label", nil, "a label, `NAME=VALUE`; may be given several times")
+	cmd.Flags().StringVar(&o.contract, "contract", "", "`ID` of the contract it belongs to; needed if several are in force")
 	_ = cmd.MarkFlagRequired("addr")     // the flags are there
 	_ = cmd.MarkFlagRequired("host-key") //
 	return cmd
-}
-
-type hostOptions struct {
-	name, addr, keyFile, contract string
-	labels                        []string
-}
-
-func (o hostOptions) parse() (authority.NewHost, error) {
-	name, err := sshcert.ParseHost(o.name)
-	if err != nil {
-		return authority.NewHost{}, err
-	}
-	address, port, err := net.SplitHostPort(o.addr)
-	if err != nil {
-		return authority.NewHost{}, fmt.Errorf("--addr %q is not HOST:PORT", o.addr)
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		return authority.NewHost{}, fmt.Errorf("--addr %q: the port is not a number", o.addr)
-	}
-	text, err := readLimited(o.keyFile)
-	if err != nil {
-		return authority.NewHost{}, fmt.Errorf("--host-key: %w", err)
-	}
-	key, _, _, _, err := ssh.ParseAuthorizedKey(text) //nolint:dogsled // comment, options and rest do not matter
-	if err != nil {
-		return authority.NewHost{}, fmt.Errorf("--host-key: %s holds no SSH public key", o.keyFile)
-	}
-	h := authority.NewHost{Name: name, Address: address, Port: number, Key: key, Contract: o.contract, Labels: make(map[string]string)}
-	for _, l := range o.labels {
-		k, v, ok := strings.Cut(l, "=")
-		if _, twice := h.Labels[k]; !ok || twice {
-			return authority.NewHost{}, fmt.Errorf("--label %q: name=value, each name once", l)
-		}
-		h.Labels[k] = v
-	}
-	return h, nil
 }
 
 func runHostsAdd(cmd *cobra.Command, dir string, o hostOptions) (err error) {
@@ -104,7 +67,9 @@ func runHostsAdd(cmd *cobra.Command, dir string, o hostOptions) (err error) {
 
 func hostsListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the hosts of the ledger", Args: cobra.NoArgs,
+		Use: "list", Short: "List the hosts of the ledger", Args: exactly(),
+		Long:    "Lists name, address and labels of each host, separated by tabs.",
+		Example: "  sallyd hosts list",
 		RunE: verb(func(cmd *cobra.Command, _ []string) (err error) {
 			f, err := openFolder(cmd.Context(), *dir, folderOptions{})
 			if err != nil {
@@ -136,11 +101,11 @@ func hostsConfigCommand(dir *string) *cobra.Command {
 			"login that the contract names on it, and a fragment for sshd_config. With --out they are written to a folder.\n" +
 			"Without sally-host the host trusts the user CA alone: it does not ask for the ledger proof.",
 		Example: "  sallyd hosts config web-1.prod --out ./web-1 --at /etc/ssh/sallyport",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("NAME"),
 		RunE:    verb(func(cmd *cobra.Command, args []string) error { return runHostsConfig(cmd, *dir, args[0], out, at) }),
 	}
-	cmd.Flags().StringVar(&out, "out", "", "folder to write the files to")
-	cmd.Flags().StringVar(&at, "at", "", "folder in which the host will have them (default: the folder of --out, else /etc/ssh/sallyport)")
+	cmd.Flags().StringVar(&out, "out", "", "folder to write the files to, `DIR`")
+	cmd.Flags().StringVar(&at, "at", "", "folder in which the host will have them, `DIR` (default: the folder of --out, else /etc/ssh/sallyport)")
 	return cmd
 }
 
@@ -214,7 +179,9 @@ func writeHostFile(cmd *cobra.Command, path, text string) error {
 // 0755 whatever the umask: sshd's child reads the principals file as the user.
 // A folder that is there keeps its mode.
 func makeOpenFolder(path string) error {
-	switch _, err := os.Stat(path); {
+	switch info, err := os.Stat(path); {
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("%s is not a folder", path)
 	case err == nil:
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):

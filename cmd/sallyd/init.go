@@ -29,15 +29,15 @@ func initCommand() *cobra.Command {
 		Example: "  sallyd init /var/lib/sallyport --origin ssh.acme.example --listen 127.0.0.1:8443\n" +
 			"  sallyd init /var/lib/sallyport --origin ssh.acme.example --ca vault --vault-addr https://vault.acme.example:8200 \\\n" +
 			"    --vault-key user-ca --vault-version 1 --vault-token-file /etc/sallyport/vault-token",
-		Args: cobra.ExactArgs(1),
+		Args: exactly("DIR"),
 		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
 			return runInit(cmd, o)
 		}),
 	}
-	cmd.Flags().StringVar(&o.origin, "origin", "", "the ledger's permanent name (required)")
-	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8443", "address to serve on")
-	cmd.Flags().StringVar(&o.url, "url", "", "URL under which people reach the server (default: http on the listen address)")
+	cmd.Flags().StringVar(&o.origin, "origin", "", "the ledger's permanent `NAME` (required)")
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8443", "address to serve on, `HOST:PORT`")
+	cmd.Flags().StringVar(&o.url, "url", "", "`URL` under which people reach the server (default: http on the listen address)")
 	o.ca.add(cmd)
 	_ = cmd.MarkFlagRequired("origin") // the flag is there
 	return cmd
@@ -50,15 +50,26 @@ type initOptions struct {
 
 // config is the settings that the options make.
 func (o initOptions) config(cmd *cobra.Command) (config, error) {
-	if o.url == "" {
-		o.url = "http://" + o.listen
-	}
 	c := config{URL: o.url, Listen: o.listen}
-	var err error
+	if o.url == "" {
+		c.URL = "http://" + o.listen
+	}
+	err := c.checkListen()
+	if err != nil {
+		return config{}, fmt.Errorf("--%w", err)
+	}
 	if c.CA, err = o.ca.config(cmd); err != nil {
 		return config{}, err
 	}
-	return c, c.check()
+	err = c.check()
+	bad, ok := errors.AsType[*keyError](err)
+	switch {
+	case ok && bad.key == "url" && o.url == "": // it was made from the other
+		err = fmt.Errorf("--listen: %w", bad.err)
+	case ok && (bad.key == "url" || bad.key == "listen"):
+		err = fmt.Errorf("--%w", bad)
+	}
+	return c, err
 }
 
 func runInit(cmd *cobra.Command, o initOptions) error {

@@ -24,7 +24,7 @@ transitive, and stay.
 
 A person's id is what "sally whoami" shows and what certificates name.`,
 		Example: `  sallyd person link bbovf36kdyjd2alvf4d7a5grda mzxw6ytboi2dqmrvgm4tanrwge --because "HR: contractor became employee"`,
-		Args:    cobra.ExactArgs(2),
+		Args:    exactly("PERSON", "PERSON"),
 		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			ids := make([]canon.ID, 2)
 			for i, arg := range args {
@@ -37,7 +37,7 @@ A person's id is what "sally whoami" shows and what certificates name.`,
 			return runPersonLink(cmd, *dir, ids[0], ids[1], because)
 		}),
 	}
-	cmd.Flags().StringVar(&because, "because", "", "how you know, one line (required)")
+	cmd.Flags().StringVar(&because, "because", "", "how you know, one line of `TEXT` (required)")
 	_ = cmd.MarkFlagRequired("because") // the flag is there
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -28,9 +29,11 @@ func serveCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the API and the pages",
-		Long:  "Serves until it is interrupted; then it finishes what it is doing. Settings are in DIR/config.yaml.",
-		Args:  cobra.NoArgs,
-		RunE:  verb(func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) }),
+		Long: "Serves until it is interrupted; then it finishes what it is doing. Settings are in DIR/config.yaml (docs/config.md);\n" +
+			"`sallyd check` says what is wrong with them.",
+		Example: "  sallyd serve --dir /var/lib/sallyport",
+		Args:    exactly(),
+		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) }),
 	}
 }
 
@@ -44,7 +47,7 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	secrets, err := c.secrets(dir)
+	secrets, err := c.secrets(dir, os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -72,7 +75,7 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := c.tlsConfig()
+	tlsConfig, err := c.tlsConfig(dir)
 	if err != nil {
 		return err
 	}
@@ -111,13 +114,18 @@ func sweep(ctx context.Context, f *folder, logger *slog.Logger) {
 	}
 }
 
+// keyPair is the certificate and key that the settings name.
+func (c config) keyPair(dir string) *keyPair {
+	return &keyPair{certificate: inFolder(dir, c.TLS.Certificate), key: inFolder(dir, c.TLS.Key)}
+}
+
 // tlsConfig loads the certificate anew for each connection that finds the files
 // changed, so a renewal needs no restart.
-func (c config) tlsConfig() (*tls.Config, error) {
+func (c config) tlsConfig(dir string) (*tls.Config, error) {
 	if c.TLS.Certificate == "" {
 		return nil, nil //nolint:nilnil // plain HTTP on loopback
 	}
-	files := &keyPair{certificate: c.TLS.Certificate, key: c.TLS.Key}
+	files := c.keyPair(dir)
 	if _, err := files.get(nil); err != nil {
 		return nil, err
 	}

@@ -25,14 +25,31 @@ func (p *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	changed, err := p.changed()
 	if err == nil && (p.loaded == nil || changed.After(p.at)) {
 		var pair tls.Certificate
-		if pair, err = tls.LoadX509KeyPair(p.certificate, p.key); err == nil {
+		if pair, err = p.load(); err == nil {
 			p.loaded, p.at = &pair, changed
 		}
 	}
 	if p.loaded == nil {
-		return nil, fmt.Errorf("%w: tls: %w", errConfig, err)
+		return nil, fmt.Errorf("%w: tls.%w", errConfig, err)
 	}
 	return p.loaded, nil
+}
+
+// load reads both files; the key must be its owner's alone.
+func (p *keyPair) load() (tls.Certificate, error) {
+	certificate, err := os.ReadFile(p.certificate)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
+	}
+	key, err := readPrivate(p.key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(certificate, []byte(key))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s and %s: %w", p.certificate, p.key, err)
+	}
+	return pair, nil
 }
 
 func (p *keyPair) changed() (time.Time, error) {

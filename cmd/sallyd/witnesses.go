@@ -1,7 +1,8 @@
 package main
 
 import (
-	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/authority"
@@ -11,44 +12,46 @@ import (
 
 // witnessesConfig says whose word a checkpoint needs.
 type witnessesConfig struct {
-	// Need is how many of the list must have cosigned: more than half.
-	Need int `yaml:"need,omitempty"`
-	// List names the witnesses.
-	List []witnessConfig `yaml:"list,omitempty"`
+	// Need is how many of the witnesses must have cosigned: more than half of them, else two halves could be shown two ledgers.
+	Need int `yaml:"need,omitempty" default:"no witness" range:"1..32" example:"1"`
+	// Of names the witnesses. The name is for you; by what a witness's word is known is its key.
+	Of map[string]witnessConfig `yaml:"of,omitempty" keys:"NAME"`
 }
 
 // witnessConfig is one witness.
 type witnessConfig struct {
-	// Key is its public key, one line NAME+ID+KEY as `sally witness` prints it.
-	Key string `yaml:"key"`
-	// URL is where it answers: https, or http on a loopback address.
-	URL string `yaml:"url"`
+	// Verifier is by what a witness's word is known: the line that `sally witness` prints.
+	Verifier string `yaml:"verifier" need:"true" form:"NAME+ID+KEY" example:"witness.customer.example/1+260e37ed+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"`
+	// URL is where the witness answers: https, or http on a loopback address.
+	URL string `yaml:"url" need:"true" form:"https://HOST[:PORT][/PATH]" example:"https://witness.customer.example"`
 }
 
 // cosigners returns the quorum and its members.
 func (c witnessesConfig) cosigners() (ledger.Cosigners, []authority.Cosigner, error) {
 	var quorum ledger.Cosigners
-	if len(c.List) == 0 {
-		if c.Need != 0 {
-			return quorum, nil, fmt.Errorf("witnesses.need: %d, and there are none in witnesses.list", c.Need)
-		}
+	most := len(c.Of)
+	if most == 0 && c.Need == 0 {
 		return quorum, nil, nil
 	}
-	list := make([]authority.Cosigner, 0, len(c.List))
-	for i, w := range c.List {
-		key, err := ledger.ParseCosignerKey(w.Key)
+	if c.Need < 1 || c.Need > most || 2*c.Need <= most {
+		return quorum, nil, badKey("witnesses.need", "%d of %d; more than half of those in witnesses.of are needed, else two halves could be shown two ledgers", c.Need, most)
+	}
+	list := make([]authority.Cosigner, 0, most)
+	for _, name := range slices.Sorted(maps.Keys(c.Of)) {
+		at := "witnesses.of." + name
+		key, err := ledger.ParseCosignerKey(c.Of[name].Verifier)
 		if err != nil {
-			return quorum, nil, fmt.Errorf("witnesses.list[%d].key: %w", i, err)
+			return quorum, nil, badKey(at+".verifier", "%v", err)
 		}
-		client, err := witness.NewClient(key, w.URL, time.Now)
+		if slices.ContainsFunc(quorum.Witnesses, func(k ledger.CosignerKey) bool { return k.Name() == key.Name() }) {
+			return quorum, nil, badKey(at+".verifier", "two witnesses are named %s; each counts once", key.Name())
+		}
+		client, err := witness.NewClient(key, c.Of[name].URL, time.Now)
 		if err != nil {
-			return quorum, nil, fmt.Errorf("witnesses.list[%d].%w", i, err)
+			return quorum, nil, badKey(at+".url", "%v", err)
 		}
 		quorum.Witnesses, list = append(quorum.Witnesses, key), append(list, client)
 	}
 	quorum.Need = c.Need
-	if most := len(c.List); c.Need < 1 || c.Need > most || 2*c.Need <= most {
-		return quorum, nil, fmt.Errorf("witnesses.need: %d of %d; more than half of them are needed, else two halves could be shown two ledgers", c.Need, most)
-	}
 	return quorum, list, nil
 }

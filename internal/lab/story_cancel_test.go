@@ -61,12 +61,12 @@ func TestStoryCtrlCLeavesTheRequestOpen(t *testing.T) {
 	}
 	path, id := page(t, line)
 	resume := interrupt(t, ctx, first)
-	if resume != "sally status --wait "+id {
+	if resume != "sally wait "+id {
 		t.Errorf("sally request says to go on with %q", resume)
 	}
 	stillOpen := func() {
 		t.Helper()
-		r, err := s.Alice.Must(ctx, "sally", "status")
+		r, err := s.Alice.Must(ctx, "sally", "list", "--state", "pending")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestStoryCtrlCLeavesTheRequestOpen(t *testing.T) {
 
 	second := start(t, ctx, s.Alice, "sh", "-c", "exec "+resume)
 	if again := interrupt(t, ctx, second); again != resume {
-		t.Errorf("sally status --wait says to go on with %q, was %q", again, resume)
+		t.Errorf("sally wait says to go on with %q, was %q", again, resume)
 	}
 	stillOpen()
 

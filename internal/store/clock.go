@@ -17,6 +17,14 @@ var ErrClock = fmt.Errorf("%w: this machine's clock can't be right; set it and s
 // far it may be behind the newest leaf.
 const maxJump = 30 * time.Second
 
+// CheckClock refuses a clock that is behind the newest leaf, as a write would.
+func CheckClock(now time.Time, head Head) error {
+	if canon.At(now.Add(maxJump)) < head.At {
+		return fmt.Errorf("%w (it shows %s, the newest entry is of %s)", ErrClock, now.UTC().Format(time.RFC3339), head.At.Time().Format(time.RFC3339))
+	}
+	return nil
+}
+
 // clock compares wall-clock time with the time that has passed since the first
 // look.
 type clock struct {
@@ -38,11 +46,8 @@ func (c *clock) check(now time.Time, head Head) error {
 // held is check for a moment at which passed has gone by since the first look.
 func (c *clock) held(now time.Time, passed time.Duration, head Head) error {
 	shown := now.Round(0).Sub(c.first.Round(0)) // Round(0) leaves out the monotonic reading
-	switch jump := shown - passed; {
-	case jump.Abs() > maxJump:
+	if jump := shown - passed; jump.Abs() > maxJump {
 		return fmt.Errorf("%w (it jumped by %s)", ErrClock, jump.Round(time.Second))
-	case canon.At(now.Add(maxJump)) < head.At:
-		return fmt.Errorf("%w (it shows %s, the newest entry is of %s)", ErrClock, now.UTC().Format(time.RFC3339), head.At.Time().Format(time.RFC3339))
 	}
-	return nil
+	return CheckClock(now, head)
 }

@@ -141,6 +141,24 @@ func (r *Reader) List(t record.Table, name, value string, limit int) ([][]byte, 
 	return scanAll(rows, scanBody)
 }
 
+// Listed is a row of a list and the leaf that first listed it, by which the list
+// is ordered. A row keeps it, so it is a place to read on from.
+type Listed struct {
+	Leaf int64
+	Body []byte
+}
+
+// Before is List for one page: of the rows that leaves below before first listed.
+// A leaf lists at most one row of a table that is read in pages.
+func (r *Reader) Before(t record.Table, name, value string, before int64, limit int) ([]Listed, error) {
+	rows, err := r.db.QueryContext(r.ctx, `SELECT i.leaf, s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
+		WHERE i.tbl = $1 AND i.name = $2 AND i.val = $3 AND i.leaf < $4 ORDER BY i.leaf DESC, i.id LIMIT $5`, string(t), name, value, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, func(rows *sql.Rows) (l Listed, err error) { return l, rows.Scan(&l.Leaf, &l.Body) })
+}
+
 // Oldest is List with the oldest first.
 func (r *Reader) Oldest(t record.Table, name, value string, limit int) ([][]byte, error) {
 	rows, err := r.db.QueryContext(r.ctx, `SELECT s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id

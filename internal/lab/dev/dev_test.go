@@ -130,7 +130,7 @@ func (u *up) typed(log string, lines ...string) *lab.Process {
 	u.t.Helper()
 	p, err := lab.Start(u.t.Context(), filepath.Join(u.t.TempDir(), log), lab.Command{
 		Path: "/bin/sh", Args: []string{"-ec", strings.Join(lines, "\n")},
-		Env: []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + u.t.TempDir()},
+		Env: []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + u.t.TempDir(), "LC_ALL=C.UTF-8"},
 	})
 	must(u.t, err)
 	u.t.Cleanup(func() { must(u.t, p.Stop()) })
@@ -202,7 +202,7 @@ func guideWorks(t *testing.T, bin string) {
 	environment := first[:len(first)-2]
 	after := u.typed("after", strings.ReplaceAll(strings.Join(append(environment, afterwards...), "\n"), "SERIAL", serial[1]))
 	u.end(after, 0)
-	for _, want := range []string{"Alice Example", "granted", "certificate.issue", "✓ inclusion"} {
+	for _, want := range []string{"Alice Example", "ssh now  ", "grant  ", "certificate.issue", "✓ inclusion"} {
 		if !strings.Contains(after.Log(), want) {
 			t.Errorf("%q is not in\n%s", want, after.Log())
 		}

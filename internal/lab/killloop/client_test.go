@@ -156,7 +156,7 @@ func (i *issuer) lookAround(ctx context.Context, a *account) error {
 		var c api.Challenge
 		return a.call(ctx, "/v1/challenges", api.ChallengeRequest{Purpose: "session"}, &c)
 	case 2:
-		var list []api.Request
+		var list api.Requests
 		return a.call(ctx, "/v1/requests?scope=waiting", nil, &list)
 	default:
 		return nil

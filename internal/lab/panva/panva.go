@@ -8,12 +8,9 @@ package panva
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed" // the program and its lock file
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,7 +77,7 @@ type Server struct {
 
 // Start starts the provider with its files in dir and returns when it serves.
 func Start(ctx context.Context, dir string, c Config) (*Server, error) {
-	modules, err := Modules()
+	modules, err := lab.NodeModules("panva", lockFile)
 	if err != nil {
 		return nil, err
 	}
@@ -122,18 +119,3 @@ func (s *Server) Log() string { return s.process.Log() }
 
 // Close ends the provider.
 func (s *Server) Close() error { return s.process.Stop() }
-
-// Modules returns where scripts/npm.sh has installed what package-lock.json
-// names.
-func Modules() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("the second identity provider: %w", err)
-	}
-	sum := sha256.Sum256(lockFile)
-	dir := filepath.Join(cache, "sallyport", "panva-"+hex.EncodeToString(sum[:8]), "node_modules")
-	if _, err := os.Stat(filepath.Join(dir, ".complete")); err != nil {
-		return "", fmt.Errorf("the second identity provider is not installed (%w); run scripts/npm.sh", err)
-	}
-	return dir, nil
-}

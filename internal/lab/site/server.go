@@ -141,6 +141,9 @@ func (s *Site) SetUp(ctx context.Context) error {
 	return nil
 }
 
+// ServerPID is the process id of the sallyd that Serve started.
+func (s *Site) ServerPID() int { return s.server.PID() }
+
 // ServerLog is the file that sallyd writes its log to.
 func (s *Site) ServerLog() string { return s.server.LogFile() }
 

@@ -19,8 +19,10 @@ import (
 // Engine is an open SQLite database. Writes go through one connection, which
 // serialises them; reads through a pool of others.
 type Engine struct {
-	writer *sql.DB
+	writer *sql.DB // nil if it was opened for reading only
 	reader *sql.DB
+	still  string // path of a database that is read as a file that does not change
+	log    int64  // length of its log then
 }
 
 var _ store.Engine = (*Engine)(nil)
@@ -67,7 +69,7 @@ func private(path string) error {
 }
 
 func open(path, lock, more string) (*sql.DB, error) {
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
+	dsn := fileName(path) +
 		"?_journal_mode=WAL&_synchronous=FULL&_secure_delete=on&_foreign_keys=on&_busy_timeout=10000&_txlock=" + lock + more
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
@@ -75,6 +77,9 @@ func open(path, lock, more string) (*sql.DB, error) {
 	}
 	return db, nil
 }
+
+// fileName is the path as SQLite's file: address.
+func fileName(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
 
 // prepare reads the settings back and brings the schema up.
 func (e *Engine) prepare(ctx context.Context) error {
@@ -137,7 +142,12 @@ func (e *Engine) checkSchema(ctx context.Context, tx *sql.Tx) error {
 }
 
 // Begin starts the writing transaction (BEGIN IMMEDIATE).
-func (e *Engine) Begin(ctx context.Context) (*sql.Tx, error) { return e.writer.BeginTx(ctx, nil) }
+func (e *Engine) Begin(ctx context.Context) (*sql.Tx, error) {
+	if e.writer == nil {
+		return nil, fmt.Errorf("%w: it was opened for reading only", store.ErrUnavailable)
+	}
+	return e.writer.BeginTx(ctx, nil)
+}
 
 // Read starts a reading transaction.
 func (e *Engine) Read(ctx context.Context) (*sql.Tx, error) { return e.reader.BeginTx(ctx, nil) }
@@ -157,4 +167,10 @@ func (e *Engine) MapError(err error) error {
 }
 
 // Close ends all connections.
-func (e *Engine) Close() error { return errors.Join(e.reader.Close(), e.writer.Close()) }
+func (e *Engine) Close() error {
+	err := e.reader.Close()
+	if e.writer != nil {
+		err = errors.Join(err, e.writer.Close())
+	}
+	return err
+}

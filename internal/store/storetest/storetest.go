@@ -32,6 +32,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"Empty", testEmpty},
 		{"Append", testAppend},
 		{"Lists", testLists},
+		{"Pages", testPages},
 		{"PersonParts", testPersonParts},
 		{"PromiseP11_RootIsThatOfAllLeaves", testRoot},
 		{"PromiseP11_ReadHashes", testReadHashes},

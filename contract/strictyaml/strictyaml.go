@@ -1,4 +1,7 @@
-package contract
+// Package strictyaml owns the little of YAML that people sign or that decides
+// how a server runs: whatever two readers could read differently is refused, with
+// line and column. Access contracts are written in it, and the server's settings.
+package strictyaml
 
 import (
 	"bytes"
@@ -11,43 +14,59 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const maxDepth = 16 // the deepest key of the schema stands at 9
+const maxDepth = 16 // the deepest key of a contract's terms stands at 9
 
-// node is a place in terms.yaml: a YAML node with the keys that lead to it.
-type node struct {
-	yaml *yaml.Node
-	path string
+// Error says where a file is wrong and what would pass.
+type Error struct {
+	Line    int    // from 1
+	Column  int    // from 1, in characters
+	Path    string // keys from the top, such as "roles.operator.cert.ttl"; empty if the file as a whole is meant
+	Message string
 }
 
-// parseYAML reads the one document of a terms.yaml that checkText has passed,
-// and refuses everything that two YAML readers could read differently: a second
-// document, aliases, merge keys, tags, repeated keys, nulls.
-func parseYAML(text []byte) (node, *TermsError) {
+// Error returns "LINE:COLUMN: PATH: MESSAGE".
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Message)
+	}
+	return fmt.Sprintf("%d:%d: %s: %s", e.Line, e.Column, e.Path, e.Message)
+}
+
+// Kind says what a file is, for the words of errors.
+type Kind struct {
+	Name  string // in the plural, such as "terms"
+	Empty string // what to say of a file without a document
+}
+
+// Parse reads the one document of a text that CheckText has passed, and refuses
+// everything that two YAML readers could read differently: a second document,
+// aliases, merge keys, tags, repeated keys, nulls.
+func Parse(text []byte, kind Kind) (*yaml.Node, *Error) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
 	err := dec.Decode(&doc)
 	if errors.Is(err, io.EOF) {
-		return node{}, &TermsError{Line: 1, Column: 1, Message: "empty; terms begin with terms: " + Schema}
+		return nil, &Error{Line: 1, Column: 1, Message: kind.Empty}
 	}
 	if err != nil {
-		return node{}, syntaxError(text, err)
+		return nil, syntaxError(text, kind, err)
 	}
 	root := doc.Content[0]
-	var f form
+	f := form{kind: kind}
 	for line := range strings.SplitSeq(string(text), "\n") {
 		f.lines = append(f.lines, []rune(line))
 	}
 	if err := f.check(root, "", 0); err != nil {
-		return node{}, err
+		return nil, err
 	}
 	var second yaml.Node
 	switch err := dec.Decode(&second); {
 	case errors.Is(err, io.EOF):
-		return node{yaml: root}, nil
+		return root, nil
 	case err != nil:
-		return node{}, syntaxError(text, err)
+		return nil, syntaxError(text, kind, err)
 	default:
-		return node{}, &TermsError{Line: second.Line, Column: second.Column, Message: "a second document; terms are one document"}
+		return nil, &Error{Line: second.Line, Column: second.Column, Message: "a second document; " + kind.Name + " are one document"}
 	}
 }
 
@@ -59,7 +78,7 @@ var (
 // syntaxError says where the YAML reader stopped. The library's own line numbers
 // name the start of the construct it was in, or nothing; so the text is read
 // again byte by byte, and the last byte taken is the place.
-func syntaxError(text []byte, err error) *TermsError {
+func syntaxError(text []byte, kind Kind, err error) *Error {
 	r := &slowReader{rest: text}
 	dec := yaml.NewDecoder(r)
 	for {
@@ -71,10 +90,14 @@ func syntaxError(text []byte, err error) *TermsError {
 	message := yamlPrefix.ReplaceAllString(err.Error(), "")
 	if m := unknownAnchor.FindStringSubmatch(message); m != nil {
 		line, column := place(text, max(bytes.LastIndex(text[:r.taken], []byte("*"+m[1])), 0))
-		return &TermsError{Line: line, Column: column, Message: "an alias; write the value out, terms have no anchors and aliases"}
+		return &Error{Line: line, Column: column, Message: kind.noAliases()}
 	}
 	line, column := place(text, max(r.taken-1, 0))
-	return &TermsError{Line: line, Column: column, Message: "not YAML at or just before here: " + message}
+	return &Error{Line: line, Column: column, Message: "not YAML at or just before here: " + message}
+}
+
+func (k Kind) noAliases() string {
+	return "an alias; write the value out, " + k.Name + " have no anchors and aliases"
 }
 
 // slowReader hands out one byte at a time, so that taken tells how far its
@@ -96,41 +119,42 @@ func (r *slowReader) Read(p []byte) (int, error) {
 
 // form checks what holds for every node, whatever its key.
 type form struct {
+	kind  Kind
 	lines [][]rune // of the source
 }
 
-func (f form) check(n *yaml.Node, path string, depth int) *TermsError {
-	fail := func(message string) *TermsError {
-		return &TermsError{Line: n.Line, Column: n.Column, Path: path, Message: message}
+func (f form) check(n *yaml.Node, path string, depth int) *Error {
+	fail := func(message string) *Error {
+		return &Error{Line: n.Line, Column: n.Column, Path: path, Message: message}
 	}
 	switch {
 	case depth > maxDepth:
 		return fail(fmt.Sprintf("nested deeper than %d", maxDepth))
 	case n.Kind == yaml.AliasNode:
-		return fail("an alias; write the value out, terms have no anchors and aliases")
+		return fail(f.kind.noAliases())
 	case n.Anchor != "":
-		return fail("an anchor; terms have no anchors and aliases")
+		return fail("an anchor; " + f.kind.Name + " have no anchors and aliases")
 	case n.Style&yaml.TaggedStyle != 0 || f.startsWith(n, '!'):
-		return fail("a tag; terms have no YAML tags, leave it out")
+		return fail("a tag; " + f.kind.Name + " have no YAML tags, leave it out")
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
 		return fail("no value; write one or leave the key out")
 	case n.Kind == yaml.MappingNode:
 		return f.checkMapping(n, path, depth)
 	}
 	for i, child := range n.Content {
-		if err := f.check(child, item(path, i), depth+1); err != nil {
+		if err := f.check(child, Item(path, i), depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f form) checkMapping(n *yaml.Node, path string, depth int) *TermsError {
+func (f form) checkMapping(n *yaml.Node, path string, depth int) *Error {
 	seen := make(map[string]int)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		fail := func(at, message string) *TermsError {
-			return &TermsError{Line: key.Line, Column: key.Column, Path: at, Message: message}
+		fail := func(at, message string) *Error {
+			return &Error{Line: key.Line, Column: key.Column, Path: at, Message: message}
 		}
 		if key.Kind != yaml.ScalarNode {
 			return fail(path, "a key that is no plain word")
@@ -138,12 +162,12 @@ func (f form) checkMapping(n *yaml.Node, path string, depth int) *TermsError {
 		if key.Tag == "!!merge" {
 			return fail(path, "a merge key; write the keys out")
 		}
-		at := join(path, key.Value)
+		at := Join(path, key.Value)
 		if err := f.check(key, at, depth+1); err != nil {
 			return err
 		}
-		if key.Tag != "!!str" || ambiguous(key) {
-			return fail(at, fmt.Sprintf("the key is %s; put it in quotes if it is meant as text", describe(key)))
+		if key.Tag != "!!str" || Ambiguous(key) {
+			return fail(at, fmt.Sprintf("the key is %s; put it in quotes if it is meant as text", Describe(key)))
 		}
 		if line, twice := seen[key.Value]; twice {
 			return fail(at, fmt.Sprintf("stands twice, first in line %d", line))
@@ -170,12 +194,14 @@ func (f form) startsWith(n *yaml.Node, c rune) bool {
 // a YAML 1.1 reader for a truth value, a sexagesimal number or a date.
 var ambiguousPlain = regexp.MustCompile(`(?i)^(?:y|n|yes|no|on|off|=|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[t \t].*)?)$`)
 
-func ambiguous(n *yaml.Node) bool {
+// Ambiguous tells whether n is unquoted text that other readers take for
+// something else.
+func Ambiguous(n *yaml.Node) bool {
 	return n.Style == 0 && n.Tag == "!!str" && ambiguousPlain.MatchString(n.Value)
 }
 
-// describe names what stands at n, for "expected …, found …".
-func describe(n *yaml.Node) string {
+// Describe names what stands at n, for "expected …, found …".
+func Describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
 		return "a mapping"
@@ -185,7 +211,7 @@ func describe(n *yaml.Node) string {
 	case yaml.DocumentNode, yaml.AliasNode: // never met: form.check refuses aliases
 		return "no value"
 	}
-	value := clip(n.Value)
+	value := Clip(n.Value)
 	switch {
 	case n.Tag == "!!int", n.Tag == "!!float":
 		return "the number " + value
@@ -193,15 +219,15 @@ func describe(n *yaml.Node) string {
 		return "the truth value " + value
 	case n.Tag == "!!timestamp":
 		return "the date " + value
-	case ambiguous(n):
+	case Ambiguous(n):
 		return fmt.Sprintf("%q without quotes, which not every YAML reader takes for text", value)
 	default:
 		return fmt.Sprintf("%q", value)
 	}
 }
 
-// clip keeps what an error repeats of a value short.
-func clip(s string) string {
+// Clip keeps what an error repeats of a value short.
+func Clip(s string) string {
 	const most = 60
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"
@@ -209,13 +235,13 @@ func clip(s string) string {
 	return s
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_/-]{1,64}$`)
 
-// join extends a path by a key. A key that could upset the terminal an error is
+// Join extends a path by a key. A key that could upset the terminal an error is
 // printed on is quoted.
-func join(path, key string) string {
+func Join(path, key string) string {
 	if !plainKey.MatchString(key) {
-		key = fmt.Sprintf("%q", clip(key))
+		key = fmt.Sprintf("%q", Clip(key))
 	}
 	if path == "" {
 		return key
@@ -223,7 +249,8 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-func item(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+// Item extends a path by a place in a list.
+func Item(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 
 // place turns an offset into line and column, both from 1, the column in
 // characters.

@@ -1,4 +1,4 @@
-package contract
+package strictyaml
 
 import (
 	"fmt"
@@ -8,27 +8,18 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// MaxFile is the largest contract.md or terms.yaml, in bytes.
-const MaxFile = 256 << 10
-
-// flaw is what is wrong with a text, and where.
-type flaw struct {
-	line, column int
-	message      string
-}
-
-// checkText returns the first thing for which a file that people sign is
-// refused, nil if there is none: it has to show on every screen what a program
-// reads in it. So it is UTF-8 in form NFC without a byte order mark; lines end
+// CheckText returns the first thing for which a file of more than most bytes, or
+// one that people could read otherwise than a program, is refused; nil if there
+// is none. It has to show on every screen what a program reads in it. So it is UTF-8 in form NFC without a byte order mark; lines end
 // with LF or CRLF and nothing else that some reader takes for a line's end; and
 // there are no control characters nor characters that reorder what is shown.
-func checkText(text []byte) *flaw {
-	if len(text) > MaxFile {
-		return &flaw{1, 1, fmt.Sprintf("%d bytes; at most %d", len(text), MaxFile)}
+func CheckText(text []byte, most int) *Error {
+	if len(text) > most {
+		return &Error{Line: 1, Column: 1, Message: fmt.Sprintf("%d bytes; at most %d", len(text), most)}
 	}
-	at := func(offset int, message string) *flaw {
+	at := func(offset int, message string) *Error {
 		line, column := place(text, offset)
-		return &flaw{line, column, message}
+		return &Error{Line: line, Column: column, Message: message}
 	}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/sallyport/sallyport/cmd/cmdtest"
+)
+
+// docs/sallyd.md has a section for each verb; its synopsis names the verb's flags
+// and no others, and the verb's own help has an example.
+func TestDocsNameEachVerbAndFlag(t *testing.T) {
+	t.Parallel()
+	faults, err := cmdtest.Check(command(), "../../docs/sallyd.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range faults {
+		t.Error(f)
+	}
+}

@@ -1,0 +1,163 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/docs"
+)
+
+// An operation is what docs/openapi.json says of a route beside method, path and
+// who may call it. What every route answers (usual) and what follows from the
+// rest (problemsOf) is left out here.
+type operation struct {
+	id      string // unique; clients are generated with it as a name
+	tag     string
+	summary string
+	more    string // what the summary leaves out; may be empty
+
+	// Types from package api; nil: none. A body has all its members and no other.
+	path, query, body any
+
+	mayBear bool      // without a bearer it answers, too; with one, something else
+	answers []success // at least one
+	refuses []kind    // problems of its own
+}
+
+// A success is an answer to a request that was done as asked.
+type success struct {
+	status int
+	body   any // its type; nil: no body
+	means  string
+}
+
+// apiRoutes lists the JSON interface, all below apiPrefix.
+func (s *Server) apiRoutes() []route {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	return []route{
+		{method: get, path: "/v1/server", anyone: s.about, doc: &operation{
+			id: "getServer", tag: "server", summary: "What a client must know before it can log in",
+			more:    "Nothing in it is to be trusted beyond the pin file.",
+			answers: []success{{200, api.Server{}, "origin, contracts in force and their identity providers"}},
+		}},
+		{method: get, path: "/v1/openapi.json", anyone: s.openAPI, doc: &operation{
+			id: "getOpenAPI", tag: "server", summary: "This document",
+			answers: []success{{200, map[string]any{}, "OpenAPI 3.1"}},
+		}},
+
+		{method: post, path: "/v1/challenges", anyone: s.challenge, doc: &operation{
+			id: "createChallenge", tag: "sessions", summary: "Draw a challenge to sign",
+			more:    "For the purpose session it takes no bearer, for the purpose issue it needs one.",
+			body:    api.ChallengeRequest{},
+			mayBear: true,
+			answers: []success{{200, api.Challenge{}, "good once, for five minutes"}},
+			refuses: []kind{unauthenticated, fieldRefused},
+		}},
+		{method: post, path: "/v1/sessions", anyone: s.openSession, doc: &operation{
+			id: "openSession", tag: "sessions", summary: "Log in with an ID token, or renew the claims of a session",
+			more: "The ID token's nonce commits to the device key (docs/formats.md, \"Nonce commitment\"). With the bearer of a live session " +
+				"it is renewed by a newer ID token for the same person and device key.",
+			body:    api.SessionRequest{},
+			mayBear: true,
+			answers: []success{
+				{201, api.Session{}, "a new session, with its bearer"},
+				{200, api.Session{}, "the session of the bearer, with newer claims"},
+			},
+			refuses: []kind{unauthenticated, fieldRefused, keyRefused},
+		}},
+		{method: get, path: "/v1/sessions/current", bearer: s.currentSession, doc: &operation{
+			id: "getSession", tag: "sessions", summary: "Who is logged in",
+			answers: []success{{200, api.Session{}, "the session of the bearer"}},
+		}},
+		{method: del, path: "/v1/sessions/current", bearer: s.endSession, doc: &operation{
+			id: "endSession", tag: "sessions", summary: "Log out",
+			more:    "Open requests and grants stay.",
+			answers: []success{{204, nil, "the bearer is good for nothing any more"}},
+		}},
+
+		{method: get, path: "/v1/hosts", bearer: s.hosts, doc: &operation{
+			id: "listHosts", tag: "requests", summary: "The hosts of the contracts that concern one",
+			more:    "A contract concerns those in a group that it names, as askers or as deciders.",
+			answers: []success{{200, []api.Host{}, "sorted by name"}},
+		}},
+		{method: get, path: "/v1/roles", bearer: s.roles, doc: &operation{
+			id: "listRoles", tag: "requests", summary: "By which roles one may ask for logins on hosts",
+			more:    "Each login on each host is asked about. Without parameters it lists all that one may ask for, with the hosts.",
+			query:   api.RolesQuery{},
+			answers: []success{{200, []api.RoleOption{}, "where logins and hosts were asked about one or more: if there is none, the refusal says what would pass"}},
+			refuses: []kind{fieldRefused, contractForbids, groupsUnknown},
+		}},
+		{method: post, path: "/v1/requests", bearer: s.submit, doc: &operation{
+			id: "submitRequest", tag: "requests", summary: "Ask for logins on hosts",
+			more:    "The document is signed by the device key of the session (docs/formats.md, \"Signed documents\"). A repeat of a document is safe.",
+			body:    api.RequestRequest{},
+			answers: []success{{201, api.Request{}, "recorded"}, {200, api.Request{}, "recorded before: the same document came already"}},
+			refuses: []kind{loginTooOld, fieldRefused, contractForbids, groupsUnknown, rate},
+		}},
+		{method: get, path: "/v1/requests", bearer: s.listRequests, doc: &operation{
+			id: "listRequests", tag: "requests", summary: "One's own requests, or those that wait for one's decision",
+			query:   api.RequestsQuery{},
+			answers: []success{{200, api.Requests{}, "one page, newest first"}},
+			refuses: []kind{fieldRefused, groupsUnknown},
+		}},
+		{method: get, path: "/v1/requests/{id}", bearer: s.showRequest, doc: &operation{
+			id: "getRequest", tag: "requests", summary: "A request",
+			more:    "It is there for whoever asked, decided, or is in a group that decides on it.",
+			path:    api.RequestPath{},
+			answers: []success{{200, api.Request{}, "the request as it stands"}},
+			refuses: []kind{notFound, groupsUnknown},
+		}},
+		{method: post, path: "/v1/requests/{id}/cancel", bearer: s.cancelRequest, doc: &operation{
+			id: "cancelRequest", tag: "requests", summary: "Cancel one's own pending request",
+			more:    "The document is signed by the device key. A repeat is safe.",
+			path:    api.RequestPath{},
+			body:    api.CancelRequest{},
+			answers: []success{{200, api.Request{}, "the request, cancelled"}},
+			refuses: []kind{notFound, notRequester, groupsUnknown, fieldRefused, settled},
+		}},
+		{method: post, path: "/v1/grants/{id}/certificates", bearer: s.issue, doc: &operation{
+			id: "issueCertificate", tag: "requests", summary: "Have a certificate issued under a grant",
+			more: "The document is signed by the device key and by the key that the certificate is for. A repeat for the same key " +
+				"answers the same certificate while half its life is left.",
+			path:    api.RequestPath{},
+			body:    api.CertificateRequest{},
+			answers: []success{{200, api.Certificate{}, "in the ledger, signed, and valid"}},
+			refuses: []kind{loginTooOld, notFound, fieldRefused, keyRefused, contractForbids, groupsUnknown, notGranted, grantOver},
+		}},
+
+		{method: get, path: "/v1/ledger/entries", bearer: s.listEntries, doc: &operation{
+			id: "listEntries", tag: "ledger", summary: "Entries of the ledger",
+			query:   api.EntriesQuery{},
+			answers: []success{{200, api.Entries{}, "newest first"}},
+			refuses: []kind{fieldRefused},
+		}},
+		{method: get, path: "/v1/ledger/entries/{index}", bearer: s.showEntry, doc: &operation{
+			id: "getEntry", tag: "ledger", summary: "An entry with its proof",
+			path:    api.EntryPath{},
+			answers: []success{{200, api.EntryProof{}, "the leaf, what of its opening one may see, and the proof that it is in the ledger"}},
+			refuses: []kind{notFound, fieldRefused},
+		}},
+	}
+}
+
+// usual are the problems that any route may answer.
+var usual = []kind{malformed, misdirected, internal, unavailable}
+
+// problemsOf lists all problems that a route of the JSON interface may answer.
+func problemsOf(r route) []kind {
+	out := append([]kind{}, usual...)
+	if r.bearer != nil {
+		out = append(out, unauthenticated)
+	}
+	if r.doc.body != nil {
+		out = append(out, badMedia, tooLarge)
+	}
+	return append(out, r.doc.refuses...)
+}
+
+// openAPI answers GET /v1/openapi.json.
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(docs.OpenAPI) // a client that went away needs no answer
+	return nil
+}

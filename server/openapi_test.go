@@ -1,0 +1,78 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/docs"
+	"github.com/sallyport/sallyport/internal/lab/redocly"
+	"github.com/sallyport/sallyport/oidc"
+)
+
+// TestOpenAPIIsServed: anybody may read the document, and it is the one that is
+// checked in.
+func TestOpenAPIIsServed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.send(http.MethodGet, "/v1/openapi.json", nil, nil)
+	if r.status != http.StatusOK || r.header.Get("Content-Type") != "application/json" || string(r.body) != string(docs.OpenAPI) {
+		t.Errorf("%d %s, %d bytes", r.status, r.header.Get("Content-Type"), len(r.body))
+	}
+	if !strings.HasPrefix(string(docs.OpenAPI), "{\n  \"openapi\": \"3.1.0\",") {
+		t.Error("it is no OpenAPI 3.1")
+	}
+}
+
+// TestOpenAPIIsGoodByOthers asks a linter of other people's.
+func TestOpenAPIIsGoodByOthers(t *testing.T) {
+	t.Parallel()
+	flaws, err := redocly.Lint(t.Context(), t.TempDir(), docs.OpenAPI)
+	must(t, err)
+	for _, flaw := range flaws {
+		t.Error(flaw)
+	}
+}
+
+// TestEveryDocumentedAnswer plays a story in which every operation gives every
+// answer of 2xx that the document promises; each is held to it by send. Who adds
+// an operation adds its call here.
+func TestEveryDocumentedAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice := w.logIn("alice")
+	for _, path := range []string{
+		"/v1/openapi.json", "/v1/sessions/current", "/v1/hosts", "/v1/roles?login=ops&host=web-1.demo&host=web-2.demo", "/v1/requests?scope=mine",
+	} {
+		alice.call(path, nil)
+	}
+	body := alice.requestBody(nil)
+	q := into[api.Request](t, alice.call("/v1/requests", body), http.StatusCreated)
+	alice.call("/v1/requests", body)
+	unwanted := alice.submit(nil)
+	alice.call("/v1"+cancelPath(unwanted.ID), alice.cancelBody(unwanted.ID, nil))
+	bob, page := w.signIn("bob", requestPath(q.ID))
+	bob.press(page, q.ID, "Approve", map[string]string{"minutes": "5", "words": "go ahead"})
+	alice.call("/v1/requests?scope=mine", nil)
+	alice.call("/v1/requests?scope=waiting", nil)
+	alice.call("/v1"+requestPath(q.ID), nil)
+	into[api.Certificate](t, alice.call("/v1/grants/"+string(q.ID)+"/certificates", alice.issueBody(q, newKey(t))), http.StatusOK)
+	list := into[api.Entries](t, alice.call("/v1/ledger/entries?before=100&limit=200", nil), http.StatusOK)
+	for _, e := range list.Entries {
+		alice.call("/v1/ledger/entries/"+itoa(e.Index), nil)
+	}
+
+	// A login that is renewed, and ended.
+	issuer := w.issuers()["acme/lab"]
+	c, rz := &cli{w: w, device: newKey(t)}, [32]byte{9}
+	p, got := w.tokens(issuer, "bob", oidc.DeviceNonce(rz, c.device.PublicKey().Marshal()))
+	c.bearer = into[api.Session](t, c.call("/v1/sessions", w.loginBody(issuer.ID, got.ID, rz, c.device)), http.StatusCreated).Bearer
+	renewed, _ := c.renew(p, got, rz)
+	into[api.Session](t, renewed, http.StatusOK)
+	w.send(http.MethodDelete, "/v1/sessions/current", http.Header{"Authorization": {"Bearer " + c.bearer}}, nil)
+
+	if unseen := w.openAPI.Unseen(); len(unseen) > 0 {
+		t.Errorf("documented, and not answered in this story:\n%s", strings.Join(unseen, "\n"))
+	}
+}
