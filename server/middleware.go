@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -18,6 +19,10 @@ import (
 type trace struct {
 	id    canon.ID // stands in problem documents and on error pages
 	route string   // the template, such as /requests/{id}; never the path
+
+	address netip.Addr // what the request is counted as; never logged
+	// stranger says that no session was opened: the request counts for its address.
+	stranger bool
 }
 
 type traceKey struct{}
@@ -147,16 +152,19 @@ func (s *Server) headed(next http.Handler) http.Handler {
 
 // rightHost refuses requests for another host than the base URL's: a name that
 // somebody else owns and points at this address gets nothing (DNS rebinding).
-// Probes by address may ask /healthz.
+// Probes by address may ask whether it lives and is ready.
 func (s *Server) rightHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.ownHost(r.Host) && r.URL.Path != "/healthz" {
+		if !s.ownHost(r.Host) && !isProbe(r.URL.Path) {
 			s.refuse(w, r, fmt.Errorf("%w: this is %s", errHost, s.base))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// isProbe tells the routes that load balancers and service managers ask.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
 
 func (s *Server) ownHost(host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, defaultPort(s.base.Scheme)), s.base.Host)

@@ -26,7 +26,8 @@ var about = apitest.Info{
 	Version: "v1",
 	Description: "The JSON interface of a Sallyport server. Bodies are `application/json`, UTF-8, at most 64 KiB, with exactly the members " +
 		"that are listed. Every GET is a HEAD, too. Whoever is refused gets a problem document (RFC 9457) whose `type` is a word that never " +
-		"changes its meaning; `detail` is one sentence for the person. 503 says when to try again (`Retry-After`); a retry is always safe. " +
+		"changes its meaning; `detail` is one sentence for the person. 503 says when to try again (`Retry-After`), 429, too, where waiting " +
+		"is all that is needed; a retry is always safe. " +
 		"Answers may gain members: a client ignores those that it does not know.\n\n" +
 		"Times (`*_at`) are microseconds since 1970-01-01T00:00:00Z, durations (`*_seconds`) seconds, digests and keys base64url without padding. " +
 		"What is signed, and how, is in docs/formats.md.",

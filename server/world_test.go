@@ -147,7 +147,8 @@ type world struct {
 	version   *contract.Version
 	policy    *ledger.Policy
 	ca        ssh.PublicKey
-	openAPI   *apitest.Validator // every exchange below /v1 is held to the document
+	openAPI   *apitest.Validator   // every exchange below /v1 is held to the document
+	change    func(*server.Config) // of the settings, before the server is made
 }
 
 // Accounts of every world. Passwords are NAME-pw.
@@ -171,7 +172,13 @@ func newWorld(t *testing.T) *world {
 // newWorldOf is newWorld under another contract.
 func newWorldOf(t *testing.T, terms string) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}, logs: &logs{}}
+	// All people of a test share one address.
+	return makeWorld(t, terms, func(c *server.Config) { c.Limits.Login = 6000 })
+}
+
+func makeWorld(t *testing.T, terms string, change func(*server.Config)) *world {
+	t.Helper()
+	w := &world{t: t, clock: &clock{}, logs: &logs{}, change: change}
 	var err error
 	w.openAPI, err = apitest.NewValidator(docs.OpenAPI)
 	must(t, err)
@@ -253,10 +260,12 @@ func (w *world) serve() {
 	must(t, err)
 	w.base = "http://" + ln.Addr().String()
 	w.idp.AllowRedirect(w.base + "/callback")
-	w.server, err = server.New(server.Config{
+	c := server.Config{
 		Authority: w.authority, BaseURL: w.base, Now: w.clock.Now, Rand: rand.Reader, Version: "test",
 		Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
-	})
+	}
+	w.change(&c)
+	w.server, err = server.New(c)
 	must(t, err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)

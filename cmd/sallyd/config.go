@@ -39,6 +39,11 @@ type config struct {
 	// Issuers adds to an identity provider what the contract does not hold. It is named by the ids of the contract and of the
 	// issuer in it, such as acme/okta.
 	Issuers map[string]issuerConfig `yaml:"issuers,omitempty" keys:"CONTRACT/ISSUER"`
+	// Limits says how often clients may ask (docs/operations.md).
+	Limits limitsConfig `yaml:"limits,omitempty"`
+	// TrustedProxies lists the reverse proxies whose X-Forwarded-For is believed, from the right up to the first hop that is
+	// none of them. Without any, who connects is the client.
+	TrustedProxies []string `yaml:"trusted_proxies,omitempty" default:"nobody is believed" form:"addresses and networks" example:"[10.0.0.7, 10.1.0.0/16]"`
 }
 
 // issuerConfig is what a server adds to an issuer of a contract.
@@ -80,7 +85,11 @@ func (c config) check() error {
 	if err := c.CA.check(); err != nil {
 		return err
 	}
-	return c.checkIssuers()
+	if err := c.checkIssuers(); err != nil {
+		return err
+	}
+	_, err = c.proxies()
+	return err
 }
 
 func (c config) checkListen() error {

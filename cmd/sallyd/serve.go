@@ -65,8 +65,13 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
+	proxies, err := c.proxies()
+	if err != nil {
+		return err
+	}
 	s, err := server.New(server.Config{
 		Authority: f.auth, BaseURL: c.URL, Now: time.Now, Rand: rand.Reader, Logger: logger, Version: version,
+		Limits: c.Limits.limits(), TrustedProxies: proxies,
 	})
 	if err != nil {
 		return err

@@ -107,7 +107,9 @@ func open(t *testing.T) *site.Site {
 	t.Helper()
 	bin := t.TempDir()
 	must(t, site.Build(t.Context(), bin))
-	s, err := site.Open(t.Context(), site.Config{Bin: bin, Tell: silent{}, Plan: site.Plan{CertTTL: 5 * time.Minute}})
+	s, err := site.Open(t.Context(), site.Config{
+		Bin: bin, Tell: silent{}, Plan: site.Plan{CertTTL: 5 * time.Minute}, Settings: noLimits,
+	})
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -123,6 +125,9 @@ func open(t *testing.T) *site.Site {
 	must(t, s.SetUp(t.Context()))
 	return s
 }
+
+// noLimits lets few people from one address do more than any number of people.
+const noLimits = "limits: {person_per_minute: 1000000, address_per_minute: 1000000, login_per_minute: 1000000, logins_per_minute: 1000000}"
 
 // silent hears a story of thousands of lines.
 type silent struct{}

@@ -22,24 +22,27 @@ func (s *Site) ServerDir() string { return s.Dir.Path("sallyd") }
 // PinFile is what people get out of band.
 func (s *Site) PinFile() string { return filepath.Join(s.ServerDir(), "pin.txt") }
 
-// Init makes sallyd's folder and keys, and gives it the secret of its web client
-// at the identity provider.
+// Init makes sallyd's folder and keys, and adds to its settings.
 func (s *Site) Init(ctx context.Context) error {
 	argv := []string{"sallyd", "init", s.ServerDir(), "--origin", Origin, "--listen", s.port.Addr()}
 	if _, err := s.Operator.Must(ctx, append(argv, s.vaultFlags()...)...); err != nil {
 		return err
 	}
-	return s.configureIssuer()
+	return s.configure()
 }
 
-// configureIssuer adds the web client's secret to the configuration.
-func (s *Site) configureIssuer() (err error) {
+// configure adds to the configuration the secret of the web client at the
+// identity provider, and what this site wants beside the usual.
+func (s *Site) configure() (err error) {
 	f, err := os.OpenFile(filepath.Join(s.ServerDir(), "config.yaml"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	_, err = fmt.Fprintf(f, "issuers:\n  %s/lab:\n    web_secret_file: %s\n", ContractID, strconv.Quote(s.Dir.Path(webSecretFile)))
+	if err == nil && s.cfg.Settings != "" {
+		_, err = fmt.Fprintln(f, s.cfg.Settings)
+	}
 	return err
 }
 

@@ -53,6 +53,8 @@ type Config struct {
 	Umask string
 	// Vault has the CA key lie in a real Vault; else it lies in a file.
 	Vault bool
+	// Settings are lines that config.yaml has beside the usual ones.
+	Settings string
 }
 
 // Site is an installation. Its acts are called from one goroutine.
