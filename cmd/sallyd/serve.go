@@ -29,8 +29,9 @@ func serveCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the API and the pages",
-		Long: "Serves until it is interrupted; then it finishes what it is doing. Settings are in DIR/config.yaml (docs/config.md);\n" +
-			"`sallyd check` says what is wrong with them.",
+		Long: "Serves until it is told to stop (SIGTERM or SIGINT). Then it takes nothing new, finishes what it is doing within 10\n" +
+			"seconds and ends with exit code 0; a second signal ends it at once. Settings are in DIR/config.yaml (docs/config.md);\n" +
+			"`sallyd check` says what is wrong with them. docs/operations.md says what there is to watch.",
 		Example: "  sallyd serve --dir /var/lib/sallyport",
 		Args:    exactly(),
 		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) }),
@@ -87,6 +88,9 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "sallyd: serving %s\n", c.URL); err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, func() {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "sallyd: stopping; what runs has %s to finish, a second signal ends it at once\n", server.StopTimeout)
+	})()
 	sweeping, stop := context.WithCancel(ctx)
 	var job sync.WaitGroup
 	job.Go(func() { sweep(sweeping, f, logger) })

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/lab"
@@ -95,11 +96,21 @@ func (s *Site) Serve(ctx context.Context) error {
 	return err
 }
 
-// StopServing ends sallyd as a service manager does.
+// StopServing ends sallyd as a service manager does, and demands that it ends
+// well.
 func (s *Site) StopServing() error {
 	s.cfg.Tell.Typed("operator", "kill -TERM "+strconv.Itoa(s.server.PID())+" # sallyd")
-	return s.server.Stop()
+	if err := s.server.Stop(); err != nil {
+		return err
+	}
+	if code := s.server.Code(); code != 0 {
+		return fmt.Errorf("sallyd ended with exit code %d:\n%s", code, lab.Tail(s.server.Log(), 10))
+	}
+	return nil
 }
+
+// Signal sends sallyd a signal.
+func (s *Site) Signal(sig syscall.Signal) error { return syscall.Kill(s.server.PID(), sig) }
 
 // Launch starts sallyd and returns at once.
 func (s *Site) Launch(ctx context.Context) (*Task, error) {
