@@ -270,3 +270,16 @@ type Problem struct {
 	Detail   string `json:"detail,omitempty"`        // one sentence for the person: what, which limit or clause, what to do
 	Instance string `json:"instance,omitempty"`      // the request id of the log line
 }
+
+// Readiness answers GET /readyz, with 503 if nothing could be issued now.
+type Readiness struct {
+	Status string `json:"status"` // "ok", "degraded" or "failed"
+	Parts  []Part `json:"parts"`
+}
+
+// Part is how one part of the server is. Details are in the server's log.
+type Part struct {
+	Part   string `json:"part"`
+	Status string `json:"status"` // "ok", "degraded" or "failed"
+	Text   string `json:"text"`   // one sentence
+}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -75,7 +76,8 @@ type Authority struct {
 	ids    *providers
 	proven *provenRows // rows that were held against their leaves
 
-	issuing locks // one for each grant and key
+	issuing locks       // one for each grant and key
+	doubted atomic.Bool // the last signature failed
 
 	signing sync.Mutex // one checkpoint at a time
 	last    signedHead // guarded by signing

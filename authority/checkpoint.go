@@ -11,6 +11,9 @@ import (
 	"github.com/sallyport/sallyport/record"
 )
 
+// errMark says that the mark file is the trouble, and not the database.
+var errMark = errors.New("the mark can't be written")
+
 // signedHead is a checkpoint with its signature.
 type signedHead struct {
 	checkpoint ledger.Checkpoint
@@ -66,7 +69,7 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 		return signedHead{}, err
 	}
 	if err := a.mark.Save(note); err != nil {
-		return signedHead{}, fmt.Errorf("%w: the mark can't be written: %w", store.ErrUnavailable, err)
+		return signedHead{}, fmt.Errorf("%w: %w: %w", store.ErrUnavailable, errMark, err)
 	}
 	signed := signedHead{checkpoint: next, note: note}
 	if err := a.keep(ctx, signed); err != nil {

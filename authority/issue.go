@@ -201,6 +201,7 @@ func (a *Authority) finish(ctx context.Context, s store.Session, rec recorded) (
 		return Issued{}, err
 	}
 	cert, err := ca.Finish(ctx, a.ca, rec.cert, proof, a.policy)
+	a.doubted.Store(errors.Is(err, ca.ErrUnavailable) || errors.Is(err, ca.ErrSigner))
 	if err != nil {
 		return Issued{}, err
 	}

@@ -29,6 +29,14 @@ type Issuer struct {
 	Issuer   contract.Issuer
 }
 
+// anyClient is a kind of login for which the issuer has a client.
+func (i Issuer) anyClient() store.SessionKind {
+	if i.Issuer.Clients.CLI == "" {
+		return store.Web
+	}
+	return store.CLI
+}
+
 // Issuers returns the identity providers of all contracts in force.
 func Issuers(r *store.Reader, now canon.Micros) ([]Issuer, error) {
 	versions, err := InForce(r, now)

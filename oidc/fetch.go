@@ -207,3 +207,18 @@ func (f *fetched[T]) ask(ctx context.Context) {
 		f.value, f.have, f.got = v, true, begun
 	}
 }
+
+// Usable asks for the provider's metadata and keys as a login would: unless they
+// are fresh, and no oftener than always. An error says that no ID token can be
+// verified now; not fresh, that what was fetched before the last asking serves.
+func (p *Provider) Usable(ctx context.Context) (fresh bool, err error) {
+	if _, err := p.metadata(ctx); err != nil {
+		return false, err
+	}
+	if _, err := p.keys.get(ctx, func(keySet) bool { return true }); err != nil {
+		return false, err
+	}
+	_, freshMetadata, _ := p.meta.kept()
+	_, freshKeys, _ := p.keys.kept()
+	return freshMetadata && freshKeys, nil
+}

@@ -41,6 +41,7 @@ type route struct {
 func (s *Server) table() []route {
 	return append(s.apiRoutes(), []route{
 		{method: http.MethodGet, path: "/healthz", anyone: s.health},
+		{method: http.MethodGet, path: "/readyz", anyone: s.ready},
 		{method: http.MethodGet, path: "/checkpoint", anyone: s.checkpoint},
 
 		{method: http.MethodGet, path: "/", cookie: s.inbox},

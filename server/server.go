@@ -81,6 +81,7 @@ type Server struct {
 	cookies   cookieNames
 	pages     *pages
 	limiter   *limiter
+	readiness *readiness
 	times     times
 	handler   http.Handler
 }
@@ -107,7 +108,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		authority: c.Authority, store: c.Authority.Store(), base: base, now: c.Now, rand: c.Rand,
 		logger: c.Logger, version: c.Version, cookies: nameCookies(base), pages: p,
-		limiter: newLimiter(c.Limits, c.TrustedProxies), times: usualTimes,
+		limiter: newLimiter(c.Limits, c.TrustedProxies), readiness: newReadiness(c.Authority, c.Now, c.Logger), times: usualTimes,
 	}
 	s.handler = s.routes()
 	return s, nil

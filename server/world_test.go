@@ -140,6 +140,9 @@ type world struct {
 	idp       *idp.Server
 	authority *authority.Authority
 	store     *store.Store
+	engine    *sqlite.Engine
+	database  string // its path
+	mark      *mark
 	server    *server.Server
 	base      string
 	clock     *clock
@@ -176,9 +179,10 @@ func newWorldOf(t *testing.T, terms string) *world {
 	return makeWorld(t, terms, func(c *server.Config) { c.Limits.Login = 6000 })
 }
 
+// makeWorld is newWorld with other settings; without terms there is no contract.
 func makeWorld(t *testing.T, terms string, change func(*server.Config)) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}, logs: &logs{}, change: change}
+	w := &world{t: t, clock: &clock{}, logs: &logs{}, mark: &mark{}, change: change}
 	var err error
 	w.openAPI, err = apitest.NewValidator(docs.OpenAPI)
 	must(t, err)
@@ -186,8 +190,10 @@ func makeWorld(t *testing.T, terms string, change func(*server.Config)) *world {
 	must(t, err)
 	t.Cleanup(func() { must(t, w.idp.Close()) })
 	w.openAuthority()
-	w.addContract(terms)
-	w.addHosts()
+	if terms != "" {
+		w.addContract(terms)
+		w.addHosts()
+	}
 	w.serve()
 	return w
 }
@@ -201,9 +207,11 @@ func must(t testing.TB, err error) {
 
 func (w *world) openAuthority() {
 	t := w.t
-	engine, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "sallyport.db"))
+	w.database = filepath.Join(t.TempDir(), "sallyport.db")
+	var err error
+	w.engine, err = sqlite.Open(t.Context(), w.database)
 	must(t, err)
-	w.store, err = store.New(store.Config{Engine: engine, Now: w.clock.Now, Rand: rand.Reader})
+	w.store, err = store.New(store.Config{Engine: w.engine, Now: w.clock.Now, Rand: rand.Reader})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.store.Close()) })
 	signer, err := softkey.Create(filepath.Join(t.TempDir(), "user_ca"), "", rand.Reader)
@@ -216,8 +224,8 @@ func (w *world) openAuthority() {
 	logSigner, err := ledger.NewLogSigner(private)
 	must(t, err)
 	w.authority, err = authority.Create(t.Context(), authority.Config{
-		Store: w.store, CA: signer, Log: logSigner, Mark: &mark{}, Now: w.clock.Now, Rand: rand.Reader,
-		Secrets: func(string) string { return webSecret },
+		Store: w.store, CA: signer, Log: logSigner, Mark: w.mark, Now: w.clock.Now, Rand: rand.Reader,
+		Secrets: func(string) string { return webSecret }, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
 	})
 	must(t, err)
 }
