@@ -52,6 +52,19 @@ func (a *Authority) Checkpoint(ctx context.Context) ([]byte, error) {
 
 // signHead does what Checkpoint says; the caller holds signing.
 func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
+	begin, before := a.now(), a.last.checkpoint
+	head, err := a.signNew(ctx)
+	if err != nil || head.checkpoint != before {
+		a.watch.CheckpointSigned(a.now().Sub(begin), err)
+	}
+	if err == nil && head.checkpoint != before {
+		a.logger.LogAttrs(ctx, slog.LevelDebug, "checkpoint signed", slog.Int64("size", head.checkpoint.Size))
+	}
+	return head, err
+}
+
+// signNew signs the committed head unless it is signed.
+func (a *Authority) signNew(ctx context.Context) (signedHead, error) {
 	next, err := a.checkHead(ctx)
 	switch {
 	case err != nil:

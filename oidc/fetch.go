@@ -142,6 +142,18 @@ func newFetched[T any](now func() time.Time, times fetchTimes, fetch func(contex
 	return &fetched[T]{now: now, times: times, fetch: fetch, turn: make(chan struct{}, 1)}
 }
 
+// told is a fetch of which somebody is told.
+func told[T any](tell func(string, error), document string, fetch func(context.Context) (T, error)) func(context.Context) (T, error) {
+	if tell == nil {
+		return fetch
+	}
+	return func(ctx context.Context) (T, error) {
+		v, err := fetch(ctx)
+		tell(document, err)
+		return v, err
+	}
+}
+
 // get returns the kept value if it is fresh and suits. Else it asks, if it may,
 // and returns the newest value whether it suits or not; the error of the last
 // asking is returned only if no value may be used.

@@ -197,13 +197,16 @@ func classify(err error) (kind, string) {
 // elsewhere. Errors whose text the person does not get are logged.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	k, detail := classify(err)
-	id := string(traceOf(r.Context()).id)
+	t := traceOf(r.Context())
+	t.problem = k.slug
+	id := string(t.id)
 	if k.status >= http.StatusInternalServerError {
 		s.logger.LogAttrs(r.Context(), slog.LevelError, "not answered as asked",
 			slog.String("request_id", id), slog.String("problem", k.slug), slog.Any("error", err))
 	}
 	if limit, ok := errors.AsType[*limitError](err); ok {
 		w.Header().Set("Retry-After", limit.retryAfter())
+		s.watch.Limited(limit.limit)
 	} else if k.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
 	}

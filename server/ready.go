@@ -21,13 +21,6 @@ const (
 	readyTimeout = 4 * time.Second
 )
 
-// How a part is.
-const (
-	partOK       = "ok"
-	partDegraded = "degraded"
-	partFailed   = "failed"
-)
-
 var errSlow = errors.New("it did not say in time how it is")
 
 // part is one of what issuing rests on. What is said of it is the same for
@@ -156,21 +149,21 @@ collect:
 // judge turns what the parts said into an answer: as bad as the worst vital part,
 // and no better than degraded if any part is not as it should be.
 func judge(parts []part, said []error) api.Readiness {
-	out := api.Readiness{Status: partOK, Parts: make([]api.Part, len(parts))}
+	out := api.Readiness{Status: api.PartOK, Parts: make([]api.Part, len(parts))}
 	for i, p := range parts {
-		one := api.Part{Part: p.name, Status: partOK, Text: p.ok}
+		one := api.Part{Part: p.name, Status: api.PartOK, Text: p.ok}
 		switch {
 		case said[i] == nil:
 		case errors.Is(said[i], authority.ErrDegraded):
-			one.Status, one.Text = partDegraded, p.degraded
+			one.Status, one.Text = api.PartDegraded, p.degraded
 		default:
-			one.Status, one.Text = partFailed, p.failed
+			one.Status, one.Text = api.PartFailed, p.failed
 		}
 		switch {
-		case one.Status == partFailed && p.vital:
-			out.Status = partFailed
-		case one.Status != partOK && out.Status == partOK:
-			out.Status = partDegraded
+		case one.Status == api.PartFailed && p.vital:
+			out.Status = api.PartFailed
+		case one.Status != api.PartOK && out.Status == api.PartOK:
+			out.Status = api.PartDegraded
 		}
 		out.Parts[i] = one
 	}
@@ -180,13 +173,13 @@ func judge(parts []part, said []error) api.Readiness {
 // tell logs each part that changed, with what it said.
 func (r *readiness) tell(ctx context.Context, before, now api.Readiness, said []error) {
 	for i, p := range now.Parts {
-		was := partOK
+		was := api.PartOK
 		if before.Parts != nil {
 			was = before.Parts[i].Status
 		}
 		switch {
 		case p.Status == was:
-		case p.Status == partOK:
+		case p.Status == api.PartOK:
 			r.logger.LogAttrs(ctx, slog.LevelInfo, "part is well again", slog.String("part", p.Part))
 		default:
 			r.logger.LogAttrs(ctx, slog.LevelError, "part is not well",
@@ -195,14 +188,18 @@ func (r *readiness) tell(ctx context.Context, before, now api.Readiness, said []
 	}
 }
 
+// Ready returns how the parts are that issuing rests on. However often it is
+// called, the parts are asked once in a few seconds.
+func (s *Server) Ready(ctx context.Context) (api.Readiness, error) { return s.readiness.get(ctx) }
+
 // ready answers GET /readyz.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
-	out, err := s.readiness.get(r.Context())
+	out, err := s.Ready(r.Context())
 	if err != nil {
 		return err
 	}
 	status := http.StatusOK
-	if out.Status == partFailed {
+	if out.Status == api.PartFailed {
 		status = http.StatusServiceUnavailable
 	}
 	return writeJSON(w, status, out)

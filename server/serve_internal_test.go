@@ -317,6 +317,49 @@ func TestSlowBodyOverHTTP2(t *testing.T) {
 	inTime(t, begin)
 }
 
+// TestPromiseP15_HandshakesAreNotRepeated: what a stranger sends instead of a
+// handshake, and whence, stands in no log.
+func TestPromiseP15_HandshakesAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	var listen net.ListenConfig
+	ln, err := listen.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := httptest.NewTLSServer(nil)
+	conf := &tls.Config{Certificates: known.TLS.Certificates, MinVersion: tls.VersionTLS12}
+	known.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	ended := make(chan error, 1)
+	go func() {
+		ended <- usualTimes.serve(ctx, ln, conf, http.NotFoundHandler(), slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	}()
+	d := tls.Dialer{Config: &tls.Config{NextProtos: []string{"alpn-canary"}, InsecureSkipVerify: true}} // the server ends it first
+	if conn, err := d.DialContext(t.Context(), "tcp4", ln.Addr().String()); err == nil {
+		t.Errorf("a handshake for another protocol: %v", conn.Close())
+	}
+	conn := dial(t, ln.Addr().String())
+	if _, err := io.WriteString(conn, "GET /plain-canary HTTP/1.1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, conn) // it is closed, one way or another
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	log := out.String()
+	if strings.Count(log, `"level":"DEBUG","msg":"tls handshake failed"`) != 2 || strings.Contains(log, "canary") || strings.Contains(log, "127.0.0.1") {
+		t.Errorf("the log is %s", log)
+	}
+	if _, err := (errorLog{slog.New(slog.NewJSONHandler(&out, nil))}).Write([]byte("http: Accept error: too many open files; retrying\n")); err != nil {
+		t.Error(err)
+	}
+	if log := out.String(); !strings.Contains(log, `"level":"WARN","msg":"connection","error":"http: Accept error: too many open files; retrying"`) {
+		t.Errorf("the log is %s", log)
+	}
+}
+
 // TestCutOff stops a server while a client holds a request open. It gets its time
 // and no more, and that is no error.
 func TestCutOff(t *testing.T) {

@@ -64,10 +64,32 @@ type Config struct {
 	Logger  *slog.Logger     // zero: nothing is logged
 	Version string           // told to clients; may be empty
 	Limits  Limits           // how often clients may ask
+	// Observer hears what an operator counts. Zero: nobody does.
+	Observer Observer
 	// TrustedProxies are whose X-Forwarded-For is believed. Zero: nobody's, and
 	// who speaks to us is the client.
 	TrustedProxies []netip.Prefix
 }
+
+// Observer hears what an operator counts. Its methods return at once and may be
+// called from several goroutines. No argument is text that a client sent.
+type Observer interface {
+	// Requested: a request was answered. method is one that HTTP names or "other",
+	// route the template of its address or "none".
+	Requested(method, route string, status int, took time.Duration)
+	// Limited: a request was refused because of the rate limit of that name.
+	Limited(limit string)
+	// NotIssued: a call for a certificate was refused; problem is the last part of
+	// the problem's type.
+	NotIssued(problem string)
+}
+
+// nobody is the Observer that hears nothing.
+type nobody struct{}
+
+func (nobody) Requested(string, string, int, time.Duration) {}
+func (nobody) Limited(string)                               {}
+func (nobody) NotIssued(string)                             {}
 
 // Server answers HTTP requests. It is safe for concurrent use.
 type Server struct {
@@ -77,6 +99,7 @@ type Server struct {
 	now       func() time.Time
 	rand      io.Reader
 	logger    *slog.Logger
+	watch     Observer
 	version   string
 	cookies   cookieNames
 	pages     *pages
@@ -101,13 +124,16 @@ func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
 	p, err := loadPages()
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
 		authority: c.Authority, store: c.Authority.Store(), base: base, now: c.Now, rand: c.Rand,
-		logger: c.Logger, version: c.Version, cookies: nameCookies(base), pages: p,
+		logger: c.Logger, watch: c.Observer, version: c.Version, cookies: nameCookies(base), pages: p,
 		limiter: newLimiter(c.Limits, c.TrustedProxies), readiness: newReadiness(c.Authority, c.Now, c.Logger), times: usualTimes,
 	}
 	s.handler = s.routes()
@@ -161,6 +187,11 @@ func (s *Server) checkListener(addr net.Addr, conf *tls.Config) error {
 		}
 		return nil
 	}
+	return onlyLoopback(addr)
+}
+
+// onlyLoopback refuses to speak plain HTTP to other machines.
+func onlyLoopback(addr net.Addr) error {
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil || !ap.Addr().IsLoopback() {
 		return fmt.Errorf("%w: plain HTTP on %s; it is for loopback addresses only, so configure a TLS certificate", ErrConfig, addr)

@@ -119,6 +119,16 @@ func TestConfigRefusals(t *testing.T) {
 		{"everybody a proxy", goodConfig + "trusted_proxies: [0.0.0.0/0]\n", `3:19: trusted_proxies[0]: "0.0.0.0/0" is everybody, who could then write any address; name the proxies`},
 		{"everybody of IPv6 a proxy", goodConfig + "trusted_proxies: [\"::/0\"]\n", "3:19: trusted_proxies[0]: \"::/0\" is everybody"},
 		{"a proxy twice", goodConfig + "trusted_proxies: [10.0.0.1, 10.0.0.1]\n", `3:29: trusted_proxies[1]: "10.0.0.1" stands twice in the list`},
+		// Figures and the log.
+		{"figures without host", goodConfig + "metrics: {listen: \"9464\"}\n", `3:19: metrics.listen: "9464" is not HOST:PORT, with a port from 0 to 65535`},
+		{"figures beyond ports", goodConfig + "metrics: {listen: \"127.0.0.1:99999\"}\n", "3:19: metrics.listen: \"127.0.0.1:99999\" is not HOST:PORT"},
+		{"figures for everybody without TLS", goodConfig + "metrics: {listen: \"0.0.0.0:9464\"}\n", "3:19: metrics.listen: plain http is for loopback only; name tls.certificate and tls.key"},
+		{"figures on every address without TLS", goodConfig + "metrics: {listen: \":9464\"}\n", "3:19: metrics.listen: plain http is for loopback only"},
+		{"figures by another key", goodConfig + "metrics: {port: 9464}\n", "3:11: metrics.port: unknown key, expected one of listen"},
+		{"figures switched on", goodConfig + "metrics: true\n", "3:10: metrics: expected a mapping with the keys listen, found the truth value true"},
+		{"another log level", goodConfig + "log_level: verbose\n", `3:12: log_level: "verbose" is none of debug, info, warn and error`},
+		{"a log level in capitals", goodConfig + "log_level: DEBUG\n", `3:12: log_level: "DEBUG" is none of`},
+		{"log levels", goodConfig + "log_level: [debug]\n", "3:12: log_level: expected text, found a list"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
