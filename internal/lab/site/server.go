@@ -25,7 +25,10 @@ func (s *Site) PinFile() string { return filepath.Join(s.ServerDir(), "pin.txt")
 
 // Init makes sallyd's folder and keys, and adds to its settings.
 func (s *Site) Init(ctx context.Context) error {
-	argv := []string{"sallyd", "init", s.ServerDir(), "--origin", Origin, "--listen", s.port.Addr()}
+	argv := []string{"sallyd", "init", s.ServerDir(), "--origin", Origin, "--listen", s.listens().Addr()}
+	if s.front != nil {
+		argv = append(argv, "--url", s.URL())
+	}
 	if _, err := s.Operator.Must(ctx, append(argv, s.vaultFlags()...)...); err != nil {
 		return err
 	}
@@ -43,6 +46,9 @@ func (s *Site) configure() (err error) {
 	_, err = fmt.Fprintf(f, "issuers:\n  %s/lab:\n    web_secret_file: %s\n", ContractID, strconv.Quote(s.Dir.Path(webSecretFile)))
 	if err == nil && s.cfg.Settings != "" {
 		_, err = fmt.Fprintln(f, s.cfg.Settings)
+	}
+	if err == nil && s.figures != nil {
+		_, err = fmt.Fprintf(f, "metrics: {listen: %q}\n", s.figures.Addr())
 	}
 	return err
 }
@@ -114,8 +120,13 @@ func (s *Site) Signal(sig syscall.Signal) error { return syscall.Kill(s.server.P
 
 // Launch starts sallyd and returns at once.
 func (s *Site) Launch(ctx context.Context) (*Task, error) {
-	if err := s.port.Release(); err != nil {
+	if err := s.listens().Release(); err != nil {
 		return nil, err
+	}
+	if s.figures != nil {
+		if err := s.figures.Release(); err != nil {
+			return nil, err
+		}
 	}
 	task, err := s.Operator.Start(ctx, "sallyd", "serve", "--dir", s.ServerDir())
 	if err != nil {
