@@ -98,6 +98,10 @@ generate: ## write what is made from the code: OpenAPI document, reference of th
 verify: ## check modules, formatting, generated files and planted faults without changing anything
 	@scripts/verify.sh
 
+.PHONY: recording
+recording: deps build ## record a session anew for README's moving picture
+	@scripts/recording.sh
+
 .PHONY: clean
 clean: ## remove bin/
 	rm -rf $(BIN)

@@ -270,3 +270,23 @@ type Problem struct {
 	Detail   string `json:"detail,omitempty"`        // one sentence for the person: what, which limit or clause, what to do
 	Instance string `json:"instance,omitempty"`      // the request id of the log line
 }
+
+// How a part of the server is, or the whole.
+const (
+	PartOK       = "ok"
+	PartDegraded = "degraded"
+	PartFailed   = "failed"
+)
+
+// Readiness answers GET /readyz, with 503 if nothing could be issued now.
+type Readiness struct {
+	Status string `json:"status"` // PartOK, PartDegraded or PartFailed
+	Parts  []Part `json:"parts"`
+}
+
+// Part is how one part of the server is. Details are in the server's log.
+type Part struct {
+	Part   string `json:"part"`
+	Status string `json:"status"` // PartOK, PartDegraded or PartFailed
+	Text   string `json:"text"`   // one sentence
+}

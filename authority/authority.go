@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -54,7 +55,33 @@ type Config struct {
 	// empty for a public client. Zero: no issuer has one.
 	Secrets func(issuer string) string
 	Logger  *slog.Logger // zero: nothing is logged
+	// Observer hears what an operator counts. Zero: nobody does.
+	Observer Observer
 }
+
+// Observer hears what an operator counts. Its methods return at once and may be
+// called from several goroutines.
+type Observer interface {
+	// Issued: a certificate was made and is released.
+	Issued()
+	// Voided: so many certificates were recorded and will never be signed.
+	Voided(n int)
+	// CheckpointSigned: a checkpoint was signed and kept, or could not be.
+	CheckpointSigned(took time.Duration, err error)
+	// SignerAsked: the authority key was asked for a certificate's signature.
+	SignerAsked(took time.Duration, err error)
+	// ProviderAsked: an identity provider was asked for its "metadata" or "keys".
+	ProviderAsked(document string, err error)
+}
+
+// nobody is the Observer that hears nothing.
+type nobody struct{}
+
+func (nobody) Issued()                               {}
+func (nobody) Voided(int)                            {}
+func (nobody) CheckpointSigned(time.Duration, error) {}
+func (nobody) SignerAsked(time.Duration, error)      {}
+func (nobody) ProviderAsked(string, error)           {}
 
 // Mark keeps the newest signed checkpoint outside the database, so that a
 // restored backup is noticed.
@@ -76,11 +103,13 @@ type Authority struct {
 	now    func() time.Time
 	rand   io.Reader
 	logger *slog.Logger
+	watch  Observer
 	ids    *providers
 	proven *provenRows // rows that were held against their leaves
 
-	issuing   locks      // one for each grant and key
-	cosigning *cosigning // nil if nobody's word is asked for
+	issuing   locks       // one for each grant and key
+	doubted   atomic.Bool // the last signature failed
+	cosigning *cosigning  // nil if nobody's word is asked for
 
 	signing sync.Mutex // one checkpoint at a time
 	last    signedHead // guarded by signing
@@ -190,9 +219,12 @@ func newAuthority(c Config) (*Authority, error) {
 	if c.Secrets == nil {
 		c.Secrets = func(string) string { return "" }
 	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
 	a := &Authority{
-		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, now: c.Now, rand: c.Rand, logger: c.Logger,
-		ids: &providers{secrets: c.Secrets, now: c.Now, open: make(map[string]*oidc.Provider)}, proven: newProvenRows(),
+		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, now: c.Now, rand: c.Rand, logger: c.Logger, watch: c.Observer,
+		ids: &providers{secrets: c.Secrets, now: c.Now, asked: c.Observer.ProviderAsked, open: make(map[string]*oidc.Provider)}, proven: newProvenRows(),
 	}
 	if a.cosigning, err = newCosigning(a, policy, c.Quorum, c.Cosigners); err != nil {
 		return nil, err

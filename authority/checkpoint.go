@@ -11,6 +11,9 @@ import (
 	"github.com/sallyport/sallyport/record"
 )
 
+// errMark says that the mark file is the trouble, and not the database.
+var errMark = errors.New("the mark can't be written")
+
 // signedHead is a checkpoint with its signature.
 type signedHead struct {
 	checkpoint ledger.Checkpoint
@@ -52,6 +55,19 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 	if a.stopped != nil {
 		return signedHead{}, a.stopped
 	}
+	begin, before := a.now(), a.last.checkpoint
+	head, err := a.signNew(ctx)
+	if err != nil || head.checkpoint != before {
+		a.watch.CheckpointSigned(a.now().Sub(begin), err)
+	}
+	if err == nil && head.checkpoint != before {
+		a.logger.LogAttrs(ctx, slog.LevelDebug, "checkpoint signed", slog.Int64("size", head.checkpoint.Size))
+	}
+	return head, err
+}
+
+// signNew signs the committed head unless it is signed.
+func (a *Authority) signNew(ctx context.Context) (signedHead, error) {
 	next, err := a.checkHead(ctx)
 	switch {
 	case err != nil:
@@ -69,7 +85,7 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 		return signedHead{}, err
 	}
 	if err := a.mark.Save(note); err != nil {
-		return signedHead{}, fmt.Errorf("%w: the mark can't be written: %w", store.ErrUnavailable, err)
+		return signedHead{}, fmt.Errorf("%w: %w: %w", store.ErrUnavailable, errMark, err)
 	}
 	signed := signedHead{checkpoint: next, note: note}
 	if err := a.keep(ctx, signed); err != nil {

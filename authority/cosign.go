@@ -19,6 +19,8 @@ import (
 // stays, and trying again is safe.
 var ErrUncosigned = errors.New("too few witnesses have confirmed the ledger, so no certificate was made; what was granted stays granted, try again")
 
+var errAsked = errors.New("it is being asked and has not answered yet")
+
 // Cosigner is asked for its word on checkpoints.
 type Cosigner interface {
 	// Key is the key by which its word is known.
@@ -335,7 +337,7 @@ func (c *cosigning) status() []CosignerStatus {
 			s.Size, s.At, s.Err = m.seen, m.at, m.err
 			m.mu.Unlock()
 		} else {
-			s.Err = errors.New("it is being asked and has not answered yet")
+			s.Err = errAsked
 		}
 		out = append(out, s)
 	}

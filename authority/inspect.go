@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"golang.org/x/crypto/ssh"
-
-	"github.com/sallyport/sallyport/internal/store"
 )
 
 // Inspection makes the checks of Open one by one, for whoever wants to know what
@@ -44,11 +42,7 @@ func (i *Inspection) Mark(ctx context.Context) (signed, have int64, err error) {
 
 // Provider asks an identity provider whether somebody could log in now.
 func (i *Inspection) Provider(ctx context.Context, issuer Issuer) error {
-	kind := store.CLI
-	if issuer.Issuer.Clients.CLI == "" {
-		kind = store.Web
-	}
-	p, err := i.a.ids.get(issuer, kind)
+	p, err := i.a.ids.get(issuer, issuer.anyClient())
 	if err != nil {
 		return err
 	}

@@ -207,7 +207,8 @@ func (a *Authority) finish(ctx context.Context, s store.Session, rec recorded) (
 	if err := a.stillAllowed(ctx, s, rec); err != nil {
 		return Issued{}, err
 	}
-	cert, err := ca.Finish(ctx, a.ca, rec.cert, proof, a.requiredPolicy())
+	cert, err := ca.Finish(ctx, watchedSigner{a.ca, a}, rec.cert, proof, a.requiredPolicy())
+	a.doubted.Store(errors.Is(err, ca.ErrUnavailable) || errors.Is(err, ca.ErrSigner))
 	if err != nil {
 		return Issued{}, err
 	}
@@ -226,7 +227,22 @@ func (a *Authority) finish(ctx context.Context, s store.Session, rec recorded) (
 	if err != nil {
 		return Issued{}, err
 	}
+	a.watch.Issued()
 	return Issued{Certificate: cert, GrantEnd: rec.grant.End}, nil
+}
+
+// watchedSigner tells how long the authority key took.
+type watchedSigner struct {
+	ca.Signer
+	a *Authority
+}
+
+// Sign has tbs signed.
+func (s watchedSigner) Sign(ctx context.Context, tbs []byte) (*ssh.Signature, error) {
+	begin := s.a.now()
+	sig, err := s.Signer.Sign(ctx, tbs)
+	s.a.watch.SignerAsked(s.a.now().Sub(begin), err)
+	return sig, err
 }
 
 // answer gives out a certificate that was made before.

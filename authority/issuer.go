@@ -18,6 +18,7 @@ import (
 type providers struct {
 	secrets func(string) string
 	now     func() time.Time
+	asked   func(document string, err error)
 	mu      sync.Mutex
 	open    map[string]*oidc.Provider
 }
@@ -27,6 +28,14 @@ type Issuer struct {
 	Ref      string // "contract/issuer"
 	Contract *contract.Version
 	Issuer   contract.Issuer
+}
+
+// anyClient is a kind of login for which the issuer has a client.
+func (i Issuer) anyClient() store.SessionKind {
+	if i.Issuer.Clients.CLI == "" {
+		return store.Web
+	}
+	return store.CLI
 }
 
 // Issuers returns the identity providers of all contracts in force.
@@ -65,7 +74,7 @@ func (a *Authority) provider(ctx context.Context, ref string, kind store.Session
 func (p *providers) get(i Issuer, kind store.SessionKind) (*oidc.Provider, error) {
 	settings := oidc.Issuer{
 		ID: i.Ref, URL: i.Issuer.URL, ClientID: i.Issuer.Clients.CLI, Algs: i.Issuer.Algs,
-		SubjectClaim: i.Issuer.Subject, GroupsClaim: i.Issuer.Groups,
+		SubjectClaim: i.Issuer.Subject, GroupsClaim: i.Issuer.Groups, Fetched: p.asked,
 		SeveralClients: i.Issuer.Clients.CLI != "" && i.Issuer.Clients.Web != "" && i.Issuer.Clients.CLI != i.Issuer.Clients.Web,
 	}
 	if kind == store.Web {

@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/canon"
@@ -52,7 +53,16 @@ func (a *Authority) stillAllowed(ctx context.Context, s store.Session, rec recor
 	if err != nil {
 		return err
 	}
+	if refused != nil {
+		a.voided(ctx, 1)
+	}
 	return refused
+}
+
+// voided tells the operator of certificates that will never be signed.
+func (a *Authority) voided(ctx context.Context, n int) {
+	a.watch.Voided(n)
+	a.logger.LogAttrs(ctx, slog.LevelWarn, "certificates voided", slog.Int("count", n))
 }
 
 // void appends the leaf that says a recorded certificate will never be signed.
@@ -109,6 +119,7 @@ func (a *Authority) voidUnsigned(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && voided > 0 {
+		a.voided(ctx, voided)
 		a.settle(ctx)
 	}
 	return err

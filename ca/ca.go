@@ -40,6 +40,9 @@ const (
 	MaxLife = 24 * time.Hour
 	// NonceSize is the length of the random bytes that a certificate starts with.
 	NonceSize = 32
+	// Probe is what a Signer is given to see that it signs: no certificate begins
+	// like it.
+	Probe = "sallyport.probe/v1\n"
 )
 
 // Signer is a home of the authority's private key.

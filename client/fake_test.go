@@ -62,6 +62,7 @@ type fake struct {
 	polled         func(*api.Request) // at each GET of a request, under mu
 	renumber       func(*api.Request) // at each POST of one, under mu
 	refuse         map[string]api.Problem
+	later          int                   // requests that come too soon before one is answered
 	tooOld         bool                  // claims are too old to ask or to get a certificate, until a refresh
 	fresh          time.Duration         // FreshUntil of sessions from now; 0: not said
 	noGroups       bool                  // the provider said nothing of groups
@@ -143,6 +144,10 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request, withBearer bool, h 
 	status, body := 0, any(nil)
 	p, refused := f.refuse[r.Method+" "+r.URL.Path]
 	switch {
+	case f.later > 0:
+		f.later--
+		w.Header().Set("Retry-After", "1")
+		status, body = problemBody(tooMuch, http.StatusTooManyRequests, "too many")
 	case refused:
 		status, body = p.Status, p
 	case withBearer && r.Header.Get("Authorization") != "Bearer "+f.bearer:

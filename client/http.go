@@ -54,15 +54,37 @@ func (c *conn) get(ctx context.Context, path string, query url.Values, into any)
 	return c.call(ctx, http.MethodGet, path, query, nil, into)
 }
 
+// getNow is get for a caller who asks again by itself: it does not wait where the
+// server asks to.
+func (c *conn) getNow(ctx context.Context, path string, query url.Values, into any) error {
+	return c.renewing(ctx, http.MethodGet, path, query, nil, into)
+}
+
 func (c *conn) post(ctx context.Context, path string, body, into any) error {
 	return c.call(ctx, http.MethodPost, path, nil, body, into)
 }
 
 // call makes one request and reads the answer's JSON into into, or its bytes if that
-// is a *[]byte, unless it is nil. Its errors are sentences for the person, with an exit code. A request that
-// the server refused because the login is too old is made again once the login
-// was renewed; that it was refused, the server has said, so it did nothing.
+// is a *[]byte, unless it is nil. Its errors are sentences for the person, with an
+// exit code. A request that came too soon is made again when the server says,
+// within patience: that it was refused, the server has said, so it did nothing.
 func (c *conn) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	for waited := time.Duration(0); ; {
+		err := c.renewing(ctx, method, path, query, body, into)
+		wait := retryAfter(err)
+		if waited += wait; wait == 0 || waited > patience {
+			return err
+		}
+		c.env.say("the server is asked too much at once; trying again in %s, as it says", wait)
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// renewing makes one request, and once more after the login was renewed if the
+// server found it too old: it has said that it refused, so it did nothing.
+func (c *conn) renewing(ctx context.Context, method, path string, query url.Values, body, into any) error {
 	err := c.once(ctx, method, path, query, body, into)
 	if p, ok := errors.AsType[*ProblemError](err); !ok || p.Slug != tooOld || c.renew == nil {
 		return err
@@ -156,9 +178,11 @@ func (c *conn) refused(resp *http.Response, body []byte) error {
 	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	var p api.Problem
 	if err == nil && media == "application/problem+json" && json.Unmarshal(body, &p) == nil && p.Type != "" {
-		return problem(p)
+		return withRetry(problem(p), resp.Header, c.now())
 	}
 	switch status := resp.StatusCode; {
+	case status == http.StatusTooManyRequests: // of a proxy before the server
+		return withRetry(problem(api.Problem{Type: tooMuch, Title: "the server is asked too much at once"}), resp.Header, c.now())
 	case status < http.StatusBadRequest:
 		return fmt.Errorf("the server at %s redirects elsewhere (status %d), which is not followed; check --server", c.base, status)
 	case status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout:

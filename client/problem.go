@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/api"
 )
@@ -16,6 +17,8 @@ type ProblemError struct {
 	// Slug is the last part of the document's type, such as "not-found".
 	Slug string
 	text string
+	// after is how long the server wants not to be asked; 0: it does not say.
+	after time.Duration
 }
 
 // Error returns one sentence: what happened and what to do next.
@@ -55,7 +58,7 @@ func remedies() []remedy {
 		{"key-refused", ExitFailed, ""},
 		{"field-refused", ExitFailed, ""},
 		{"too-large", ExitFailed, ""},
-		{"rate", ExitFailed, "wait a minute and try again"},
+		{tooMuch, ExitFailed, "wait a minute and try again"},
 		{"internal", ExitFailed, "tell the operator"},
 		{"unavailable", ExitUnreachable, "try again, a retry is safe"},
 	}
@@ -82,7 +85,8 @@ func problem(p api.Problem) error {
 	if slug == "internal" && p.Instance != "" {
 		text += " (log line " + p.Instance + ")"
 	}
-	if r.next != "" && !strings.Contains(text, "sally ") {
+	advised := strings.Contains(text, "sally ") || slug == tooMuch && p.Detail != ""
+	if r.next != "" && !advised {
 		text += "; " + r.next
 	}
 	return &Error{Code: r.code, Err: &ProblemError{Slug: slug, text: text}}

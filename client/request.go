@@ -72,13 +72,20 @@ func Request(ctx context.Context, o RequestOptions) error {
 func resumeRequest(id canon.ID) string { return "sally wait " + string(id) }
 
 func (a *account) waiter(timeout time.Duration, resume string) waiter {
-	return waiter{env: a.env, get: a.request, timeout: timeout, resume: resume}
+	get := func(ctx context.Context, id canon.ID) (api.Request, error) {
+		return readRequest(ctx, a.conn.getNow, id)
+	}
+	return waiter{env: a.env, get: get, timeout: timeout, resume: resume}
 }
 
 // request reads one request.
 func (a *account) request(ctx context.Context, id canon.ID) (api.Request, error) {
+	return readRequest(ctx, a.conn.get, id)
+}
+
+func readRequest(ctx context.Context, get func(context.Context, string, url.Values, any) error, id canon.ID) (api.Request, error) {
 	var r api.Request
-	if err := a.conn.get(ctx, "/v1/requests/"+string(id), nil, &r); err != nil {
+	if err := get(ctx, "/v1/requests/"+string(id), nil, &r); err != nil {
 		return api.Request{}, whereToLook(err, "sally list shows your requests")
 	}
 	return r, sameRequest(r, id)

@@ -49,15 +49,20 @@ func (w waiter) wait(ctx context.Context, r api.Request) (api.Request, error) {
 				w.timeout, w.env.clock(r.ExpiresAt.Time()), w.resume)
 		}
 		line.show(waited, w.progressText(r, waited))
+		if w.timeout > 0 {
+			tick = min(tick, w.timeout-waited)
+		}
 		if err := sleep(ctx, tick); err != nil {
 			return r, fail(ExitInterrupted, "interrupted; the request stays open until %s; take it back with: sally cancel %s; go on with: %s",
 				w.env.clock(r.ExpiresAt.Time()), r.ID, w.resume)
 		}
 		tick = min(tick*5/4, pollMost)
 		next, err := w.get(ctx, r.ID)
-		switch {
+		switch wait := retryAfter(err); {
 		case err == nil:
 			r, lost = next, time.Time{}
+		case wait > 0: // the server answers, and wants to be asked less often
+			tick, lost = min(wait, patience), time.Time{}
 		case errors.Is(err, context.Canceled): // told at the next sleep
 		case ExitCode(err) != ExitUnreachable:
 			return r, err

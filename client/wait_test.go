@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,6 +66,19 @@ func TestWait(t *testing.T) {
 			},
 		},
 		{
+			name: "the server wants to be asked less often", code: ExitOK, want: "granted", took: 70 * time.Second,
+			get: func(d time.Duration) (string, error) {
+				if d > 5*time.Second && d < 50*time.Second {
+					return "", tooSoon(20 * time.Second)
+				}
+				return after(d, time.Minute, "granted"), nil
+			},
+		},
+		{
+			name: "less often than there is time", timeout: 10 * time.Second, code: ExitTimeout, want: "within 10s; the request stays open", took: 10 * time.Second,
+			get: func(time.Duration) (string, error) { return "", tooSoon(time.Minute) },
+		},
+		{
 			name: "the session ends", code: ExitLogin, want: "log in", took: 3 * time.Second,
 			get: func(time.Duration) (string, error) {
 				return "", problem(api.Problem{Type: "/problems/unauthenticated", Detail: "the session is over"})
@@ -83,16 +98,20 @@ func TestWait(t *testing.T) {
 				start := time.Now()
 				r := pending(start)
 				var last time.Time
+				var said error // at the last poll
 				w.Env.Now = time.Now
 				got, err := waiter{env: w.Env, timeout: tt.timeout, resume: "sally wait " + string(r.ID), get: func(_ context.Context, id canon.ID) (api.Request, error) {
 					if id != r.ID {
 						t.Errorf("asked for %s", id)
 					}
-					if pause := time.Since(last); !last.IsZero() && (pause < pollFirst || pause > pollMost) {
+					switch pause, told := time.Since(last), retryAfter(said); {
+					case last.IsZero(), tt.timeout > 0 && time.Since(start) == tt.timeout: // the first, the last
+					case told > 0 && pause != told, told == 0 && (pause < pollFirst || pause > pollMost):
 						t.Errorf("polled after %s", pause)
 					}
 					last = time.Now()
 					state, err := tt.get(time.Since(start))
+					said = err
 					next := r
 					next.State = state
 					return next, err
@@ -108,6 +127,12 @@ func TestWait(t *testing.T) {
 			})
 		})
 	}
+}
+
+// tooSoon is a server's refusal of a request that came too soon.
+func tooSoon(wait time.Duration) error {
+	header := http.Header{"Retry-After": {strconv.Itoa(int(wait.Seconds()))}}
+	return withRetry(problem(api.Problem{Type: "/problems/rate", Detail: "too many"}), header, time.Now())
 }
 
 func after(waited, when time.Duration, state string) string {

@@ -142,6 +142,18 @@ func newFetched[T any](now func() time.Time, times fetchTimes, fetch func(contex
 	return &fetched[T]{now: now, times: times, fetch: fetch, turn: make(chan struct{}, 1)}
 }
 
+// told is a fetch of which somebody is told.
+func told[T any](tell func(string, error), document string, fetch func(context.Context) (T, error)) func(context.Context) (T, error) {
+	if tell == nil {
+		return fetch
+	}
+	return func(ctx context.Context) (T, error) {
+		v, err := fetch(ctx)
+		tell(document, err)
+		return v, err
+	}
+}
+
 // get returns the kept value if it is fresh and suits. Else it asks, if it may,
 // and returns the newest value whether it suits or not; the error of the last
 // asking is returned only if no value may be used.
@@ -206,4 +218,19 @@ func (f *fetched[T]) ask(ctx context.Context) {
 	if err == nil {
 		f.value, f.have, f.got = v, true, begun
 	}
+}
+
+// Usable asks for the provider's metadata and keys as a login would: unless they
+// are fresh, and no oftener than always. An error says that no ID token can be
+// verified now; not fresh, that what was fetched before the last asking serves.
+func (p *Provider) Usable(ctx context.Context) (fresh bool, err error) {
+	if _, err := p.metadata(ctx); err != nil {
+		return false, err
+	}
+	if _, err := p.keys.get(ctx, func(keySet) bool { return true }); err != nil {
+		return false, err
+	}
+	_, freshMetadata, _ := p.meta.kept()
+	_, freshKeys, _ := p.keys.kept()
+	return freshMetadata && freshKeys, nil
 }

@@ -63,6 +63,9 @@ type Issuer struct {
 	// Core §11), if the provider's metadata lists that scope: an unknown scope
 	// would end the login at some providers.
 	Offline bool
+	// Fetched is told of each time that a document was asked for: "metadata" or
+	// "keys", and the error. Nil: nobody is.
+	Fetched func(document string, err error)
 	// HTTP gives the transport (its trust roots and proxy). Its other settings
 	// are not used. Nil means http.DefaultTransport.
 	HTTP *http.Client
@@ -110,8 +113,8 @@ func New(i Issuer, now func() time.Time) (*Provider, error) {
 	i.Scopes = append([]string{"openid"}, slices.DeleteFunc(slices.Clone(i.Scopes), func(s string) bool { return s == "openid" })...)
 
 	p := &Provider{issuer: i, now: now, client: newClient(i.HTTP)}
-	p.meta = newFetched(now, metadataTimes(), p.fetchMetadata)
-	p.keys = newFetched(now, keyTimes(), p.fetchKeys)
+	p.meta = newFetched(now, metadataTimes(), told(i.Fetched, "metadata", p.fetchMetadata))
+	p.keys = newFetched(now, keyTimes(), told(i.Fetched, "keys", p.fetchKeys))
 	return p, nil
 }
 

@@ -92,7 +92,7 @@ func (s *Server) apiRoutes() []route {
 			more:    "The document is signed by the device key of the session (docs/formats.md, \"Signed documents\"). A repeat of a document is safe.",
 			body:    api.RequestRequest{},
 			answers: []success{{201, api.Request{}, "recorded"}, {200, api.Request{}, "recorded before: the same document came already"}},
-			refuses: []kind{loginTooOld, fieldRefused, contractForbids, groupsUnknown, rate},
+			refuses: []kind{loginTooOld, fieldRefused, contractForbids, groupsUnknown},
 		}},
 		{method: get, path: "/v1/requests", bearer: s.listRequests, doc: &operation{
 			id: "listRequests", tag: "requests", summary: "One's own requests, or those that wait for one's decision",
@@ -107,7 +107,7 @@ func (s *Server) apiRoutes() []route {
 			answers: []success{{200, api.Request{}, "the request as it stands"}},
 			refuses: []kind{notFound, groupsUnknown},
 		}},
-		{method: post, path: "/v1/requests/{id}/cancel", bearer: s.cancelRequest, doc: &operation{
+		{method: post, path: "/v1/requests/{id}/cancel", bearer: s.cancelRequest, counts: countsAsTakingAway, doc: &operation{
 			id: "cancelRequest", tag: "requests", summary: "Cancel one's own pending request",
 			more:    "The document is signed by the device key. A repeat is safe.",
 			path:    api.RequestPath{},
@@ -141,7 +141,7 @@ func (s *Server) apiRoutes() []route {
 }
 
 // usual are the problems that any route may answer.
-var usual = []kind{malformed, misdirected, internal, unavailable}
+var usual = []kind{malformed, misdirected, tooMuch, internal, unavailable}
 
 // problemsOf lists all problems that a route of the JSON interface may answer.
 func problemsOf(r route) []kind {

@@ -197,6 +197,13 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, session store.Se
 		return err
 	}
 	form, err := readForm(r, "verdict", "minutes", "words", "shown")
+	count := s.countPerson
+	if err == nil && approval.Verdict(form.Get("verdict")) == approval.Deny {
+		count = s.countAway
+	}
+	if limit := count(session); limit != nil {
+		return limit
+	}
 	if err != nil {
 		return err
 	}

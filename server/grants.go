@@ -27,6 +27,15 @@ func requestID(r *http.Request) (canon.ID, error) {
 // issue answers POST /v1/grants/{id}/certificates. A grant has the id of its
 // request; somebody else's does not exist.
 func (s *Server) issue(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	err := s.issueUnder(w, r, session)
+	if err != nil {
+		k, _ := classify(err)
+		s.watch.NotIssued(k.slug)
+	}
+	return err
+}
+
+func (s *Server) issueUnder(w http.ResponseWriter, r *http.Request, session store.Session) error {
 	id, err := requestID(r)
 	if err != nil {
 		return err

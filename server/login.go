@@ -50,6 +50,9 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		}
 		issuer = list[0].Ref
 	}
+	if err := s.countLogin(r, true); err != nil {
+		return err
+	}
 	authURL, state, err := s.authority.StartWeb(r.Context(), issuer, s.base.String()+"/callback", next)
 	if err != nil {
 		return err
@@ -101,6 +104,9 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	if len(kept) != 1 || subtle.ConstantTimeCompare([]byte(kept[0].Value), []byte(states[0])) != 1 {
 		return store.ErrNoFlow
 	}
+	if err := s.countLogin(r, false); err != nil {
+		return err
+	}
 	http.SetCookie(w, s.cookies.cookie(name, "", -1))
 	_, secret, next, err := s.authority.FinishWeb(r.Context(), states[0], values)
 	if err != nil {
@@ -113,6 +119,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 			s.logger.LogAttrs(r.Context(), slog.LevelWarn, "earlier session not ended", slog.Any("error", err))
 		}
 	}
+	s.limiter.opened(store.SecretHash(secret), s.now(), true)
 	http.SetCookie(w, s.cookies.cookie(s.cookies.session, secret, 0))
 	redirect(w, localPath(next))
 	return nil

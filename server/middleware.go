@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -18,6 +19,12 @@ import (
 type trace struct {
 	id    canon.ID // stands in problem documents and on error pages
 	route string   // the template, such as /requests/{id}; never the path
+	// problem is the kind of problem that was answered, such as not-found.
+	problem string
+
+	address netip.Addr // what the request is counted as; never logged
+	// stranger says that no session was opened: the request counts for its address.
+	stranger bool
 }
 
 type traceKey struct{}
@@ -55,7 +62,7 @@ func (a *answer) Write(b []byte) (int, error) {
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // traced gives the request an id, bounds its body, and writes one log line when
-// it is answered: method, route, status, duration and id. Nothing that a client
+// it is answered: method, route, status, duration, id and kind of problem. Nothing that a client
 // sent is in it, so nothing secret is.
 func (s *Server) traced(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,9 +79,16 @@ func (s *Server) traced(next http.Handler) http.Handler {
 		a := &answer{ResponseWriter: w}
 		r.Body = http.MaxBytesReader(a, r.Body, maxBody)
 		next.ServeHTTP(a, r)
-		s.logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
-			slog.String("method", knownMethod(r.Method)), slog.String("route", t.route), slog.Int("status", a.status),
-			slog.Int64("duration_us", s.now().Sub(start).Microseconds()), slog.String("request_id", string(id)))
+		method, took := knownMethod(r.Method), s.now().Sub(start)
+		line := []slog.Attr{
+			slog.String("method", method), slog.String("route", t.route), slog.Int("status", a.status),
+			slog.Int64("duration_us", took.Microseconds()), slog.String("request_id", string(id)),
+		}
+		if t.problem != "" {
+			line = append(line, slog.String("problem", t.problem))
+		}
+		s.logger.LogAttrs(r.Context(), slog.LevelInfo, "request", line...)
+		s.watch.Requested(method, t.route, a.status, took)
 	})
 }
 
@@ -147,16 +161,19 @@ func (s *Server) headed(next http.Handler) http.Handler {
 
 // rightHost refuses requests for another host than the base URL's: a name that
 // somebody else owns and points at this address gets nothing (DNS rebinding).
-// Probes by address may ask /healthz.
+// Probes by address may ask whether it lives and is ready.
 func (s *Server) rightHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.ownHost(r.Host) && r.URL.Path != "/healthz" {
+		if !s.ownHost(r.Host) && !isProbe(r.URL.Path) {
 			s.refuse(w, r, fmt.Errorf("%w: this is %s", errHost, s.base))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// isProbe tells the routes that load balancers and service managers ask.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
 
 func (s *Server) ownHost(host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, defaultPort(s.base.Scheme)), s.base.Host)

@@ -25,7 +25,7 @@ func bare(t *testing.T, out *bytes.Buffer) *Server {
 	base := &url.URL{Scheme: "https", Host: "sallyport.test"}
 	return &Server{
 		authority: nil, base: base, now: time.Now, rand: rand.Reader, pages: p, cookies: nameCookies(base),
-		logger: slog.New(slog.NewJSONHandler(out, nil)),
+		logger: slog.New(slog.NewJSONHandler(out, nil)), limiter: newLimiter(Limits{}, nil), watch: nobody{},
 	}
 }
 

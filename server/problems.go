@@ -64,7 +64,7 @@ var (
 	misdirected     = kind{"misdirected", http.StatusMisdirectedRequest, "another server was asked for", "Check the address."}
 	keyRefused      = kind{"key-refused", http.StatusUnprocessableEntity, "this key is not accepted", "An ed25519 key always passes: ssh-keygen -t ed25519."}
 	fieldRefused    = kind{"field-refused", http.StatusUnprocessableEntity, "a field is not accepted", "Go back and mend it."}
-	rate            = kind{"rate", http.StatusTooManyRequests, "too much at once", "Wait a little and try again."}
+	tooMuch         = kind{"rate", http.StatusTooManyRequests, "too much at once", "Wait a little and try again."}
 	internal        = kind{"internal", http.StatusInternalServerError, "something went wrong here", "Tell the operator the number below; the log says more under it."}
 	unavailable     = kind{"unavailable", http.StatusServiceUnavailable, "not available now", "Try again in a moment; trying again is safe."}
 )
@@ -164,8 +164,9 @@ var problemTable = []problemRow{
 	{sshcert.ErrHost, fieldRefused, ""},
 	{authority.ErrField, fieldRefused, ""},
 	{authority.ErrIssuer, fieldRefused, ""},
-	{authority.ErrTooManyOpen, rate, ""},
-	{authority.ErrTooManyCancelled, rate, ""},
+	{authority.ErrTooManyOpen, tooMuch, ""},
+	{authority.ErrTooManyCancelled, tooMuch, ""},
+	{errTooFast, tooMuch, ""},
 	{store.ErrNoChallenge, fieldRefused, ""},
 	{record.ErrDocument, fieldRefused, ""},
 	{record.ErrExists, fieldRefused, ""},
@@ -199,12 +200,17 @@ func classify(err error) (kind, string) {
 // elsewhere. Errors whose text the person does not get are logged.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	k, detail := classify(err)
-	id := string(traceOf(r.Context()).id)
+	t := traceOf(r.Context())
+	t.problem = k.slug
+	id := string(t.id)
 	if k.status >= http.StatusInternalServerError {
 		s.logger.LogAttrs(r.Context(), slog.LevelError, "not answered as asked",
 			slog.String("request_id", id), slog.String("problem", k.slug), slog.Any("error", err))
 	}
-	if k.status == http.StatusServiceUnavailable {
+	if limit, ok := errors.AsType[*limitError](err); ok {
+		w.Header().Set("Retry-After", limit.retryAfter())
+		s.watch.Limited(limit.limit)
+	} else if k.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
 	}
 	if !strings.HasPrefix(r.URL.Path, apiPrefix) {

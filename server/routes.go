@@ -31,6 +31,9 @@ type route struct {
 	browser handler       // a browser, forms from pages of ours only
 	cookie  personHandler // a browser with the cookie of a live session
 
+	// How a request counts against the rate limits once its session is known.
+	counts counting
+
 	doc *operation // nil for browsers, probes and monitors
 }
 
@@ -38,13 +41,14 @@ type route struct {
 func (s *Server) table() []route {
 	return append(s.apiRoutes(), []route{
 		{method: http.MethodGet, path: "/healthz", anyone: s.health},
+		{method: http.MethodGet, path: "/readyz", anyone: s.ready},
 		{method: http.MethodGet, path: "/checkpoint", anyone: s.checkpoint},
 		s.tiles(),
 
 		{method: http.MethodGet, path: "/", cookie: s.inbox},
 		{method: http.MethodGet, path: "/requests/{id}", cookie: s.requestPage},
-		{method: http.MethodPost, path: "/requests/{id}/decisions", cookie: s.decide},
-		{method: http.MethodPost, path: "/requests/{id}/cancel", cookie: s.cancelForm},
+		{method: http.MethodPost, path: "/requests/{id}/decisions", cookie: s.decide, counts: countsItself},
+		{method: http.MethodPost, path: "/requests/{id}/cancel", cookie: s.cancelForm, counts: countsAsTakingAway},
 		{method: http.MethodGet, path: "/login", browser: s.login},
 		{method: http.MethodGet, path: "/callback", browser: s.callback},
 		{method: http.MethodGet, path: "/logout", browser: s.logoutPage},
@@ -61,7 +65,7 @@ func (s *Server) routes() http.Handler {
 		w.Header().Set("Allow", strings.Join(allowed(router, r), ", "))
 		return errMethod
 	})
-	return s.traced(s.recovered(s.headed(s.rightHost(router))))
+	return s.traced(s.recovered(s.headed(s.limited(s.rightHost(router)))))
 }
 
 func (s *Server) router() *mux.Router {
@@ -83,9 +87,9 @@ func (s *Server) handle(r route) http.Handler {
 	var h http.Handler
 	switch {
 	case r.bearer != nil:
-		h = s.answerBearer(r.bearer)
+		h = s.answerBearer(s.counted(r.counts, r.bearer))
 	case r.cookie != nil:
-		h = s.answerCookie(r.cookie)
+		h = s.answerCookie(s.counted(r.counts, r.cookie))
 	case r.browser != nil:
 		h = s.answerBrowser(r.browser)
 	default:

@@ -9,7 +9,6 @@
 package server
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -28,20 +27,31 @@ import (
 
 // Limits of what one client can make the server hold on to.
 const (
-	maxBody       = 64 << 10 // bytes of a request's body
-	maxHeader     = 32 << 10 // bytes of a request's headers: an authorisation code fits
-	headerTimeout = 5 * time.Second
-	readTimeout   = 15 * time.Second
-	writeTimeout  = 60 * time.Second // a certificate may wait for a key service
-	idleTimeout   = 2 * time.Minute
-	stopTimeout   = 10 * time.Second // for requests that run when Serve is told to stop
-	maxStreams    = 100              // of one HTTP/2 connection
+	maxBody    = 64 << 10 // bytes of a request's body
+	maxHeader  = 32 << 10 // bytes of a request's headers: an authorisation code fits
+	maxStreams = 100      // of one HTTP/2 connection
 )
+
+// StopTimeout is how long requests that run have to finish when Serve is told to
+// stop.
+const StopTimeout = 10 * time.Second
+
+// times bound how long a client can take.
+type times struct {
+	header time.Duration // to send the headers of a request
+	read   time.Duration // to send a whole request
+	write  time.Duration // from the headers to the end of the answer
+	idle   time.Duration // between two requests on a connection
+	stop   time.Duration // StopTimeout
+}
+
+// usualTimes are those that hold; a certificate may wait for a key service.
+var usualTimes = times{header: 5 * time.Second, read: 15 * time.Second, write: time.Minute, idle: 2 * time.Minute, stop: StopTimeout}
 
 // ErrConfig is wrapped by every refusal of New and Serve.
 var ErrConfig = errors.New("unusable server settings")
 
-// Config is what a Server needs. All fields but Logger and Version are required.
+// Config is what a Server needs. Authority, BaseURL, Now and Rand are required.
 type Config struct {
 	Authority *authority.Authority
 	// BaseURL is the one address under which browsers and clients reach the
@@ -56,7 +66,33 @@ type Config struct {
 	// PublicTiles lets everybody read the ledger's tiles; zero: those who are
 	// logged in.
 	PublicTiles bool
+	Limits      Limits // how often clients may ask
+	// Observer hears what an operator counts. Zero: nobody does.
+	Observer Observer
+	// TrustedProxies are whose X-Forwarded-For is believed. Zero: nobody's, and
+	// who speaks to us is the client.
+	TrustedProxies []netip.Prefix
 }
+
+// Observer hears what an operator counts. Its methods return at once and may be
+// called from several goroutines. No argument is text that a client sent.
+type Observer interface {
+	// Requested: a request was answered. method is one that HTTP names or "other",
+	// route the template of its address or "none".
+	Requested(method, route string, status int, took time.Duration)
+	// Limited: a request was refused because of the rate limit of that name.
+	Limited(limit string)
+	// NotIssued: a call for a certificate was refused; problem is the last part of
+	// the problem's type.
+	NotIssued(problem string)
+}
+
+// nobody is the Observer that hears nothing.
+type nobody struct{}
+
+func (nobody) Requested(string, string, int, time.Duration) {}
+func (nobody) Limited(string)                               {}
+func (nobody) NotIssued(string)                             {}
 
 // Server answers HTTP requests. It is safe for concurrent use.
 type Server struct {
@@ -66,11 +102,15 @@ type Server struct {
 	now       func() time.Time
 	rand      io.Reader
 	logger    *slog.Logger
+	watch     Observer
 	version   string
 	// publicTiles lets strangers read the tiles.
 	publicTiles bool
 	cookies     cookieNames
 	pages       *pages
+	limiter     *limiter
+	readiness   *readiness
+	times       times
 	handler     http.Handler
 }
 
@@ -83,8 +123,14 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.Limits.Check(); err != nil {
+		return nil, err
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Observer == nil {
+		c.Observer = nobody{}
 	}
 	p, err := loadPages()
 	if err != nil {
@@ -92,7 +138,8 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		authority: c.Authority, store: c.Authority.Store(), base: base, now: c.Now, rand: c.Rand,
-		logger: c.Logger, version: c.Version, cookies: nameCookies(base), pages: p, publicTiles: c.PublicTiles,
+		logger: c.Logger, watch: c.Observer, version: c.Version, cookies: nameCookies(base), pages: p, publicTiles: c.PublicTiles,
+		limiter: newLimiter(c.Limits, c.TrustedProxies), readiness: newReadiness(c.Authority, c.Now, c.Logger), times: usualTimes,
 	}
 	s.handler = s.routes()
 	return s, nil
@@ -138,44 +185,6 @@ func (s *Server) secure() bool { return s.base.Scheme == "https" }
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Serve answers requests on ln, which it closes, until ctx ends; requests that
-// run then have ten seconds to finish. conf nil means plain HTTP, which is
-// refused on other than loopback addresses.
-func (s *Server) Serve(ctx context.Context, ln net.Listener, conf *tls.Config) error {
-	if err := s.checkListener(ln.Addr(), conf); err != nil {
-		return errors.Join(err, ln.Close())
-	}
-	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
-	}
-	serve := func() error { return srv.Serve(ln) }
-	if conf != nil {
-		srv.TLSConfig = conf.Clone()
-		srv.TLSConfig.MinVersion = max(srv.TLSConfig.MinVersion, tls.VersionTLS12)
-		serve = func() error { return srv.ServeTLS(ln, "", "") } // the certificate is in conf
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- serve() }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serving: %w", errors.Join(err, srv.Close()))
-	case <-ctx.Done():
-	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	err := srv.Shutdown(stop)
-	if err != nil {
-		err = fmt.Errorf("stopping: requests still ran after %s: %w", stopTimeout, errors.Join(err, srv.Close()))
-	}
-	if closed := <-ended; err == nil && !errors.Is(closed, http.ErrServerClosed) {
-		err = fmt.Errorf("serving: %w", closed)
-	}
-	return err
-}
-
 func (s *Server) checkListener(addr net.Addr, conf *tls.Config) error {
 	if conf != nil {
 		if !s.secure() {
@@ -183,6 +192,11 @@ func (s *Server) checkListener(addr net.Addr, conf *tls.Config) error {
 		}
 		return nil
 	}
+	return onlyLoopback(addr)
+}
+
+// onlyLoopback refuses to speak plain HTTP to other machines.
+func onlyLoopback(addr net.Addr) error {
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil || !ap.Addr().IsLoopback() {
 		return fmt.Errorf("%w: plain HTTP on %s; it is for loopback addresses only, so configure a TLS certificate", ErrConfig, addr)

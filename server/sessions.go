@@ -45,13 +45,18 @@ func (s *Server) session(ctx context.Context, secret string, kind store.SessionK
 	now := canon.At(s.now())
 	var session store.Session
 	var seen canon.Micros
+	hash := store.SecretHash(secret)
 	err := s.store.Read(ctx, func(r *store.Reader) (err error) {
-		session, seen, err = r.Session(store.SecretHash(secret), kind, now)
+		session, seen, err = r.Session(hash, kind, now)
 		return err
 	})
+	if err == nil || isSignedOut(err) {
+		s.limiter.opened(hash, now.Time(), err == nil)
+	}
 	if err != nil {
 		return store.Session{}, err
 	}
+	traceOf(ctx).stranger = false
 	if now.Time().Sub(seen.Time()) >= touchEvery {
 		// A session that is not prolonged ends early, which harms nothing.
 		if err := s.authority.Touch(ctx, secret); err != nil {
@@ -112,20 +117,33 @@ func (s *Server) cookieSession(r *http.Request) (store.Session, error) {
 	return s.session(r.Context(), secret, store.Web)
 }
 
+// bearerSession returns the bearer of a live session, and counts the request as
+// its person's.
+func (s *Server) bearerSession(r *http.Request) (string, error) {
+	secret, err := bearerOf(r)
+	if err != nil {
+		return "", err
+	}
+	session, err := s.session(r.Context(), secret, store.CLI)
+	if err != nil {
+		return "", err
+	}
+	return secret, s.countPerson(session)
+}
+
 // challenge answers POST /v1/challenges.
 func (s *Server) challenge(w http.ResponseWriter, r *http.Request) error {
 	var body api.ChallengeRequest
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	if body.Purpose != authority.PurposeSession { // nobody has a session yet who wants one
-		secret, err := bearerOf(r)
-		if err != nil {
+	// Nobody has a session yet who wants one, unless it is to be renewed.
+	if body.Purpose == authority.PurposeSession && r.Header.Values("Authorization") == nil {
+		if err := s.countLogin(r, true); err != nil {
 			return err
 		}
-		if _, err := s.session(r.Context(), secret, store.CLI); err != nil {
-			return err
-		}
+	} else if _, err := s.bearerSession(r); err != nil {
+		return err
 	}
 	challenge, expires, err := s.authority.Challenge(r.Context(), body.Purpose)
 	if err != nil {
@@ -152,13 +170,19 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request) error {
 	var err error
 	if r.Header.Values("Authorization") != nil {
 		var secret string
-		if secret, err = bearerOf(r); err != nil {
+		if secret, err = s.bearerSession(r); err != nil {
 			return err
 		}
 		status = http.StatusOK
 		session, err = s.authority.Refresh(r.Context(), secret, login)
 	} else {
+		if err := s.countLogin(r, false); err != nil {
+			return err
+		}
 		session, bearer, err = s.authority.LoginDevice(r.Context(), login)
+		if err == nil {
+			s.limiter.opened(store.SecretHash(bearer), s.now(), true)
+		}
 	}
 	if err != nil {
 		return err

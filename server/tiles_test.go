@@ -98,7 +98,7 @@ func TestPromiseP11_AnIndependentClientWalksTheLog(t *testing.T) {
 	if r := w.send(http.MethodGet, "/tile/0/000", nil, nil); r.status != http.StatusUnauthorized {
 		t.Errorf("a stranger: %d", r.status)
 	}
-	db, err := sql.Open("sqlite3", w.file)
+	db, err := sql.Open("sqlite3", w.database)
 	must(t, err)
 	_, err = db.ExecContext(t.Context(), `UPDATE leaf SET body = CAST(replace(CAST(body AS TEXT), 'host.join', 'host.jion') AS BLOB) WHERE idx = 100`)
 	must(t, errors.Join(err, db.Close()))

@@ -140,7 +140,9 @@ type world struct {
 	idp       *idp.Server
 	authority *authority.Authority
 	store     *store.Store
-	file      string // the database
+	engine    *sqlite.Engine
+	database  string // its path
+	mark      *mark
 	server    *server.Server
 	base      string
 	clock     *clock
@@ -148,7 +150,8 @@ type world struct {
 	version   *contract.Version
 	policy    *ledger.Policy
 	ca        ssh.PublicKey
-	openAPI   *apitest.Validator // every exchange below /v1 is held to the document
+	openAPI   *apitest.Validator   // every exchange below /v1 is held to the document
+	change    func(*server.Config) // of the settings, before the server is made
 }
 
 // Accounts of every world. Passwords are NAME-pw.
@@ -172,7 +175,14 @@ func newWorld(t *testing.T) *world {
 // newWorldOf is newWorld under another contract.
 func newWorldOf(t *testing.T, terms string) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}, logs: &logs{}}
+	// All people of a test share one address.
+	return makeWorld(t, terms, func(c *server.Config) { c.Limits.Login = 6000 })
+}
+
+// makeWorld is newWorld with other settings; without terms there is no contract.
+func makeWorld(t *testing.T, terms string, change func(*server.Config)) *world {
+	t.Helper()
+	w := &world{t: t, clock: &clock{}, logs: &logs{}, mark: &mark{}, change: change}
 	var err error
 	w.openAPI, err = apitest.NewValidator(docs.OpenAPI)
 	must(t, err)
@@ -180,8 +190,10 @@ func newWorldOf(t *testing.T, terms string) *world {
 	must(t, err)
 	t.Cleanup(func() { must(t, w.idp.Close()) })
 	w.openAuthority()
-	w.addContract(terms)
-	w.addHosts()
+	if terms != "" {
+		w.addContract(terms)
+		w.addHosts()
+	}
 	w.serve()
 	return w
 }
@@ -195,10 +207,11 @@ func must(t testing.TB, err error) {
 
 func (w *world) openAuthority() {
 	t := w.t
-	w.file = filepath.Join(t.TempDir(), "sallyport.db")
-	engine, err := sqlite.Open(t.Context(), w.file)
+	w.database = filepath.Join(t.TempDir(), "sallyport.db")
+	var err error
+	w.engine, err = sqlite.Open(t.Context(), w.database)
 	must(t, err)
-	w.store, err = store.New(store.Config{Engine: engine, Now: w.clock.Now, Rand: rand.Reader})
+	w.store, err = store.New(store.Config{Engine: w.engine, Now: w.clock.Now, Rand: rand.Reader})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.store.Close()) })
 	signer, err := softkey.Create(filepath.Join(t.TempDir(), "user_ca"), "", rand.Reader)
@@ -211,8 +224,8 @@ func (w *world) openAuthority() {
 	logSigner, err := ledger.NewLogSigner(private)
 	must(t, err)
 	w.authority, err = authority.Create(t.Context(), authority.Config{
-		Store: w.store, CA: signer, Log: logSigner, Mark: &mark{}, Now: w.clock.Now, Rand: rand.Reader,
-		Secrets: func(string) string { return webSecret },
+		Store: w.store, CA: signer, Log: logSigner, Mark: w.mark, Now: w.clock.Now, Rand: rand.Reader,
+		Secrets: func(string) string { return webSecret }, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
 	})
 	must(t, err)
 }
@@ -255,10 +268,12 @@ func (w *world) serve() {
 	must(t, err)
 	w.base = "http://" + ln.Addr().String()
 	w.idp.AllowRedirect(w.base + "/callback")
-	w.server, err = server.New(server.Config{
+	c := server.Config{
 		Authority: w.authority, BaseURL: w.base, Now: w.clock.Now, Rand: rand.Reader, Version: "test",
 		Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
-	})
+	}
+	w.change(&c)
+	w.server, err = server.New(c)
 	must(t, err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)

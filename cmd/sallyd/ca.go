@@ -133,17 +133,14 @@ func (o *caFlags) config(cmd *cobra.Command) (caConfig, error) {
 	return caConfig{Vault: &v}, nil
 }
 
-// probe is what init has signed, to see that the token may: no certificate
-// begins like it.
-const probe = "sallyport.probe/v1\n"
-
-// openVault reads the key for a new folder, and has it sign once.
+// openVault reads the key for a new folder, and has it sign once, to see that the
+// token may.
 func (c caConfig) openVault(ctx context.Context) (ca.Signer, error) {
 	s, err := c.signer(ctx, "", nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Sign(ctx, []byte(probe)); err != nil {
+	if _, err := s.Sign(ctx, []byte(ca.Probe)); err != nil {
 		return nil, errors.Join(fmt.Errorf("ca.vault: signing to see that it works: %w", err), closeSigner(s))
 	}
 	return s, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/url"
@@ -44,6 +45,15 @@ type config struct {
 	// Issuers adds to an identity provider what the contract does not hold. It is named by the ids of the contract and of the
 	// issuer in it, such as acme/okta.
 	Issuers map[string]issuerConfig `yaml:"issuers,omitempty" keys:"CONTRACT/ISSUER"`
+	// Limits says how often clients may ask (docs/operations.md).
+	Limits limitsConfig `yaml:"limits,omitempty"`
+	// TrustedProxies lists the reverse proxies whose X-Forwarded-For is believed, from the right up to the first hop that is
+	// none of them. Without any, who connects is the client.
+	TrustedProxies []string `yaml:"trusted_proxies,omitempty" default:"nobody is believed" form:"addresses and networks" example:"[10.0.0.7, 10.1.0.0/16]"`
+	// Metrics says where figures for Prometheus are shown (docs/operations.md). Without it, nowhere.
+	Metrics metricsConfig `yaml:"metrics,omitempty"`
+	// LogLevel is the least that is logged: debug, info, warn or error.
+	LogLevel string `yaml:"log_level,omitempty" default:"info" form:"a word" example:"info"`
 }
 
 // ledgerConfig says who may read what of the ledger.
@@ -62,6 +72,11 @@ type issuerConfig struct {
 
 // errConfig begins errors about files that config.yaml names.
 var errConfig = errors.New(configFile)
+
+// logLevels are what log_level may be.
+var logLevels = map[string]slog.Level{
+	"": slog.LevelInfo, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+}
 
 func (c config) check() error {
 	u, err := url.Parse(c.URL)
@@ -94,7 +109,16 @@ func (c config) check() error {
 	if err := c.CA.check(); err != nil {
 		return err
 	}
-	return c.checkIssuers()
+	if err := c.checkIssuers(); err != nil {
+		return err
+	}
+	if _, err := c.proxies(); err != nil {
+		return err
+	}
+	if _, ok := logLevels[c.LogLevel]; !ok {
+		return badKey("log_level", "%q is none of debug, info, warn and error", strictyaml.Clip(c.LogLevel))
+	}
+	return c.Metrics.check(c.TLS.Certificate != "")
 }
 
 func (c config) checkListen() error {

@@ -110,6 +110,35 @@ func TestConfigRefusals(t *testing.T) {
 		{"a version in hex", strings.Replace(vault(""), "version: 1", "version: 0x1", 1), "7:14: ca.vault.version: expected a whole number"},
 		{"a broken version", strings.Replace(vault(""), "version: 1", "version: 1.0", 1), "7:14: ca.vault.version: expected a whole number"},
 		{"a version beyond numbers", strings.Replace(vault(""), "version: 1", "version: 99999999999999999999", 1), "7:14: ca.vault.version: expected a whole number"},
+
+		// Limits and proxies.
+		{"a negative limit", goodConfig + "limits: {person_per_minute: -1}\n", "3:29: limits.person_per_minute: expected a whole number from 1 to 1000000 in plain digits, found the number -1"},
+		{"a limit of nothing", goodConfig + "limits: {login_per_minute: 0}\n", "3:28: limits.login_per_minute: expected a whole number from 1 to 1000000"},
+		{"a limit beyond reason", goodConfig + "limits: {address_per_minute: 1000001}\n", "3:30: limits.address_per_minute: expected a whole number from 1 to 1000000"},
+		{"a broken limit", goodConfig + "limits: {logins_per_minute: 1.5}\n", "3:29: limits.logins_per_minute: expected a whole number"},
+		{"a limit in words", goodConfig + "limits: {login_per_minute: fast}\n", "3:28: limits.login_per_minute: expected a whole number"},
+		{"a limit of something else", goodConfig + "limits: {everything: 5}\n", "3:10: limits.everything: unknown key, expected one of person_per_minute, "},
+		{"one limit for all", goodConfig + "limits: 5\n", "3:9: limits: expected a mapping with the keys person_per_minute, "},
+		{"a proxy that is no list", goodConfig + "trusted_proxies: 10.0.0.1\n", "3:18: trusted_proxies: expected a list, found "},
+		{"a proxy's name", goodConfig + "trusted_proxies: [proxy.example]\n", `3:19: trusted_proxies[0]: "proxy.example" is neither an address nor a network such as 10.0.0.0/8`},
+		{"an empty proxy", goodConfig + "trusted_proxies: [\"\"]\n", "3:19: trusted_proxies[0]: empty"},
+		{"a proxy with port", goodConfig + "trusted_proxies: [\"10.0.0.1:80\"]\n", "3:19: trusted_proxies[0]: \"10.0.0.1:80\" is neither"},
+		{"a proxy with zone", goodConfig + "trusted_proxies: [\"fe80::1%eth0\"]\n", "3:19: trusted_proxies[0]: \"fe80::1%eth0\" is neither"},
+		{"a proxy in two spellings", goodConfig + "trusted_proxies: [\"::ffff:10.0.0.1\"]\n", "3:19: trusted_proxies[0]: \"::ffff:10.0.0.1\": write it as IPv4"},
+		{"a network with bits behind it", goodConfig + "trusted_proxies: [127.0.0.1, 10.1.2.3/8]\n", `3:30: trusted_proxies[1]: "10.1.2.3/8" has bits behind its network; write 10.0.0.0/8 or the one address`},
+		{"everybody a proxy", goodConfig + "trusted_proxies: [0.0.0.0/0]\n", `3:19: trusted_proxies[0]: "0.0.0.0/0" is everybody, who could then write any address; name the proxies`},
+		{"everybody of IPv6 a proxy", goodConfig + "trusted_proxies: [\"::/0\"]\n", "3:19: trusted_proxies[0]: \"::/0\" is everybody"},
+		{"a proxy twice", goodConfig + "trusted_proxies: [10.0.0.1, 10.0.0.1]\n", `3:29: trusted_proxies[1]: "10.0.0.1" stands twice in the list`},
+		// Figures and the log.
+		{"figures without host", goodConfig + "metrics: {listen: \"9464\"}\n", `3:19: metrics.listen: "9464" is not HOST:PORT, with a port from 0 to 65535`},
+		{"figures beyond ports", goodConfig + "metrics: {listen: \"127.0.0.1:99999\"}\n", "3:19: metrics.listen: \"127.0.0.1:99999\" is not HOST:PORT"},
+		{"figures for everybody without TLS", goodConfig + "metrics: {listen: \"0.0.0.0:9464\"}\n", "3:19: metrics.listen: plain http is for loopback only; name tls.certificate and tls.key"},
+		{"figures on every address without TLS", goodConfig + "metrics: {listen: \":9464\"}\n", "3:19: metrics.listen: plain http is for loopback only"},
+		{"figures by another key", goodConfig + "metrics: {port: 9464}\n", "3:11: metrics.port: unknown key, expected one of listen"},
+		{"figures switched on", goodConfig + "metrics: true\n", "3:10: metrics: expected a mapping with the keys listen, found the truth value true"},
+		{"another log level", goodConfig + "log_level: verbose\n", `3:12: log_level: "verbose" is none of debug, info, warn and error`},
+		{"a log level in capitals", goodConfig + "log_level: DEBUG\n", `3:12: log_level: "DEBUG" is none of`},
+		{"log levels", goodConfig + "log_level: [debug]\n", "3:12: log_level: expected text, found a list"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/ca"
+	"github.com/sallyport/sallyport/internal/metrics"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/sqlite"
 	"github.com/sallyport/sallyport/ledger"
@@ -92,6 +93,8 @@ type folderOptions struct {
 	// quorum says whose cosignatures certificates need, cosigners how to get them.
 	quorum    ledger.Cosigners
 	cosigners []authority.Cosigner
+	// metrics count what is done; nil: nobody does.
+	metrics *metrics.Metrics
 }
 
 // openFolder locks the folder and opens its ledger.
@@ -125,7 +128,11 @@ func (f *folder) open(ctx context.Context, o folderOptions, start func(context.C
 	if err != nil {
 		return err
 	}
-	f.store, err = store.New(store.Config{Engine: engine, Now: time.Now, Rand: rand.Reader})
+	stored := store.Config{Engine: engine, Now: time.Now, Rand: rand.Reader}
+	if o.metrics != nil {
+		stored.Observe = o.metrics.Wrote
+	}
+	f.store, err = store.New(stored)
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
@@ -134,10 +141,14 @@ func (f *folder) open(ctx context.Context, o folderOptions, start func(context.C
 			return err
 		}
 	}
-	f.auth, err = start(ctx, authority.Config{
+	c := authority.Config{
 		Store: f.store, CA: f.signer, Log: logSigner, Mark: mark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
 		Quorum: o.quorum, Cosigners: o.cosigners, Secrets: o.secrets, Logger: o.logger,
-	})
+	}
+	if o.metrics != nil {
+		c.Observer = o.metrics
+	}
+	f.auth, err = start(ctx, c)
 	return err
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/ca/vault"
+	"github.com/sallyport/sallyport/internal/metrics"
 	"github.com/sallyport/sallyport/server"
 )
 
@@ -29,8 +30,9 @@ func serveCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the API and the pages",
-		Long: "Serves until it is interrupted; then it finishes what it is doing. Settings are in DIR/config.yaml (docs/config.md);\n" +
-			"`sallyd check` says what is wrong with them.",
+		Long: "Serves until it is told to stop (SIGTERM or SIGINT). Then it takes nothing new, finishes what it is doing within 10\n" +
+			"seconds and ends with exit code 0; a second signal ends it at once. Settings are in DIR/config.yaml (docs/config.md);\n" +
+			"`sallyd check` says what is wrong with them. docs/operations.md says what there is to watch.",
 		Example: "  sallyd serve --dir /var/lib/sallyport",
 		Args:    exactly(),
 		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return runServe(cmd, *dir) }),
@@ -42,21 +44,64 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err := isFolder(dir); err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
 	c, err := loadConfig(filepath.Join(dir, configFile))
 	if err != nil {
 		return err
 	}
-	secrets, err := c.secrets(dir, os.Getenv)
+	logger := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: logLevels[c.LogLevel]}))
+	m := metrics.New(version)
+	f, err := c.openFolder(ctx, dir, m, logger)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	s, err := c.server(f, m, logger)
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := c.tlsConfig(dir)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, "listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	working, stop := context.WithCancel(ctx)
+	var job sync.WaitGroup
+	defer func() { stop(); job.Wait() }()
+	if c.Metrics.Listen != "" {
+		figures, err := listen(ctx, "metrics.listen", c.Metrics.Listen)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		job.Go(func() { c.Metrics.serve(working, figures, tlsConfig, m, logger) })
+	}
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "sallyd: serving %s\n", c.URL); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "sallyd: stopping; what runs has %s to finish, a second signal ends it at once\n", server.StopTimeout)
+	})()
+	job.Go(func() { sweep(working, f, logger) })
+	if v, ok := f.signer.(*vault.Signer); ok {
+		job.Go(func() { v.KeepToken(working) })
+	}
+	return s.Serve(ctx, listener, tlsConfig)
+}
+
+// openFolder opens the folder for serving.
+func (c config) openFolder(ctx context.Context, dir string, m *metrics.Metrics, logger *slog.Logger) (*folder, error) {
+	secrets, err := c.secrets(dir, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
 	quorum, cosigners, err := c.Witnesses.cosigners()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errConfig, err)
+		return nil, err
 	}
-	f, err := openFolder(ctx, dir, folderOptions{
-		logger: logger, secrets: secrets, quorum: quorum, cosigners: cosigners,
+	return openFolder(ctx, dir, folderOptions{
+		logger: logger, secrets: secrets, metrics: m, quorum: quorum, cosigners: cosigners,
 		signer: func(ctx context.Context, public ssh.PublicKey) (ca.Signer, error) {
 			s, err := c.CA.signer(ctx, dir, public, logger)
 			if err != nil && c.CA.Vault != nil {
@@ -65,37 +110,32 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 			return s, err
 		},
 	})
+}
+
+// server makes the server, and has the figures read from it.
+func (c config) server(f *folder, m *metrics.Metrics, logger *slog.Logger) (*server.Server, error) {
+	proxies, err := c.proxies()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
 	s, err := server.New(server.Config{
 		Authority: f.auth, BaseURL: c.URL, Now: time.Now, Rand: rand.Reader, Logger: logger, Version: version, PublicTiles: c.Ledger.PublicTiles,
+		Limits: c.Limits.limits(), TrustedProxies: proxies, Observer: m,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tlsConfig, err := c.tlsConfig(dir)
+	m.Watch(metrics.Sources{Store: f.store, Ready: s.Ready, Now: time.Now, Logger: logger})
+	return s, nil
+}
+
+// listen takes an address that a key of config.yaml names.
+func listen(ctx context.Context, key, address string) (net.Listener, error) {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%w: %s: %w", errConfig, key, err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
-	if err != nil {
-		return fmt.Errorf("%w: listen: %w", errConfig, err)
-	}
-	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "sallyd: serving %s\n", c.URL); err != nil {
-		return err
-	}
-	sweeping, stop := context.WithCancel(ctx)
-	var job sync.WaitGroup
-	job.Go(func() { sweep(sweeping, f, logger) })
-	if v, ok := f.signer.(*vault.Signer); ok {
-		job.Go(func() { v.KeepToken(sweeping) })
-	}
-	err = s.Serve(ctx, listener, tlsConfig)
-	stop()
-	job.Wait()
-	return err
+	return ln, nil
 }
 
 // sweep records expiries until ctx ends.

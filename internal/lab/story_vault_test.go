@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -26,6 +27,8 @@ func TestPromiseP14_SealedVault(t *testing.T) {
 	granted := request(t, ctx, s, site.Web1)
 	refused := request(t, ctx, s, site.Web2)
 	must(t, s.Seal(ctx))
+	const unsigned = `{"part":"signer","status":"failed","text":"no certificate can be signed now; deciding goes on, and what is granted stays granted"}`
+	ready(t, ctx, s, 503, `{"status":"failed",`, unsigned)
 
 	// Deciding needs no key.
 	decide(t, ctx, s, granted.path, "approve", "")
@@ -41,6 +44,7 @@ func TestPromiseP14_SealedVault(t *testing.T) {
 	must(t, s.StopServing())
 	must(t, s.ConfigureHost(ctx, site.Web1))
 	must(t, s.Serve(ctx))
+	ready(t, ctx, s, 503, `{"status":"failed",`, unsigned)
 	expect(t, ctx, s, 6, waits, ssh...)
 	if log := serverLog(s); !strings.Contains(log, "Vault is sealed or on standby") || !strings.Contains(log, "authority key not reachable at start") {
 		t.Errorf("sallyd does not log why:\n%s", log)
@@ -50,6 +54,7 @@ func TestPromiseP14_SealedVault(t *testing.T) {
 	}
 
 	must(t, s.Unseal(ctx))
+	ready(t, ctx, s, 200, `{"status":"ok",`, `{"part":"signer","status":"ok","text":"certificates can be signed"}`)
 	expect(t, ctx, s, 0, "\n"+string(s.Account.Login)+"\n", ssh...)
 
 	// Its token is revoked; a new one lies in the file before the next certificate.
@@ -81,6 +86,26 @@ func TestStoryVaultTokenIsKept(t *testing.T) {
 	err := lab.Poll(ctx, "twice the token's life", func() (bool, error) { return time.Since(begin) > 21*time.Second, nil })
 	must(t, err)
 	expect(t, ctx, s, 0, "\n"+string(s.Account.Login)+"\n", "sally", "ssh", s.Principal(site.Web1), "--key-file", "--", "id -un")
+}
+
+// ready waits until /readyz answers so: what it says is up to five seconds old.
+func ready(t *testing.T, ctx context.Context, s *site.Site, status int, words ...string) {
+	t.Helper()
+	must(t, lab.Poll(ctx, fmt.Sprintf("/readyz to answer %d and %q", status, words), func() (bool, error) {
+		page, err := s.Bob.Browser.Get(ctx, s.URL()+"/readyz")
+		if err != nil || page.Status != status {
+			return false, err
+		}
+		for _, word := range words {
+			if !strings.Contains(page.Body, word) {
+				return false, nil
+			}
+		}
+		if strings.Contains(page.Body, s.Vault.Addr()) || strings.Contains(page.Body, "Vault") {
+			t.Errorf("a stranger is told too much: %s", page.Body)
+		}
+		return true, nil
+	}))
 }
 
 type filed struct{ path, id string }

@@ -32,6 +32,10 @@ type clock struct {
 	first time.Time // with its monotonic reading
 }
 
+// CheckClock returns ErrClock if nothing would be written now because of the
+// clock.
+func (s *Store) CheckClock(head Head) error { return s.clock.check(s.now(), head) }
+
 // check refuses a clock that jumped, or that is behind the newest leaf by more
 // than maxJump. A time without monotonic reading, as tests give, never jumps.
 func (c *clock) check(now time.Time, head Head) error {

@@ -118,6 +118,14 @@ func (r *Reader) Session(secret canon.Digest, kind SessionKind, now canon.Micros
 	return s, canon.Micros(seen), nil
 }
 
+// CountSessions returns how many sessions of a kind are alive.
+func (r *Reader) CountSessions(kind SessionKind, now canon.Micros) (int64, error) {
+	var n int64
+	err := r.db.QueryRowContext(r.ctx, `SELECT count(*) FROM session WHERE kind = $1 AND expires_us > $2 AND seen_us > $3`,
+		string(kind), int64(now), int64(canon.At(now.Time().Add(-kind.Idle())))).Scan(&n)
+	return n, err
+}
+
 // PutChallenge keeps the hash of a challenge that was given out.
 func (tx *Tx) PutChallenge(challenge canon.Digest, purpose string, expires canon.Micros) error {
 	return tx.exec(`INSERT INTO challenge (hash, purpose, expires_us) VALUES ($1, $2, $3)`, challenge[:], purpose, int64(expires))

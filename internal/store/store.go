@@ -53,6 +53,16 @@ type Config struct {
 	Engine Engine
 	Now    func() time.Time // the clock; ledger time never runs behind the newest leaf
 	Rand   io.Reader        // a cryptographic source, for salts
+	// Observe is told of each transaction of the writer, which waits for it.
+	// Zero: nobody is.
+	Observe func(Transaction)
+}
+
+// Transaction is what became of one transaction of the writer.
+type Transaction struct {
+	Writes int // functions that shared it
+	Took   time.Duration
+	Err    error // of the whole: none of them stands
 }
 
 // Store is an open database. It is safe for concurrent use.
@@ -60,6 +70,7 @@ type Store struct {
 	engine   Engine
 	now      func() time.Time
 	rand     io.Reader
+	observe  func(Transaction)
 	versions *versions
 	clock    clock
 
@@ -75,8 +86,11 @@ func New(c Config) (*Store, error) {
 	if c.Engine == nil || c.Now == nil || c.Rand == nil {
 		return nil, errors.New("store: engine, clock and randomness must be given")
 	}
+	if c.Observe == nil {
+		c.Observe = func(Transaction) {}
+	}
 	s := &Store{
-		engine: c.Engine, now: c.Now, rand: c.Rand, versions: &versions{byDigest: make(map[canon.Digest]*contract.Version)},
+		engine: c.Engine, now: c.Now, rand: c.Rand, observe: c.Observe, versions: &versions{byDigest: make(map[canon.Digest]*contract.Version)},
 		waiting: make(chan *job, maxWaiting), urgent: make(chan *job, maxUrgent),
 		closing: make(chan struct{}), closed: make(chan struct{}),
 	}

@@ -171,6 +171,14 @@ func (s *Store) commit(jobs []*job) error {
 	if len(jobs) == 0 {
 		return nil
 	}
+	begin := s.now()
+	err := s.transact(jobs)
+	s.observe(Transaction{Writes: len(jobs), Took: s.now().Sub(begin), Err: err})
+	return err
+}
+
+// transact does what commit says.
+func (s *Store) transact(jobs []*job) error {
 	ctx := context.Background()
 	dbtx, err := s.engine.Begin(ctx)
 	if err != nil {

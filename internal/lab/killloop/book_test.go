@@ -151,14 +151,17 @@ func (b *book) read(line string) (held, error) {
 }
 
 // report says what the loop has seen, and fails if it has proved nothing.
-func (b *book) report(rounds, starts int, took time.Duration) {
-	c := b.count
-	b.t.Logf("%d kills under load and %d of starting processes in %s: %d certificates answered, %d more signed and %d void; "+
+func (b *book) report(p plan, starts int, took time.Duration) {
+	c, rounds := b.count, p.rounds
+	b.t.Logf("%d ends under load and %d of starting processes in %s: %d certificates answered, %d more signed and %d void; "+
 		"%d requests, %d decisions and %d logins answered; %d checkpoints shown; %d leaves",
 		rounds, starts, took.Round(time.Second/10), c.certificates, c.stored, c.void,
 		c.requests, c.decisions, c.logins, len(b.shown), b.copy.tree.Size)
 	if c.certificates < rounds/4 || c.decisions == 0 || len(b.shown) < rounds/4 {
 		b.t.Error("that is too little to prove anything")
+	}
+	if p.stops && (c.stored > 0 || c.void > 0) {
+		b.t.Error("a stop left a certificate that nobody was answered")
 	}
 	if rounds >= 100 && (c.stored == 0 || c.void == 0) {
 		b.t.Error("no kill came between a certificate's leaf and its answer: the moments are badly chosen")

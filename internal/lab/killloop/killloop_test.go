@@ -1,7 +1,7 @@
 // Package killloop_test owns one question: what does sallyd lose when it is
-// killed (kill -9) at any moment? It starts the real program again and again,
-// loads it over HTTP, kills it, and holds what clients were answered to what the
-// ledger says afterwards.
+// killed (kill -9) or stopped (SIGTERM) at any moment? It starts the real program
+// again and again, loads it over HTTP, ends it, and holds what clients were
+// answered to what the ledger says afterwards.
 //
 //	go test ./internal/lab/killloop -rounds 5000 -seed 7
 //
@@ -41,6 +41,7 @@ type plan struct {
 	rounds   int
 	from, to time.Duration // sallyd is killed so long after its first answer
 	starts   float64       // how many of the starts are killed before they are through
+	stops    bool          // it is not killed but stopped
 }
 
 // TestPromiseP01_KillLoop kills sallyd 200 times in the middle of its work. No
@@ -58,6 +59,14 @@ func TestPromiseP01_KillLoop(t *testing.T) {
 func TestPromiseP11_KilledSoonAfterTheStart(t *testing.T) {
 	t.Parallel()
 	run(t, plan{rounds: min(30, *rounds), from: 20 * time.Millisecond, to: 80 * time.Millisecond, starts: 0.5})
+}
+
+// TestPromiseP14_StopUnderLoad stops sallyd in the middle of its work. What it has
+// begun it finishes and answers, so that no certificate is left that nobody was
+// given, and it ends well and in time.
+func TestPromiseP14_StopUnderLoad(t *testing.T) {
+	t.Parallel()
+	run(t, plan{rounds: min(20, *rounds), from: 5 * time.Millisecond, to: 150 * time.Millisecond, stops: true})
 }
 
 // loop is one run.
@@ -90,16 +99,16 @@ func run(t *testing.T, p plan) {
 		l.issuer[i] = &issuer{loop: l, rand: rand.New(rand.NewPCG(from, uint64(i)+1))}
 	}
 	must(t, l.people.cycle(l.ctx)) // logins and the first grant
-	l.kill()
+	l.end()
 	keepPort(t, l.URL())
 	for round := range p.rounds {
 		l.round(round)
 	}
 	must(t, l.Serve(l.ctx))
 	l.book.catchUp(l.ctx, l.people.account.Load())
-	l.kill()
+	l.end()
 	l.book.compareDatabase(l.ctx, filepath.Join(l.ServerDir(), "ledger.db"))
-	l.book.report(p.rounds, l.starts, time.Since(begin))
+	l.book.report(p, l.starts, time.Since(begin))
 }
 
 // open is an installation that serves.
@@ -107,7 +116,9 @@ func open(t *testing.T) *site.Site {
 	t.Helper()
 	bin := t.TempDir()
 	must(t, site.Build(t.Context(), bin))
-	s, err := site.Open(t.Context(), site.Config{Bin: bin, Tell: silent{}, Plan: site.Plan{CertTTL: 5 * time.Minute}})
+	s, err := site.Open(t.Context(), site.Config{
+		Bin: bin, Tell: silent{}, Plan: site.Plan{CertTTL: 5 * time.Minute}, Settings: noLimits,
+	})
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -123,6 +134,9 @@ func open(t *testing.T) *site.Site {
 	must(t, s.SetUp(t.Context()))
 	return s
 }
+
+// noLimits lets few people from one address do more than any number of people.
+const noLimits = "limits: {person_per_minute: 1000000, address_per_minute: 1000000, login_per_minute: 1000000, logins_per_minute: 1000000}"
 
 // silent hears a story of thousands of lines.
 type silent struct{}
@@ -154,8 +168,7 @@ func (l *loop) round(n int) {
 	}
 }
 
-// load lets everybody work until sallyd is killed, so long after its first
-// answer.
+// load lets everybody work until sallyd is ended, so long after its first answer.
 func (l *loop) load(until time.Duration) {
 	l.down.Store(false)
 	first := l.book.nextAnswer()
@@ -185,8 +198,23 @@ func (l *loop) load(until time.Duration) {
 		l.t.Error("sallyd serves and answers nothing")
 	}
 	time.Sleep(until)
-	l.kill()
+	l.end()
 	all.Wait()
+}
+
+// end kills or stops sallyd, as the plan says.
+func (l *loop) end() {
+	if !l.plan.stops {
+		l.kill()
+		return
+	}
+	l.down.Store(true)
+	if err := l.StopServing(); err != nil {
+		l.t.Error(err)
+	}
+	if log := l.Logs(5)[0].Text; strings.Contains(log, "requests cut off") {
+		l.t.Errorf("it did not finish what it had begun:\n%s", log)
+	}
 }
 
 func (l *loop) kill() {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/lab"
@@ -22,24 +23,33 @@ func (s *Site) ServerDir() string { return s.Dir.Path("sallyd") }
 // PinFile is what people get out of band.
 func (s *Site) PinFile() string { return filepath.Join(s.ServerDir(), "pin.txt") }
 
-// Init makes sallyd's folder and keys, and gives it the secret of its web client
-// at the identity provider.
+// Init makes sallyd's folder and keys, and adds to its settings.
 func (s *Site) Init(ctx context.Context) error {
-	argv := []string{"sallyd", "init", s.ServerDir(), "--origin", Origin, "--listen", s.port.Addr()}
+	argv := []string{"sallyd", "init", s.ServerDir(), "--origin", Origin, "--listen", s.listens().Addr()}
+	if s.front != nil {
+		argv = append(argv, "--url", s.URL())
+	}
 	if _, err := s.Operator.Must(ctx, append(argv, s.vaultFlags()...)...); err != nil {
 		return err
 	}
-	return s.configureIssuer()
+	return s.configure()
 }
 
-// configureIssuer adds the web client's secret to the configuration.
-func (s *Site) configureIssuer() (err error) {
+// configure adds to the configuration the secret of the web client at the
+// identity provider, and what this site wants beside the usual.
+func (s *Site) configure() (err error) {
 	f, err := os.OpenFile(filepath.Join(s.ServerDir(), "config.yaml"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	_, err = fmt.Fprintf(f, "issuers:\n  %s/lab:\n    web_secret_file: %s\n", ContractID, strconv.Quote(s.Dir.Path(webSecretFile)))
+	if err == nil && s.cfg.Settings != "" {
+		_, err = fmt.Fprintln(f, s.cfg.Settings)
+	}
+	if err == nil && s.figures != nil {
+		_, err = fmt.Fprintf(f, "metrics: {listen: %q}\n", s.figures.Addr())
+	}
 	return err
 }
 
@@ -92,16 +102,31 @@ func (s *Site) Serve(ctx context.Context) error {
 	return err
 }
 
-// StopServing ends sallyd as a service manager does.
+// StopServing ends sallyd as a service manager does, and demands that it ends
+// well.
 func (s *Site) StopServing() error {
 	s.cfg.Tell.Typed("operator", "kill -TERM "+strconv.Itoa(s.server.PID())+" # sallyd")
-	return s.server.Stop()
+	if err := s.server.Stop(); err != nil {
+		return err
+	}
+	if code := s.server.Code(); code != 0 {
+		return fmt.Errorf("sallyd ended with exit code %d:\n%s", code, lab.Tail(s.server.Log(), 10))
+	}
+	return nil
 }
+
+// Signal sends sallyd a signal.
+func (s *Site) Signal(sig syscall.Signal) error { return syscall.Kill(s.server.PID(), sig) }
 
 // Launch starts sallyd and returns at once.
 func (s *Site) Launch(ctx context.Context) (*Task, error) {
-	if err := s.port.Release(); err != nil {
+	if err := s.listens().Release(); err != nil {
 		return nil, err
+	}
+	if s.figures != nil {
+		if err := s.figures.Release(); err != nil {
+			return nil, err
+		}
 	}
 	task, err := s.Operator.Start(ctx, "sallyd", "serve", "--dir", s.ServerDir())
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -53,6 +54,13 @@ type Config struct {
 	Umask string
 	// Vault has the CA key lie in a real Vault; else it lies in a file.
 	Vault bool
+	// Settings are lines that config.yaml has beside the usual ones.
+	Settings string
+	// Front puts a reverse proxy before sallyd, which every request goes through:
+	// it is given what hands a request on.
+	Front func(on http.Handler) http.Handler
+	// Metrics has sallyd show its figures; see MetricsURL.
+	Metrics bool
 }
 
 // Site is an installation. Its acts are called from one goroutine.
@@ -67,9 +75,11 @@ type Site struct {
 	Hosts    map[string]*lab.SSHD
 	Vault    *vault.Server // nil without Config.Vault
 
-	cfg    Config
-	port   *lab.Port
-	server *lab.Process
+	cfg     Config
+	front   *front // nil without Config.Front
+	port    *lab.Port
+	figures *lab.Port // nil without Config.Metrics
+	server  *lab.Process
 
 	mu    sync.Mutex
 	tasks []*lab.Process // guarded by mu; everything started in the background
@@ -107,6 +117,14 @@ func (s *Site) open(ctx context.Context) error {
 	}
 	if s.port, err = lab.ReservePort(ctx); err != nil {
 		return err
+	}
+	if err := s.startFront(ctx); err != nil {
+		return err
+	}
+	if s.cfg.Metrics {
+		if s.figures, err = lab.ReservePort(ctx); err != nil {
+			return err
+		}
 	}
 	if s.Operator, err = s.terminal("operator"); err != nil {
 		return err
@@ -159,6 +177,9 @@ func (s *Site) startIDP(ctx context.Context) error {
 
 // URL is where sallyd serves.
 func (s *Site) URL() string { return "http://" + s.port.Addr() }
+
+// MetricsURL is where sallyd shows its figures.
+func (s *Site) MetricsURL() string { return "http://" + s.figures.Addr() + "/metrics" }
 
 // Principal is the login on a host, "ops@web-1.demo".
 func (s *Site) Principal(host string) string { return string(s.Account.Login) + "@" + host }
@@ -229,8 +250,14 @@ func (s *Site) Close() error {
 		errs = append(errs, s.IDP.Close())
 		s.IDP = nil
 	}
-	if s.port != nil {
-		errs = append(errs, s.port.Release())
+	if s.front != nil {
+		errs = append(errs, s.front.close())
+		s.front = nil
+	}
+	for _, p := range []*lab.Port{s.port, s.figures} {
+		if p != nil {
+			errs = append(errs, p.Release())
+		}
 	}
 	if s.Account != nil {
 		errs = append(errs, s.Account.Remove())

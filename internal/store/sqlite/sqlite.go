@@ -21,8 +21,10 @@ import (
 type Engine struct {
 	writer *sql.DB // nil if it was opened for reading only
 	reader *sql.DB
-	still  string // path of a database that is read as a file that does not change
-	log    int64  // length of its log then
+	path   string
+	file   os.FileInfo // what was at path when it was opened; nil if that does not matter
+	still  string      // path of a database that is read as a file that does not change
+	log    int64       // length of its log then
 }
 
 var _ store.Engine = (*Engine)(nil)
@@ -42,8 +44,11 @@ func Open(ctx context.Context, path string) (*Engine, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
-	e := &Engine{}
+	e := &Engine{path: path}
 	var err error
+	if e.file, err = os.Stat(path); err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
 	if e.writer, err = open(path, "immediate", ""); err != nil {
 		return nil, err
 	}
@@ -146,11 +151,33 @@ func (e *Engine) Begin(ctx context.Context) (*sql.Tx, error) {
 	if e.writer == nil {
 		return nil, fmt.Errorf("%w: it was opened for reading only", store.ErrUnavailable)
 	}
+	if err := e.inPlace(); err != nil {
+		return nil, err
+	}
 	return e.writer.BeginTx(ctx, nil)
 }
 
 // Read starts a reading transaction.
-func (e *Engine) Read(ctx context.Context) (*sql.Tx, error) { return e.reader.BeginTx(ctx, nil) }
+func (e *Engine) Read(ctx context.Context) (*sql.Tx, error) {
+	if err := e.inPlace(); err != nil {
+		return nil, err
+	}
+	return e.reader.BeginTx(ctx, nil)
+}
+
+// inPlace refuses to work on a file that was moved, deleted or replaced. SQLite
+// would go on writing to the one that it has open, where nobody finds it again,
+// and new connections would read the other one.
+func (e *Engine) inPlace() error {
+	if e.file == nil {
+		return nil
+	}
+	info, err := os.Stat(e.path)
+	if err != nil || !os.SameFile(info, e.file) {
+		return fmt.Errorf("%w: the database file is not where it was opened; put it back", store.ErrUnavailable)
+	}
+	return nil
+}
 
 // MapError turns a busy, full or failing disk into ErrUnavailable and a broken
 // uniqueness rule into ErrConflict.

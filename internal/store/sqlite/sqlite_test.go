@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -193,6 +194,51 @@ func TestPromiseP14_FullDisk(t *testing.T) {
 	if err := s.Write(t.Context(), func(tx *store.Tx) error { return join(tx, w, "room.demo") }); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPromiseP14_AMovedDatabase moves, deletes and replaces the file under a
+// running store: nothing is acknowledged that nobody would find again.
+func TestPromiseP14_AMovedDatabase(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	e := open(t, path)
+	s, w := opened(t, e)
+	before := size(t, s)
+	refused := func(what string) {
+		t.Helper()
+		err := s.Write(t.Context(), func(tx *store.Tx) error { return join(tx, w, "lost.demo") })
+		if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "put it back") {
+			t.Errorf("%s: %v, want ErrUnavailable", what, err)
+		}
+		if err := s.Read(t.Context(), func(*store.Reader) error { return nil }); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: read: %v, want ErrUnavailable", what, err)
+		}
+	}
+	aside := path + ".aside"
+	if err := os.Rename(path, aside); err != nil {
+		t.Fatal(err)
+	}
+	refused("moved")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("replaced")
+	if err := os.Rename(aside, path); err != nil {
+		t.Fatal(err)
+	}
+	if got := size(t, s); got != before {
+		t.Errorf("put back: %d leaves, want %d", got, before)
+	}
+	if err := s.Write(t.Context(), func(tx *store.Tx) error { return join(tx, w, "back.demo") }); err != nil {
+		t.Errorf("put back: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	refused("deleted")
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
