@@ -172,8 +172,8 @@ func newWorld(t *testing.T) *world {
 	return newWorldOf(t, terms)
 }
 
-// newWorldOf is newWorld under another contract.
-func newWorldOf(t *testing.T, terms string) *world {
+// newWorldOf is newWorld under another contract, and with more accounts.
+func newWorldOf(t *testing.T, terms string, more ...idp.Account) *world {
 	t.Helper()
 	// All people of a test share one address.
 	return makeWorld(t, terms, func(c *server.Config) { c.Limits.Login = 6000 })
@@ -186,7 +186,7 @@ func makeWorld(t *testing.T, terms string, change func(*server.Config)) *world {
 	var err error
 	w.openAPI, err = apitest.NewValidator(docs.OpenAPI)
 	must(t, err)
-	w.idp, err = idp.Start(t.Context(), idp.Config{Accounts: accounts(), WebSecret: webSecret, Algorithm: "ES256"})
+	w.idp, err = idp.Start(t.Context(), idp.Config{Accounts: append(accounts(), more...), WebSecret: webSecret, Algorithm: "ES256"})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.idp.Close()) })
 	w.openAuthority()
