@@ -1,6 +1,7 @@
 package canon
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -43,4 +44,35 @@ func Spell(s string, hide func(rune) bool, write func(text string, r rune) strin
 		i += size
 	}
 	return b.String()
+}
+
+// Visible returns s as one line that a terminal shows and does not obey: what a
+// reader would not see is spelled out (\x1b, \u202e).
+func Visible(s string) string { return Spell(s, Hidden, Escape) }
+
+// Escape writes a character, or a byte that is no UTF-8, as Go and C do.
+func Escape(text string, r rune) string {
+	switch {
+	case r == utf8.RuneError && len(text) == 1:
+		return fmt.Sprintf(`\x%02x`, text[0])
+	case r == '\n':
+		return `\n`
+	case r < 0x100:
+		return fmt.Sprintf(`\x%02x`, r)
+	case r < 0x10000:
+		return fmt.Sprintf(`\u%04x`, r)
+	default:
+		return fmt.Sprintf(`\U%08x`, r)
+	}
+}
+
+// ShellWord writes a word as a shell takes it, for a command that is shown.
+func ShellWord(word string) string {
+	safe := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("@%+=:,./_-", c)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(c rune) bool { return !safe(c) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

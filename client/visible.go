@@ -3,7 +3,6 @@ package client
 import (
 	"fmt"
 	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/canon"
 )
@@ -13,26 +12,10 @@ import (
 // direction or take no room is spelled out (\x1b, \u202e). Bytes that are not
 // UTF-8 become \xNN. Escape sequences such as OSC 8 (links) and OSC 52
 // (clipboard) lose the characters that start and end them.
-func visible(s string) string { return spell(s, canon.Hidden) }
+func visible(s string) string { return canon.Visible(s) }
 
 // spell spells out the characters that out names.
-func spell(s string, out func(rune) bool) string { return canon.Spell(s, out, escape) }
-
-// escape writes a character, or a byte that is no UTF-8, as Go and C do.
-func escape(text string, r rune) string {
-	switch {
-	case r == utf8.RuneError && len(text) == 1:
-		return fmt.Sprintf(`\x%02x`, text[0])
-	case r == '\n':
-		return `\n`
-	case r < 0x100:
-		return fmt.Sprintf(`\x%02x`, r)
-	case r < 0x10000:
-		return fmt.Sprintf(`\u%04x`, r)
-	default:
-		return fmt.Sprintf(`\U%08x`, r)
-	}
-}
+func spell(s string, out func(rune) bool) string { return canon.Spell(s, out, canon.Escape) }
 
 // visibleJSON does the same inside a JSON text: what has to be spelled out
 // becomes a \u escape, so that the text keeps its meaning. Line breaks between
