@@ -156,11 +156,13 @@ func TestPromiseP16_AnswersOfProviders(t *testing.T) {
 		return w.send(http.MethodGet, "/callback?"+values.Encode(), http.Header{"Cookie": {cookie}}, nil)
 	}
 	for name, with := range map[string]func(text string) url.Values{
-		"error":             func(s string) url.Values { return url.Values{"error": {s}} },
-		"error_description": func(s string) url.Values { return url.Values{"error": {"access_denied"}, "error_description": {s}, "error_uri": {s}} },
-		"code":              func(s string) url.Values { return url.Values{"code": {s}} },
-		"iss":               func(s string) url.Values { return url.Values{"code": {"x"}, "iss": {s}} },
-		"another member":    func(s string) url.Values { return url.Values{"error": {"access_denied"}, s: {s}} },
+		"error": func(s string) url.Values { return url.Values{"error": {s}} },
+		"error_description": func(s string) url.Values {
+			return url.Values{"error": {"access_denied"}, "error_description": {s}, "error_uri": {s}}
+		},
+		"code":           func(s string) url.Values { return url.Values{"code": {s}} },
+		"iss":            func(s string) url.Values { return url.Values{"code": {"x"}, "iss": {s}} },
+		"another member": func(s string) url.Values { return url.Values{"error": {"access_denied"}, s: {s}} },
 	} {
 		twin := answer(with("x"))
 		for _, p := range payloads.All() {
