@@ -87,7 +87,7 @@ func (w *world) wantInert(what string, r, twin reply) {
 // it, the answer is inert, and the log has one line for it with the known members.
 func TestPromiseP16_HeadersAndAddresses(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := patientWorld(t)
 	bob, _ := w.signIn("bob", "/")
 	cookie := bob.cookieHeader()
 	ignored := []string{"User-Agent", "Referer", "Accept", "Accept-Language", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Request-Id", "Traceparent", "If-None-Match"}
@@ -134,16 +134,16 @@ func TestPromiseP16_HeadersAndAddresses(t *testing.T) {
 	}
 }
 
-// logMembers are the members of a log line of what was answered as asked.
+// logMembers are the members of a log line about one call.
 func logMembers() []string {
-	return []string{"time", "level", "msg", "method", "route", "status", "duration_us", "request_id"}
+	return []string{"time", "level", "msg", "method", "route", "status", "duration_us", "request_id", "problem"}
 }
 
 // An identity provider's answer, which anybody can make up who has a browser, is
 // refused in words of ours.
 func TestPromiseP16_AnswersOfProviders(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := patientWorld(t)
 	answer := func(values url.Values) reply {
 		begun := w.send(http.MethodGet, "/login", nil, nil)
 		to, err := url.Parse(begun.header.Get("Location"))
@@ -182,7 +182,7 @@ func TestPromiseP16_AnswersOfProviders(t *testing.T) {
 // words that are fit to be read.
 func TestPromiseP16_FieldsOfDocuments(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := patientWorld(t)
 	alice := w.logIn("alice")
 	bob, _ := w.signIn("bob", "/")
 	q := alice.submit(nil)

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/internal/lab/idp"
 	"github.com/sallyport/sallyport/internal/lab/payloads"
 	"github.com/sallyport/sallyport/internal/lab/robot"
+	"github.com/sallyport/sallyport/server"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -24,6 +25,14 @@ func person(i int, text string) idp.Account {
 	return idp.Account{
 		Username: username, Password: username + "-pw", Name: text, Email: text, Handle: text, Groups: []string{"engineers", "leads"},
 	}
+}
+
+// patientWorld is newWorld for tests that ask for more than people do.
+func patientWorld(t *testing.T, more ...idp.Account) *world {
+	t.Helper()
+	return makeWorld(t, terms, func(c *server.Config) {
+		c.Limits = server.Limits{Person: 1_000_000, Address: 1_000_000, Login: 1_000_000, Logins: 1_000_000}
+	}, more...)
 }
 
 // wantRefusal demands an answer that was taken, or a refusal in words that is fit
@@ -154,7 +163,7 @@ func TestPromiseP16_NobodyWritesMarkup(t *testing.T) {
 	nameless := person(len(all), "")
 	nameless.Handle = "\a" // the provider sends it, and it is dropped
 	named := person(len(all)+1, "Harmless Name")
-	w := newWorldOf(t, terms, append(people, nameless, named)...)
+	w := patientWorld(t, append(people, nameless, named)...)
 	alice := w.logIn("alice")
 	bob, _ := w.signIn("bob", "/")
 	twins := map[bool]map[string]*robot.Page{

@@ -172,15 +172,16 @@ func newWorld(t *testing.T) *world {
 	return newWorldOf(t, terms)
 }
 
-// newWorldOf is newWorld under another contract, and with more accounts.
-func newWorldOf(t *testing.T, terms string, more ...idp.Account) *world {
+// newWorldOf is newWorld under another contract.
+func newWorldOf(t *testing.T, terms string) *world {
 	t.Helper()
 	// All people of a test share one address.
 	return makeWorld(t, terms, func(c *server.Config) { c.Limits.Login = 6000 })
 }
 
-// makeWorld is newWorld with other settings; without terms there is no contract.
-func makeWorld(t *testing.T, terms string, change func(*server.Config)) *world {
+// makeWorld is newWorld with other settings and more accounts; without terms there
+// is no contract.
+func makeWorld(t *testing.T, terms string, change func(*server.Config), more ...idp.Account) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{}, logs: &logs{}, mark: &mark{}, change: change}
 	var err error
