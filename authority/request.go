@@ -55,9 +55,14 @@ func (a *Authority) Submit(ctx context.Context, s store.Session, ask Ask) (q app
 	if record.CountWords(ask.Reason) == 0 {
 		return approval.Request{}, false, fmt.Errorf("reason: %w: it is empty; say in a few words what you will do", ErrField)
 	}
-	var doc record.RequestDoc
-	if err := canon.Unmarshal([]byte(ask.Document), &doc); err != nil {
-		return approval.Request{}, false, fmt.Errorf("document: %w: %w", record.ErrDocument, err)
+	device, err := deviceOf(s)
+	if err != nil {
+		return approval.Request{}, false, err
+	}
+	// The fold checks it again; what no device key has signed does not get there.
+	doc, err := record.OpenRequest(ask.Document, ask.Signature, device)
+	if err != nil {
+		return approval.Request{}, false, err
 	}
 	err = a.store.Write(ctx, func(tx *store.Tx) error {
 		q, isNew, err = submit(tx, s, ask, doc, salt)

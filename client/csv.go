@@ -16,7 +16,7 @@ func (e Env) printCSV(rows [][]string) error {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	w.UseCRLF = true
-	unseen := hidden
+	unseen := canon.Hidden
 	if isTerminal(e.Out) { // a terminal reads it; in a file it is UTF-8 whatever the locale
 		unseen = e.unseen()
 	}

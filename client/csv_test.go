@@ -2,15 +2,14 @@ package client
 
 import (
 	"bytes"
-	"encoding/csv"
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/lab/payloads"
 )
 
 func TestCSVCell(t *testing.T) {
@@ -35,46 +34,16 @@ func TestCSVCell(t *testing.T) {
 		{"\u202e=1", `\u202e=1`},
 		{"\x1b[2J", `\x1b[2J`},
 	} {
-		if got := csvCell(tt.in, hidden); got != tt.want {
+		if got := csvCell(tt.in, canon.Hidden); got != tt.want {
 			t.Errorf("%q is %q, want %q", tt.in, got, tt.want)
 		}
 	}
 }
 
-// wantInert demands that a file has its rows and cells, each on one line, and that
-// none is a formula to a reader that separates by commas or by semicolons.
-func wantInert(t interface{ Errorf(string, ...any) }, text string, rows, columns int) {
-	if !utf8.ValidString(text) || strings.ContainsFunc(strings.NewReplacer("\r\n", "").Replace(text), hidden) {
-		t.Errorf("hidden characters in %q", text)
-	}
-	if n := strings.Count(text, "\r\n"); n != rows || strings.Count(text, "\n") != rows {
-		t.Errorf("%d lines for %d rows: %q", n, rows, text)
-	}
-	cells, err := csv.NewReader(strings.NewReader(text)).ReadAll()
-	if err != nil || len(cells) != rows {
-		t.Errorf("read %d rows, want %d: %v in %q", len(cells), rows, err, text)
-	}
-	for _, row := range cells {
-		if len(row) != columns {
-			t.Errorf("%d cells, want %d, in %q", len(row), columns, row)
-		}
-		for _, cell := range row {
-			wantNoFormula(t, cell)
-		}
-	}
-	for line := range strings.SplitSeq(text, "\r\n") {
-		for cell := range strings.SplitSeq(line, ";") { // a reader to whom quotes in the middle mean nothing
-			wantNoFormula(t, cell)
-		}
-	}
-}
-
-func wantNoFormula(t interface{ Errorf(string, ...any) }, cell string) {
-	cell = strings.TrimLeftFunc(cell, unicode.IsSpace)
-	for _, sign := range []string{"=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠", "﹦", "﹢", "﹣", "﹫"} {
-		if strings.HasPrefix(cell, sign) {
-			t.Errorf("the cell %q is a formula", cell)
-		}
+// wantInert demands that a file has its rows and cells and runs nothing.
+func wantInert(t interface{ Error(...any) }, text string, rows, columns int) {
+	if err := payloads.CSV(text, rows, columns); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -82,7 +51,7 @@ func TestPromiseP16_CSVRunsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	rows := [][]string{{"what", "twice"}}
-	for _, text := range payloads() {
+	for _, text := range payloads.Texts() {
 		rows = append(rows, []string{text, text})
 	}
 	if err := w.printCSV(rows); err != nil {
@@ -91,7 +60,7 @@ func TestPromiseP16_CSVRunsNothing(t *testing.T) {
 	wantInert(t, w.stdout(), len(rows), 2)
 	rapid.Check(t, func(t *rapid.T) {
 		var b bytes.Buffer
-		parts := rapid.SliceOf(rapid.SampledFrom(append(payloads(), ";", " ", `"`, ",", "x"))).Draw(t, "parts")
+		parts := rapid.SliceOf(rapid.SampledFrom(append(payloads.Texts(), ";", " ", `"`, ",", "x"))).Draw(t, "parts")
 		if err := (Env{Out: &b, Getenv: w.Getenv}).printCSV([][]string{{strings.Join(parts, ""), "x"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +74,7 @@ func TestPromiseP16_ListsAreInert(t *testing.T) {
 	t.Parallel()
 	f, w := newFake(t), newWorld(t)
 	w.logIn(t, f)
-	all := payloads()
+	all := payloads.Texts()
 	for _, text := range all {
 		q := f.granted(0, "web-1.demo")
 		p := f.requests[q.ID]
@@ -122,11 +91,11 @@ func TestPromiseP16_ListsAreInert(t *testing.T) {
 			}
 			return w.stdout()
 		}
-		if text := list(false, false); strings.ContainsFunc(strings.ReplaceAll(text, "\n", ""), hidden) || strings.Count(text, "\n") != len(all) {
-			t.Errorf("the list for people has %d lines for %d requests: %q", strings.Count(text, "\n"), len(all), text)
+		if text := list(false, false); payloads.Terminal(text) != nil || strings.Count(text, "\n") != len(all) {
+			t.Errorf("the list for people has %d lines for %d requests: %v", strings.Count(text, "\n"), len(all), payloads.Terminal(text))
 		}
-		if text := list(false, true); strings.ContainsFunc(strings.ReplaceAll(text, "\n", ""), hidden) {
-			t.Errorf("hidden characters in %q", text)
+		if err := payloads.Terminal(list(false, true)); err != nil {
+			t.Error(err)
 		}
 		wantInert(t, list(true, false), len(all)+1, len(csvRequests(nil)[0]))
 	}
@@ -137,7 +106,7 @@ func TestPromiseP16_LedgerCSVIsInert(t *testing.T) {
 	t.Parallel()
 	f, w := withLedger(t)
 	leaf := f.entries[0].Leaf
-	for _, text := range payloads() {
+	for _, text := range payloads.Texts() {
 		for _, lie := range []api.Entry{{Leaf: leaf, Kind: text}, {Leaf: text, Kind: text}, {Leaf: strings.Replace(leaf, "ledger.open", text, 1), Kind: text}} {
 			lie.Index = int64(len(f.entries))
 			f.entries = append(f.entries, api.EntryProof{Entry: lie})
@@ -152,7 +121,7 @@ func TestPromiseP16_LedgerCSVIsInert(t *testing.T) {
 	if err := LedgerList(t.Context(), LedgerListOptions{Env: w.Env, Limit: MaxEntries}); err != nil {
 		t.Fatal(err)
 	}
-	if text := w.stdout(); strings.ContainsFunc(strings.ReplaceAll(text, "\n", ""), hidden) || strings.Count(text, "\n") != len(f.entries) {
-		t.Errorf("%d lines for %d entries", strings.Count(text, "\n"), len(f.entries))
+	if text := w.stdout(); payloads.Terminal(text) != nil || strings.Count(text, "\n") != len(f.entries) {
+		t.Errorf("%d lines for %d entries: %v", strings.Count(text, "\n"), len(f.entries), payloads.Terminal(text))
 	}
 }

@@ -72,6 +72,7 @@ type fake struct {
 	lieEntry       func(*api.EntryProof) // changes what GET of an entry answers
 	lieList        func(*api.Requests)   // changes a page of requests
 	lieNote        func([]byte) []byte   // changes the checkpoint
+	lieSession     func(*api.Session)    // changes what is said of the session
 }
 
 func newSigner(t *testing.T) ssh.Signer {
@@ -255,11 +256,15 @@ func (f *fake) sessionAnswer() api.Session {
 	if f.fresh != 0 {
 		fresh = canon.At(time.Now().Add(f.fresh))
 	}
-	return api.Session{
+	s := api.Session{
 		FreshUntil: fresh,
 		Person:     f.person, Name: "Alice Example", Email: "alice@acme.example", Issuer: "acme/lab", Groups: []string{"engineers"}, GroupsKnown: !f.noGroups,
 		ClaimsAt: canon.At(time.Now()), ExpiresAt: canon.At(time.Now().Add(12 * time.Hour)),
 	}
+	if f.lieSession != nil {
+		f.lieSession(&s)
+	}
+	return s
 }
 
 func (f *fake) getSession(*http.Request) (int, any) { return http.StatusOK, f.sessionAnswer() }

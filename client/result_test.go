@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
 )
 
 func TestVersioned(t *testing.T) {
@@ -56,7 +57,7 @@ func TestReportJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil || got.Error != tt.want || len(lines) != 2 || w.stdout() != "" {
 			t.Errorf("said %q, %v; want %+v", lines, err, tt.want)
 		}
-		if strings.ContainsFunc(lines[1], hidden) {
+		if strings.ContainsFunc(lines[1], canon.Hidden) {
 			t.Errorf("hidden characters in %q", lines[1])
 		}
 	}

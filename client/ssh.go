@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -119,20 +120,9 @@ func (o SSHOptions) resume() string {
 		words = append(append(words, "--"), o.Args...)
 	}
 	for i, word := range words {
-		words[i] = shellQuote(word)
+		words[i] = canon.ShellWord(word)
 	}
 	return strings.Join(words, " ")
-}
-
-// shellQuote writes a word as a shell takes it.
-func shellQuote(word string) string {
-	safe := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("@%+=:,./_-", c)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(c rune) bool { return !safe(c) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // certificate finds or obtains a certificate. Runs at the same time for one

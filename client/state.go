@@ -108,7 +108,7 @@ func stateRoot(getenv func(string) string) (string, error) {
 
 // unquotable reports whether a path cannot stand in an option of ssh (sshPath).
 func unquotable(path string) bool {
-	return strings.ContainsFunc(path, func(r rune) bool { return hidden(r) || strings.ContainsRune(`"'\$`, r) })
+	return strings.ContainsFunc(path, func(r rune) bool { return canon.Hidden(r) || strings.ContainsRune(`"'\$`, r) })
 }
 
 // originDir is the folder of one authority. "+" stands in no origin, so two

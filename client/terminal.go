@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/term"
 	"golang.org/x/text/width"
+
+	"github.com/sallyport/sallyport/canon"
 )
 
 // say writes one line for people. What it is given may come from anywhere.
@@ -44,9 +46,9 @@ func (e Env) visible(s string) string { return spell(s, e.unseen()) }
 // byte of U+06DB is 0x9B, which is CSI to a terminal with 8-bit controls).
 func (e Env) unseen() func(rune) bool {
 	if e.utf8() {
-		return hidden
+		return canon.Hidden
 	}
-	return func(r rune) bool { return r > unicode.MaxASCII || hidden(r) }
+	return func(r rune) bool { return r > unicode.MaxASCII || canon.Hidden(r) }
 }
 
 // utf8 reports whether the locale is UTF-8, as POSIX finds it: LC_ALL, else

@@ -163,18 +163,18 @@ func TestCSVOnATerminal(t *testing.T) {
 	program, screen := openTerminal(t)
 	w := newWorld(t)
 	e := w.withEnv("LC_ALL", "de_DE.ISO-8859-1")
-	row := [][]string{{"\u06db2J"}}
+	row := [][]string{{"a\u06db2J"}}
 	if err := e.printCSV(row); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.stdout(); got != "\u06db2J\r\n" {
+	if got := w.stdout(); got != "a\u06db2J\r\n" {
 		t.Errorf("the file has %q", got)
 	}
 	e.Out = program
 	if err := e.printCSV(row); err != nil {
 		t.Fatal(err)
 	}
-	if got := shown(t, screen, "\n"); strings.TrimRight(got, "\r\n") != `\u06db2J` {
+	if got := shown(t, screen, "\n"); strings.TrimRight(got, "\r\n") != `a\u06db2J` {
 		t.Errorf("the screen got %q", got)
 	}
 }

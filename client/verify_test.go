@@ -384,7 +384,7 @@ func TestPromiseP16_LedgerTextsAreVisible(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := w.stdout()
-	if strings.ContainsFunc(strings.ReplaceAll(out, "\n", ""), hidden) || !strings.Contains(out, `\u202e`) || !strings.Contains(out, `\x9b2J`) {
+	if strings.ContainsFunc(strings.ReplaceAll(out, "\n", ""), canon.Hidden) || !strings.Contains(out, `\u202e`) || !strings.Contains(out, `\x9b2J`) {
 		t.Errorf("printed %q", out)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
 )
 
 func TestPromiseP16_NothingReachesATerminalUnseen(t *testing.T) {
@@ -64,7 +65,7 @@ func TestVisibleLeavesNothingHidden(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		got := visible(hostile().Draw(t, "text"))
-		if !utf8.ValidString(got) || strings.ContainsFunc(got, hidden) {
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, canon.Hidden) {
 			t.Fatalf("still hidden: %q", got)
 		}
 		if visible(got) != got {
@@ -83,8 +84,8 @@ func TestVisibleJSONKeepsItsMeaning(t *testing.T) {
 		if err := enc.Encode(map[string]string{"reason": in}); err != nil {
 			t.Fatal(err)
 		}
-		text := visibleJSON(b.Bytes(), hidden)
-		if strings.ContainsFunc(strings.ReplaceAll(string(text), "\n", ""), hidden) {
+		text := visibleJSON(b.Bytes(), canon.Hidden)
+		if strings.ContainsFunc(strings.ReplaceAll(string(text), "\n", ""), canon.Hidden) {
 			t.Fatalf("still hidden: %q", text)
 		}
 		var out map[string]string
@@ -117,7 +118,7 @@ func TestPromiseP16_EveryWayOutIsVisible(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := w.stdout() + w.stderr()
-	if strings.ContainsFunc(strings.ReplaceAll(all, "\n", ""), hidden) {
+	if strings.ContainsFunc(strings.ReplaceAll(all, "\n", ""), canon.Hidden) {
 		t.Errorf("hidden characters in %q", all)
 	}
 	for _, want := range []string{`\x1b]52;c;eA==\x07`, `\u202e`, `\x9b`, `\u009b`} {

@@ -186,10 +186,11 @@ func (c claims) audience() ([]string, error) {
 }
 
 // display returns a claim that is only ever shown: empty unless it is clean
-// text of at most limit bytes once composed (NFC). It never decides anything.
+// text of at most limit bytes once composed (NFC) and without the blanks around
+// it. It never decides anything.
 func (c claims) display(name string, limit int) string {
 	s, ok := jsonString(c[name])
-	if s = norm.NFC.String(s); !ok || !clean(s, limit) {
+	if s = strings.TrimSpace(norm.NFC.String(s)); !ok || !clean(s, limit) {
 		return ""
 	}
 	return s

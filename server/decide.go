@@ -93,7 +93,7 @@ func (s *Server) showRequestPage(w http.ResponseWriter, r *http.Request, session
 		}
 		k, detail := classify(refused.err)
 		status = k.status
-		v.Form.Alert, v.Form.Minutes, v.Form.Words = sentence(detail), refused.minutes, refused.words
+		v.Form.Alert, v.Form.Minutes, v.Form.Words = sentence(detail), visible(refused.minutes), refused.words
 	}
 	return s.show(w, r, status, "request", me, v)
 }

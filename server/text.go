@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/canon"
 )
 
 // visible returns s with everything spelled out that a reader would not see as
@@ -13,24 +15,12 @@ import (
 // the output. "a<RLO>b" becomes "a⟨U+202E⟩b". Bytes that are no UTF-8 become
 // U+FFFD.
 func visible(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if hidden(r) {
-			fmt.Fprintf(&b, "⟨%U⟩", r)
-			continue
+	return canon.Spell(s, canon.Hidden, func(_ string, r rune) string {
+		if r == utf8.RuneError {
+			return string(r)
 		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// hidden reports controls, format characters (bidirectional and zero-width ones
-// among them), line and paragraph separators, private use, and what else Unicode
-// lets a renderer leave out.
-func hidden(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r,
-		unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp,
-		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Noncharacter_Code_Point)
+		return fmt.Sprintf("⟨%U⟩", r)
+	})
 }
 
 // clip returns at most n bytes of s, whole characters, with a mark where

@@ -179,14 +179,15 @@ func newWorldOf(t *testing.T, terms string) *world {
 	return makeWorld(t, terms, func(c *server.Config) { c.Limits.Login = 6000 })
 }
 
-// makeWorld is newWorld with other settings; without terms there is no contract.
-func makeWorld(t *testing.T, terms string, change func(*server.Config)) *world {
+// makeWorld is newWorld with other settings and more accounts; without terms there
+// is no contract.
+func makeWorld(t *testing.T, terms string, change func(*server.Config), more ...idp.Account) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{}, logs: &logs{}, mark: &mark{}, change: change}
 	var err error
 	w.openAPI, err = apitest.NewValidator(docs.OpenAPI)
 	must(t, err)
-	w.idp, err = idp.Start(t.Context(), idp.Config{Accounts: accounts(), WebSecret: webSecret, Algorithm: "ES256"})
+	w.idp, err = idp.Start(t.Context(), idp.Config{Accounts: append(accounts(), more...), WebSecret: webSecret, Algorithm: "ES256"})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.idp.Close()) })
 	w.openAuthority()

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/canon"
 )
 
 // result is what a check came to.
@@ -122,7 +122,7 @@ type checkup struct {
 }
 
 func (c *checkup) add(r result, name, format string, args ...any) {
-	c.findings = append(c.findings, finding{name, r, printable(fmt.Sprintf(format, args...))})
+	c.findings = append(c.findings, finding{name, r, canon.Visible(fmt.Sprintf(format, args...))})
 }
 
 func (c *checkup) pass(name, format string, args ...any)    { c.add(passed, name, format, args...) }
@@ -136,16 +136,6 @@ func (c *checkup) failed() bool {
 		}
 	}
 	return false
-}
-
-// printable keeps a finding one line that a terminal shows and does not obey.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }
 
 // run makes all checks that can be made: one that fails keeps only those away

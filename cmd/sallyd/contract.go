@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/sshcert"
 )
@@ -79,7 +80,7 @@ func runPrepare(cmd *cobra.Command, path string) error {
 			if err := writeFile(file, statement, 0o644); err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(out, "  ssh-keygen -Y sign -n %s -f KEY-OF-%s %s\n", sshcert.NamespaceContract, strings.ToUpper(key.Name), file); err != nil {
+			if _, err := fmt.Fprintf(out, "  ssh-keygen -Y sign -n %s -f KEY-OF-%s %s\n", sshcert.NamespaceContract, strings.ToUpper(key.Name), canon.Visible(canon.ShellWord(file))); err != nil {
 				return err
 			}
 		}

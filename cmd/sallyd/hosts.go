@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
@@ -135,7 +136,7 @@ func runHostsConfig(cmd *cobra.Command, dir, name, out, at string) (err error) {
 	}
 	for _, file := range files {
 		if out == "" {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# --- %s\n%s", filepath.Join(at, file.path), file.text)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# --- %s\n%s", canon.Visible(filepath.Join(at, file.path)), file.text)
 		} else {
 			err = writeHostFile(cmd, filepath.Join(out, file.path), file.text)
 		}
@@ -158,7 +159,7 @@ func hostFolder(out, at string) (string, error) {
 	default:
 		at = "/etc/ssh/sallyport"
 	}
-	if !filepath.IsAbs(at) || strings.ContainsAny(at, " \t\n\"'%") {
+	if !filepath.IsAbs(at) || strings.ContainsAny(at, " \"'%") || strings.ContainsFunc(at, canon.Hidden) {
 		return "", fmt.Errorf("--at %q: sshd needs an absolute path without spaces, quotes or %%", at)
 	}
 	return at, nil
@@ -171,7 +172,7 @@ func writeHostFile(cmd *cobra.Command, path, text string) error {
 	if err := writeFile(path, []byte(text), 0o644); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote       %s\n", path)
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote       %s\n", canon.Visible(path))
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/ca/softkey"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
 )
 
@@ -99,7 +100,7 @@ func runInit(cmd *cobra.Command, o initOptions) error {
 	}
 	out := cmd.OutOrStdout()
 	_, err = fmt.Fprintf(out, "ledger      %s\nlog key     %s\nuser CA     %s\npin file    %s\nnext        sign a contract, then `sallyd --dir %s contract add CONTRACT-DIR`\n",
-		o.origin, public, ssh.FingerprintSHA256(f.signer.PublicKey()), f.file(pinFile), o.dir)
+		o.origin, public, ssh.FingerprintSHA256(f.signer.PublicKey()), canon.Visible(f.file(pinFile)), canon.Visible(canon.ShellWord(o.dir)))
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
@@ -45,7 +46,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	if _, ok := errors.AsType[*verbError](err); ok {
-		_, _ = fmt.Fprintf(stderr, "sallyd: %v\n", err)
+		// It may repeat what stands in somebody else's contract, or how a file of it
+		// is called.
+		_, _ = fmt.Fprintf(stderr, "sallyd: %s\n", canon.Visible(err.Error()))
 		return exitFailed
 	}
 	// It was the command line, no verb ran. An error is one line.
@@ -53,7 +56,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if !strings.HasSuffix(text, "?") {
 		text += fmt.Sprintf("; see `%s --help`", cmd.CommandPath())
 	}
-	_, _ = fmt.Fprintf(stderr, "sallyd: %s\n", text)
+	_, _ = fmt.Fprintf(stderr, "sallyd: %s\n", canon.Visible(text))
 	return exitUsage
 }
 

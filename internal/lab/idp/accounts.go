@@ -22,6 +22,8 @@ type Account struct {
 	// EmailUnverified.
 	Name, Email     string
 	EmailUnverified bool
+	// Handle is the preferred_username claim; Username if empty.
+	Handle string
 	// Groups is the groups claim. Nil leaves the claim out, which is not the same
 	// as an empty list.
 	Groups []string

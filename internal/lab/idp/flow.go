@@ -1,6 +1,7 @@
 package idp
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -219,7 +220,7 @@ func (st *store) describe(info *oidc.UserInfo, subject string) error {
 		return errNoPerson
 	}
 	info.Subject = a.Subject
-	info.Name, info.PreferredUsername = a.Name, a.Username
+	info.Name, info.PreferredUsername = a.Name, cmp.Or(a.Handle, a.Username)
 	info.Email, info.EmailVerified = a.Email, oidc.Bool(a.Email != "" && !a.EmailUnverified)
 	if a.Groups != nil {
 		info.AppendClaims("groups", append([]string{}, a.Groups...))
