@@ -426,6 +426,41 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 }
 
+// observer keeps how long the answers of a route took.
+type observer struct{ took chan time.Duration }
+
+func (o observer) Requested(_, route string, _ int, took time.Duration) {
+	if route == "/v1/events" {
+		o.took <- took
+	}
+}
+func (observer) Limited(string)   {}
+func (observer) NotIssued(string) {}
+
+// TestEventsTookNoTime: how long a stream was open is not how long its answer took.
+func TestEventsTookNoTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice := w.logIn("alice")
+	ln := loopback(t)
+	w.base = "http://" + ln.Addr().String()
+	o := observer{make(chan time.Duration, 1)}
+	s, err := server.New(server.Config{Authority: w.authority, BaseURL: w.base, Now: w.clock.Now, Rand: rand.Reader, Observer: o})
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, ln, nil) }()
+	l := alice.listen("/v1/events")
+	l.past()
+	w.clock.advance(time.Hour)
+	l.stop()
+	if took := <-o.took; took >= time.Hour {
+		t.Errorf("%s", took)
+	}
+	stop()
+	must(t, <-ended)
+}
+
 // TestStopEndsEvents stops the server under an open stream, which says so.
 func TestStopEndsEvents(t *testing.T) {
 	t.Parallel()
