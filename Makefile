@@ -22,7 +22,7 @@ CA ?= file
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Run
 
@@ -93,6 +93,10 @@ fmt: ## format with gofumpt and group imports
 .PHONY: generate
 generate: ## write what is made from the code: OpenAPI document, reference of the settings, man pages, lists of promises
 	@scripts/generate.sh
+
+.PHONY: screenshots
+screenshots: deps build ## look at the pages in a real browser and write docs/images
+	go run ./internal/lab/screenshots -bin $(BIN) -out docs/images
 
 .PHONY: verify
 verify: ## check modules, formatting, generated files and planted faults without changing anything

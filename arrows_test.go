@@ -88,6 +88,7 @@ var reach = map[string][]banned{
 		{module + "/internal/lab", "the lab is for tests and the demo"},
 		{"testing", "a product binary holds no test helper"},
 		{"github.com/zitadel/oidc", "the identity provider of the lab stays in the lab"},
+		{"github.com/chromedp", "the browser of the lab stays in the lab"},
 	},
 	"cmd/sally":      client,
 	"cmd/sally-host": append([]banned{{module + "/contract", "a host decides nothing"}, {module + "/approval", "a host decides nothing"}}, client...),

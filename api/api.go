@@ -196,6 +196,25 @@ type Grant struct {
 	Active bool         `json:"active"`   // whether certificates can be had now
 }
 
+// EventsQuery holds the parameters of GET /v1/events.
+type EventsQuery struct {
+	After   int64    `json:"after,omitempty" range:"0..."` // events of later entries of the ledger; absent: those to come
+	Request canon.ID `json:"request,omitempty"`            // the one request to be told of; absent: all that one may see
+}
+
+// Event is the data of a "request" event of GET /v1/events: an entry of the ledger
+// about a request was recorded.
+type Event struct {
+	Request canon.ID `json:"request"`                                               // that changed
+	State   string   `json:"state" enum:"pending,granted,denied,expired,cancelled"` // of the request, now
+	Kind    string   `json:"kind"`                                                  // of the entry: request.submit, certificate.issue, …
+}
+
+// Bye is the data of a "bye" event, the last of a stream.
+type Bye struct {
+	Reason string `json:"reason" enum:"session,stopping"` // session: log in again; stopping: come back
+}
+
 // CertificateRequest is the body of POST /v1/grants/{id}/certificates.
 type CertificateRequest struct {
 	Document            string `json:"document"`             // record.IssueDoc as canonical JSON

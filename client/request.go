@@ -75,7 +75,7 @@ func (a *account) waiter(timeout time.Duration, resume string) waiter {
 	get := func(ctx context.Context, id canon.ID) (api.Request, error) {
 		return readRequest(ctx, a.conn.getNow, id)
 	}
-	return waiter{env: a.env, get: get, timeout: timeout, resume: resume}
+	return waiter{env: a.env, get: get, listen: a.conn.listen, timeout: timeout, resume: resume}
 }
 
 // request reads one request.

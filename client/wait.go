@@ -16,6 +16,7 @@ import (
 const (
 	pollFirst = 300 * time.Millisecond
 	pollMost  = 2 * time.Second
+	pollLive  = 15 * time.Second // while the server tells of changes by itself
 	tellEvery = 15 * time.Second // where the line cannot be rewritten
 	patience  = time.Minute      // with a server that stopped answering
 )
@@ -25,17 +26,27 @@ type waiter struct {
 	env Env
 	// get reads the request again.
 	get func(ctx context.Context, id canon.ID) (api.Request, error)
+	// listen hears of changes; nil: get is asked from time to time.
+	listen func(ctx context.Context, id canon.ID) *news
 	// timeout ends the wait with ExitTimeout; 0 waits for as long as it takes.
 	timeout time.Duration
 	// resume is the command that goes on with the request.
 	resume string
 }
 
-// wait polls until r is settled and returns it then. Ctrl-C, the timeout and a
-// server that stays away end the wait and leave the request open; the error
+// wait waits until r is settled and returns it then: it reads r again when the
+// server tells that it changed, and from time to time anyway. Ctrl-C, the timeout
+// and a server that stays away end the wait and leave the request open; the error
 // says how to go on.
 func (w waiter) wait(ctx context.Context, r api.Request) (api.Request, error) {
 	start, tick := w.env.Now(), pollFirst
+	asked := start
+	var heard *news
+	if w.listen != nil {
+		listening, stop := context.WithCancel(ctx)
+		defer stop()
+		heard = w.listen(listening, r.ID)
+	}
 	line := newProgress(w.env)
 	defer line.clear()
 	var lost time.Time // when the server stopped answering
@@ -52,11 +63,16 @@ func (w waiter) wait(ctx context.Context, r api.Request) (api.Request, error) {
 		if w.timeout > 0 {
 			tick = min(tick, w.timeout-waited)
 		}
-		if err := sleep(ctx, tick); err != nil {
+		told, err := heard.wait(ctx, tick)
+		if err != nil {
 			return r, fail(ExitInterrupted, "interrupted; the request stays open until %s; take it back with: sally cancel %s; go on with: %s",
 				w.env.clock(r.ExpiresAt.Time()), r.ID, w.resume)
 		}
 		tick = min(tick*5/4, pollMost)
+		if heard.live() && !told && w.env.Now().Sub(asked) < pollLive {
+			continue
+		}
+		asked = w.env.Now()
 		next, err := w.get(ctx, r.ID)
 		switch wait := retryAfter(err); {
 		case err == nil:

@@ -63,6 +63,12 @@ func FuzzLoad(f *testing.F) {
 			}
 		} else if makeErr != nil || string(made) != string(manifest) {
 			t.Fatalf("Load takes a manifest that NewManifest would not make: %v", makeErr)
+		} else {
+			for _, role := range v.Terms.Roles {
+				if clause, ok := v.Prose(role.Clause); !ok || !strings.Contains(clause.Title, role.Clause) {
+					t.Fatalf("clause %s of role %s has the prose %+v, %t", role.Clause, role.ID, clause, ok)
+				}
+			}
 		}
 		if makeErr == nil {
 			files["manifest.json"] = made

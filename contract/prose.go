@@ -40,11 +40,65 @@ func checkProse(prose []byte, t *Terms) error {
 }
 
 // anchorLines returns the lines, from 1, of the headings that contain each
-// clause mark as a word. A heading is a line of one to six "#" and a space
-// (CommonMark ATX headings without indentation) outside of a fenced code block; a
-// word is what stands between spaces, without ()[].,:; around it.
+// clause mark.
 func anchorLines(prose string) map[string][]int {
 	anchors := make(map[string][]int)
+	for _, h := range headings(prose) {
+		for _, mark := range h.marks {
+			anchors[mark] = append(anchors[mark], h.line)
+		}
+	}
+	return anchors
+}
+
+// Prose is what contract.md says under one clause.
+type Prose struct {
+	Title      string   // the heading without its "#"
+	Paragraphs []string // as they are written, lines and all
+}
+
+// Prose returns what the version's contract.md says under a clause: what stands
+// between its heading and the next one, deeper headings without a clause of
+// their own included. It is false if no heading is for that clause; every clause
+// that the terms cite has one.
+func (v *Version) Prose(clause string) (Prose, bool) {
+	text := string(v.Files[ProseFile])
+	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	all := headings(text)
+	i := slices.IndexFunc(all, func(h heading) bool { return slices.Contains(h.marks, clause) })
+	if i < 0 {
+		return Prose{}, false
+	}
+	end := len(lines)
+	for _, next := range all[i+1:] {
+		if next.level <= all[i].level || len(next.marks) > 0 {
+			end = next.line - 1
+			break
+		}
+	}
+	out := Prose{Title: all[i].title}
+	for paragraph := range strings.SplitSeq(strings.Join(lines[all[i].line:end], "\n"), "\n\n") {
+		if paragraph = strings.Trim(paragraph, "\n"); strings.TrimSpace(paragraph) != "" {
+			out.Paragraphs = append(out.Paragraphs, paragraph)
+		}
+	}
+	return out, true
+}
+
+// heading is one heading of the prose.
+type heading struct {
+	line  int // from 1
+	level int
+	title string
+	marks []string // the clauses that it is for
+}
+
+// headings finds the headings of a text, in order. A heading is a line of one to
+// six "#" and a space (CommonMark ATX headings without indentation) outside of a
+// fenced code block. Its clause marks are words: what stands between spaces,
+// without ()[].,:; around it.
+func headings(prose string) []heading {
+	var out []heading
 	fence := ""
 	for i, line := range strings.Split(prose, "\n") {
 		line = strings.TrimSuffix(line, "\r")
@@ -57,19 +111,20 @@ func anchorLines(prose string) map[string][]int {
 			continue
 		}
 		title := strings.TrimLeft(line, "#")
-		if level := len(line) - len(title); fence != "" || level < 1 || level > 6 || !strings.HasPrefix(title, " ") {
+		level := len(line) - len(title)
+		if fence != "" || level < 1 || level > 6 || !strings.HasPrefix(title, " ") {
 			continue
 		}
-		var marks []string
+		h := heading{line: i + 1, level: level, title: strings.TrimSpace(title)}
 		for _, word := range strings.Fields(title) {
 			word = strings.Trim(word, "()[].,:;")
-			if clausePattern.MatchString(word) && !slices.Contains(marks, word) {
-				marks = append(marks, word)
-				anchors[word] = append(anchors[word], i+1)
+			if clausePattern.MatchString(word) && !slices.Contains(h.marks, word) {
+				h.marks = append(h.marks, word)
 			}
 		}
+		out = append(out, h)
 	}
-	return anchors
+	return out
 }
 
 // fenceMark returns "```" or "~~~" if the line begins with it, else "".

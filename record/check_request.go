@@ -171,7 +171,7 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 		return nil, err
 	}
 	key := string(r.ID) + "/" + f.Stage + "/" + string(f.Person)
-	mark, err := once(put(TableDecision, key, DecisionRow{Leaf: e.LeafHash}))
+	mark, err := once(put(TableDecision, key, DecisionRow{Leaf: e.LeafHash}, Index{"by", string(f.Person)}))
 	return []Change{request, mark}, err
 }
 

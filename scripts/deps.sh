@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need besides Go, gcc and git: OpenSSH's sshd, its client tools and its stand-in for
-# a FIDO token, Node.js with npm for what scripts/npm.sh installs, and mandoc, which reads the man pages.
+# a FIDO token, Node.js with npm for what scripts/npm.sh installs, mandoc, which reads the man pages, and Chromium with the
+# fonts of the screenshots.
 #
 # As root, or with a sudo that asks for no password, it uses apt-get. Otherwise it names the missing packages and the
 # command that installs them, and exits 1. When nothing is missing it changes nothing and takes a few milliseconds.
@@ -61,6 +62,10 @@ find_missing() {
 	if ! have npm; then missing+=(npm); fi
 	if [[ ! -e $fido ]]; then missing+=(openssh-tests); fi # a stand-in for a FIDO token
 	if ! have mandoc; then missing+=(mandoc); fi # checks the man pages
+	if ! have chromium; then missing+=(chromium); fi # looks at the pages
+	if [[ ! -d /usr/share/fonts/opentype/inter ]]; then missing+=(fonts-inter); fi
+	if [[ ! -d /usr/share/fonts/opentype/ebgaramond ]]; then missing+=(fonts-ebgaramond); fi
+	if [[ ! -d /usr/share/fonts/truetype/liberation ]]; then missing+=(fonts-liberation); fi
 	if ! have ssh || ! have ssh-agent || ! have ssh-add || ! have ssh-keygen; then missing+=(openssh-client); fi
 	# gcc without its recommended packages has no C library to compile and to link against; sallyd is linked statically.
 	if ! gcc -E -x c - >/dev/null 2>&1 <<<'#include <stdlib.h>' || [[ $(gcc -print-file-name=libc.a) != /* ]]; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the lab has from npm (a second identity provider, a linter of OpenAPI documents), for the tests: exactly
+# Installs what the lab has from npm (a second identity provider, a linter of OpenAPI documents, what finds barriers in pages), for the tests: exactly
 # the versions and digests of each internal/lab/NAME/package-lock.json, without running any script of a package, into the
 # user's cache and not into the tree. What is there already is left alone.
 set -euo pipefail

@@ -20,6 +20,7 @@ type operation struct {
 	path, query, body any
 
 	mayBear bool      // without a bearer it answers, too; with one, something else
+	streams bool      // it answers server-sent events, whose data is the answer's body
 	answers []success // at least one
 	refuses []kind    // problems of its own
 }
@@ -125,6 +126,17 @@ func (s *Server) apiRoutes() []route {
 			refuses: []kind{loginTooOld, notFound, fieldRefused, keyRefused, contractForbids, groupsUnknown, notGranted, grantOver},
 		}},
 
+		{method: get, path: "/v1/events", bearer: s.apiEvents, doc: &operation{
+			id: "streamEvents", tag: "requests", summary: "What changes about requests, as server-sent events",
+			more: "The stream stays open until the session is over, the server stops or the client goes. An event's id is an entry of the ledger; " +
+				"whoever comes back with it as Last-Event-ID is told what happened since. Events are \"request\" (its data is an Event), " +
+				"\"reset\" (anything may have changed: ask for it anew), \"ping\" (nothing changed; every 20 seconds) and \"bye\" (its data says in reason " +
+				"why it is the last: session, stopping). The stream does not prolong the session.",
+			query:   api.EventsQuery{},
+			streams: true,
+			answers: []success{{200, api.Event{}, "events, for as long as it is open"}},
+			refuses: []kind{notFound, groupsUnknown, fieldRefused},
+		}},
 		{method: get, path: "/v1/ledger/entries", bearer: s.listEntries, doc: &operation{
 			id: "listEntries", tag: "ledger", summary: "Entries of the ledger",
 			query:   api.EntriesQuery{},

@@ -166,6 +166,8 @@ func TestPromiseP16_NobodyWritesMarkup(t *testing.T) {
 	w := patientWorld(t, append(people, nameless, named)...)
 	alice := w.logIn("alice")
 	bob, _ := w.signIn("bob", "/")
+	// One before the twins: bob's inbox lists what he decided lately from then on.
+	w.payloadStory(alice, bob, named.Username, "use staging")
 	twins := map[bool]map[string]*robot.Page{
 		true: w.payloadStory(alice, bob, named.Username, "use staging"), false: w.payloadStory(alice, bob, nameless.Username, "use staging"),
 	}

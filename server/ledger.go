@@ -208,22 +208,33 @@ func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 		return f.Person == who.id, nil
 	case record.PersonLink:
 		return slices.Contains(f.People, who.id), nil
+	}
+	id, err := requestOf(r, facts)
+	if err != nil || id == "" {
+		return false, err
+	}
+	return tookPart(r, id, who.id)
+}
+
+// requestOf returns the request that a leaf is about, empty if it is about none
+// or this version does not know it.
+func requestOf(r *store.Reader, facts record.Facts) (canon.ID, error) {
+	switch f := facts.(type) {
 	case record.RequestSubmit:
-		return tookPart(r, f.Request, who.id)
+		return f.Request, nil
 	case record.RequestDecide:
-		return tookPart(r, f.Request, who.id)
+		return f.Request, nil
 	case record.RequestExpire:
-		return tookPart(r, f.Request, who.id)
+		return f.Request, nil
 	case record.RequestCancel:
-		return tookPart(r, f.Request, who.id)
+		return f.Request, nil
 	case record.CertificateIssue:
-		return tookPart(r, f.Grant, who.id)
+		return f.Grant, nil
 	case record.CertificateVoid:
 		row, err := record.Certificate(r, f.Serial)
-		return err == nil && row.Person == who.id, err
-	default:
-		return false, nil // what this version does not know is nobody's
+		return row.Grant, err
 	}
+	return "", nil
 }
 
 func tookPart(r *store.Reader, id canon.ID, person canon.ID) (bool, error) {

@@ -46,7 +46,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if len(list) != 1 {
-			return s.show(w, r, http.StatusOK, "login", "", loginView{Issuers: list, Next: next})
+			return s.show(w, r, http.StatusOK, "login", viewer{}, loginView{Issuers: list, Next: next})
 		}
 		issuer = list[0].Ref
 	}
@@ -115,7 +115,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) error {
 	// Whoever signs in gets a new session, and the one before is over: an id that
 	// somebody planted or saw is worth nothing.
 	if old, err := s.cookies.secret(r); err == nil {
-		if err := s.authority.LogOut(r.Context(), old); err != nil {
+		if err := s.logOut(r.Context(), old); err != nil {
 			s.logger.LogAttrs(r.Context(), slog.LevelWarn, "earlier session not ended", slog.Any("error", err))
 		}
 	}
@@ -136,13 +136,13 @@ func (s *Server) logoutPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !isSignedOut(err) {
 		return err
 	}
-	return s.show(w, r, http.StatusOK, "logout", "", logoutView{SignedIn: err == nil})
+	return s.show(w, r, http.StatusOK, "logout", viewer{}, logoutView{SignedIn: err == nil})
 }
 
 // logout answers POST /logout.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	if secret, err := s.cookies.secret(r); err == nil {
-		if err := s.authority.LogOut(r.Context(), secret); err != nil {
+		if err := s.logOut(r.Context(), secret); err != nil {
 			return err
 		}
 	}

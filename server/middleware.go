@@ -25,6 +25,8 @@ type trace struct {
 	address netip.Addr // what the request is counted as; never logged
 	// stranger says that no session was opened: the request counts for its address.
 	stranger bool
+	// opened is when a stream began, which is all that it took to answer.
+	opened time.Time
 }
 
 type traceKey struct{}
@@ -88,6 +90,9 @@ func (s *Server) traced(next http.Handler) http.Handler {
 			line = append(line, slog.String("problem", t.problem))
 		}
 		s.logger.LogAttrs(r.Context(), slog.LevelInfo, "request", line...)
+		if !t.opened.IsZero() {
+			took = t.opened.Sub(start)
+		}
 		s.watch.Requested(method, t.route, a.status, took)
 	})
 }
@@ -135,10 +140,13 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 	})
 }
 
-// policy is the Content-Security-Policy of every answer: no script, nothing from
-// elsewhere, no frame, and forms go only to this server. Browsers hold
-// form-action against redirects too, so a form never leads to a login.
-const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// policy is the Content-Security-Policy of every answer: the one script and the
+// one style sheet of our own and nothing that a page says itself, nothing from
+// elsewhere, no frame, no markup made from text by the script, and forms go only
+// to this server. Browsers hold form-action against redirects too, so a form never
+// leads to a login.
+const policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; " +
+	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // headed sets the headers that every answer has.
 func (s *Server) headed(next http.Handler) http.Handler {

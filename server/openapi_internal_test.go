@@ -78,7 +78,7 @@ func operations(t *testing.T) []apitest.Operation {
 			Bearer: r.bearer != nil, MayBear: r.doc.mayBear, PathParameters: r.doc.path, Query: r.doc.query, Body: r.doc.body,
 		}
 		for _, a := range r.doc.answers {
-			op.Answers = append(op.Answers, apitest.Answer{Status: a.status, Body: a.body, Means: a.means})
+			op.Answers = append(op.Answers, apitest.Answer{Status: a.status, Body: a.body, Streams: r.doc.streams, Means: a.means})
 		}
 		for _, k := range problemsOf(r) {
 			op.Problems = append(op.Problems, apitest.Problem{Status: k.status, Slug: k.slug, Title: k.title})

@@ -47,6 +47,13 @@ func TestEveryDocumentedAnswer(t *testing.T) {
 	} {
 		alice.call(path, nil)
 	}
+	t.Run("events", func(t *testing.T) { // held to the document when it is closed
+		one := *w
+		one.t = t
+		l := one.listen("/v1/events?after=0", http.Header{"Authorization": {"Bearer " + alice.bearer}})
+		alice.submit(nil)
+		l.next()
+	})
 	body := alice.requestBody(nil)
 	q := into[api.Request](t, alice.call("/v1/requests", body), http.StatusCreated)
 	alice.call("/v1/requests", body)

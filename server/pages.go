@@ -16,7 +16,9 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/store"
 )
 
 //go:embed templates/*.html
@@ -30,6 +32,7 @@ type pages struct {
 	templates map[string]*template.Template // by name: inbox, request, …
 	static    map[string][]byte             // by name with the content's hash in it
 	style     string                        // path of the style sheet
+	script    string                        // path of the script
 	icon      string                        // path of the icon
 }
 
@@ -53,11 +56,13 @@ func loadPages() (*pages, error) {
 		switch ext {
 		case ".css":
 			p.style = "/static/" + name
+		case ".js":
+			p.script = "/static/" + name
 		case ".svg":
 			p.icon = "/static/" + name
 		}
 	}
-	for _, name := range []string{"inbox", "request", "login", "logout", "problem"} {
+	for _, name := range []string{"inbox", "request", "entry", "login", "logout", "problem"} {
 		t, err := template.New("layout.html").Funcs(pageFuncs()).ParseFS(templateFiles, "templates/layout.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("loading the pages: %w", err)
@@ -72,12 +77,16 @@ func loadPages() (*pages, error) {
 func pageFuncs() template.FuncMap {
 	return template.FuncMap{
 		"visible":  visible,
+		"lines":    visibleLines,
 		"sentence": sentence,
 		"spell":    spell,
 		"clock":    func(m canon.Micros) string { return clock(m.Time()) },
+		"short":    func(m canon.Micros) string { return short(m.Time()) },
 		"stamp":    func(m canon.Micros) string { return stamp(m.Time()) },
 		"iso":      func(m canon.Micros) string { return m.Time().UTC().Format(time.RFC3339) },
 		"any":      anyOf,
+		"verbatim": verbatim,
+		"shut":     shut,
 	}
 }
 
@@ -86,18 +95,44 @@ type frame struct {
 	Title  string
 	Origin string
 	Style  string
+	Script string
 	Icon   string
 	Me     string // who is signed in; empty for nobody
 	Body   any    // the data of the page itself
+
+	// Of pages that renew themselves.
+	Live  string // the page's address; empty for other pages
+	After int64  // the newest ledger entry that the page shows
+	Say   string // what it says, in a sentence
+}
+
+// viewer is for whom a page is made, and by what state of the ledger. The zero
+// viewer is nobody.
+type viewer struct {
+	name  string
+	after int64 // index of the newest leaf
+}
+
+func viewerOf(r *store.Reader, session store.Session) (viewer, error) {
+	head, err := r.Head()
+	if err != nil {
+		return viewer{}, err
+	}
+	name, err := authority.Name(r, session.Person)
+	return viewer{name: name, after: head.Tree.Size - 1}, err
 }
 
 // show answers with a page. It is rendered whole before anything is sent.
-func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name, me string, view titled) error {
+func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name string, me viewer, view titled) error {
+	f := frame{
+		Title: view.title(), Origin: s.authority.Origin(), Style: s.pages.style, Script: s.pages.script, Icon: s.pages.icon,
+		Me: clip(visible(me.name), 100), Body: view,
+	}
+	if v, ok := view.(living); ok {
+		f.Live, f.After, f.Say = v.address(), me.after, v.say()
+	}
 	var b bytes.Buffer
-	err := s.pages.templates[name].Execute(&b, frame{
-		Title: view.title(), Origin: s.authority.Origin(), Style: s.pages.style, Icon: s.pages.icon, Me: clip(visible(me), 100), Body: view,
-	})
-	if err != nil {
+	if err := s.pages.templates[name].Execute(&b, f); err != nil {
 		return fmt.Errorf("rendering the page %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -110,6 +145,13 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name, 
 
 // titled is the data of a page: it knows what the browser's tab says.
 type titled interface{ title() string }
+
+// living is the data of a page that renews itself.
+type living interface {
+	titled
+	address() string // of the page
+	say() string     // what it says, in a sentence: for those who do not see it change
+}
 
 // problemView is the data of problem.html.
 type problemView struct {
@@ -137,7 +179,7 @@ func (s *Server) problemPage(w http.ResponseWriter, r *http.Request, k kind, det
 			v.SignIn += "?next=" + v.Request
 		}
 	}
-	if err := s.show(w, r, k.status, "problem", "", v); err != nil {
+	if err := s.show(w, r, k.status, "problem", viewer{}, v); err != nil {
 		s.logger.LogAttrs(r.Context(), slog.LevelError, "no page for a problem", slog.String("request_id", id), slog.Any("error", err))
 		http.Error(w, k.title, k.status)
 	}
@@ -150,7 +192,7 @@ func (s *Server) static(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return errNoRoute
 	}
-	kinds := map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	kinds := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 	mime, ok := kinds[path.Ext(name)]
 	if !ok {
 		return errors.New("a static file of no known type: " + name)

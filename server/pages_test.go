@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -354,8 +355,11 @@ func count(t testing.TB, page *robot.Page) int {
 	return n
 }
 
+// inline finds script and style that stand in a page.
+var inline = regexp.MustCompile(`(?i)<script[^>]*>[^<]|<style|\sstyle=|\son[a-z]+=|javascript:|<script(?: |>)(?:[^s]|s[^r])`)
+
 // TestPages holds every page to what all have: headers, language, labels, a skip
-// link, targets that exist, and no script.
+// link, targets that exist, the one script of our own and nothing inline.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -365,13 +369,13 @@ func TestPages(t *testing.T) {
 	pages := map[string]*robot.Page{
 		"request": request, "inbox": bob.open("/"), "logout": bob.open("/logout"), "signed out": w.newBrowser().open("/logout"),
 		"not found": bob.open("/nothing"), "no request": bob.open("/requests/x"), "bad login": bob.open("/login?issuer=x/y"),
-		"bad callback": bob.open("/callback?state=x"), "wrong method": bob.open(decisionsPath(q.ID)),
+		"bad callback": bob.open("/callback?state=x"), "wrong method": bob.open(decisionsPath(q.ID)), "entry": bob.open("/ledger/0"),
 	}
 	for name, page := range pages {
 		h := page.Header
 		for header, want := range map[string]string{
 			"Content-Type":               "text/html; charset=utf-8",
-			"Content-Security-Policy":    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+			"Content-Security-Policy":    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 			"X-Content-Type-Options":     "nosniff",
 			"Referrer-Policy":            "same-origin",
 			"Cross-Origin-Opener-Policy": "same-origin",
@@ -384,13 +388,13 @@ func TestPages(t *testing.T) {
 			}
 		}
 		contains(t, page.Body, `<html lang="en">`, `<a class="skip" href="#main">`, `<main id="main"`, `name="viewport"`)
-		if strings.Count(page.Body, "<h1>") != 1 || strings.Contains(page.Body, "<script") || strings.Contains(page.Body, "style=") || page.Title == "" {
-			t.Errorf("%s: not one heading, or script, or inline style:\n%s", name, page.Body)
+		if strings.Count(page.Body, "<h1") != 1 || strings.Count(page.Body, "<script ") != 1 || inline.MatchString(page.Body) || page.Title == "" {
+			t.Errorf("%s: not one heading, or not one script, or something inline:\n%s", name, page.Body)
 		}
 		w.checkPage(name, page)
 	}
 	for name, status := range map[string]int{
-		"request": 200, "inbox": 200, "logout": 200, "signed out": 200, "not found": 404, "no request": 404, "bad login": 422, "bad callback": 401, "wrong method": 405,
+		"request": 200, "inbox": 200, "logout": 200, "signed out": 200, "not found": 404, "no request": 404, "bad login": 422, "bad callback": 401, "wrong method": 405, "entry": 200,
 	} {
 		if pages[name].Status != status {
 			t.Errorf("%s: status %d, want %d", name, pages[name].Status, status)
@@ -435,9 +439,9 @@ func (w *world) checkPage(name string, page *robot.Page) {
 		if d := a["aria-describedby"]; d != "" && !ids[d] {
 			t.Errorf("%s: nothing has the id %s", name, d)
 		}
-		if src := a["src"] + a["href"]; n.Data == "link" || n.Data == "img" {
+		if src := a["src"] + a["href"]; n.Data == "link" || n.Data == "img" || n.Data == "script" {
 			r := w.send(http.MethodGet, src, nil, nil)
-			if r.status != 200 || r.header.Get("Cache-Control") != "public, max-age=31536000, immutable" || !strings.Contains("text/css; charset=utf-8 image/svg+xml", r.header.Get("Content-Type")) {
+			if r.status != 200 || r.header.Get("Cache-Control") != "public, max-age=31536000, immutable" || !strings.Contains("text/css; charset=utf-8 image/svg+xml text/javascript; charset=utf-8", r.header.Get("Content-Type")) {
 				t.Errorf("%s: %s: %d %v", name, src, r.status, r.header)
 			}
 			if _, ok := a["alt"]; n.Data == "img" && !ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -30,6 +31,10 @@ var (
 	errCrossSite = errors.New("this form does not come from a page of this server")
 	errHost      = errors.New("this is not the server that was asked for")
 	errPanic     = errors.New("a handler panicked")
+
+	errStreams    = fmt.Errorf("this session has %d open event streams already; close some pages", maxOfSession)
+	errAllStreams = errors.New("too many event streams are open; ask from time to time instead")
+	errStopping   = errors.New("the server is stopping")
 )
 
 // A kind is one type of problem: its slug and status never change, clients rely
@@ -92,6 +97,8 @@ var problemTable = []problemRow{
 	{ca.ErrUnavailable, unavailable, "the authority key can't be reached, so no certificate was made; the request stays granted"},
 	{ca.ErrSigner, unavailable, "the authority key gave no signature; no certificate was made"},
 	{oidc.ErrMetadata, unavailable, "the identity provider answered with something that can't be used; tell the operator"},
+	{errAllStreams, unavailable, "too many event streams are open; ask from time to time instead"},
+	{errStopping, unavailable, "the server is stopping; try again in a moment"},
 	{context.Canceled, unavailable, "the connection was closed before the answer was ready"},
 	{context.DeadlineExceeded, unavailable, "it took too long"},
 	{oidc.ErrUnreachable, unavailable, "the identity provider does not answer"},
@@ -167,6 +174,7 @@ var problemTable = []problemRow{
 	{authority.ErrTooManyOpen, tooMuch, ""},
 	{authority.ErrTooManyCancelled, tooMuch, ""},
 	{errTooFast, tooMuch, ""},
+	{errStreams, tooMuch, ""},
 	{store.ErrNoChallenge, fieldRefused, ""},
 	{record.ErrDocument, fieldRefused, ""},
 	{record.ErrExists, fieldRefused, ""},

@@ -88,47 +88,6 @@ func (s *Server) showRequest(w http.ResponseWriter, r *http.Request, session sto
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// seen returns a request that the person may see: it is theirs, or they decided
-// on it, or they are in a group that decides in one of its stages. To everybody
-// else it does not exist.
-func seen(r *store.Reader, id canon.ID, session store.Session, now time.Time) (approval.Request, error) {
-	q, err := record.Request(r, id)
-	if errors.Is(err, record.ErrNotFound) {
-		err = authority.ErrNotYours
-	}
-	if err != nil || q.By == session.Person || decidedBy(q, session.Person) {
-		return q, err
-	}
-	version, err := record.InForce(r, q.Lineage, canon.At(now))
-	if errors.Is(err, record.ErrNotInForce) {
-		err = authority.ErrNotYours
-	}
-	if err != nil {
-		return approval.Request{}, err
-	}
-	subject, err := authority.Subject(r, session)
-	if err != nil {
-		return approval.Request{}, err
-	}
-	reason := authority.ErrNotYours
-	for _, stage := range q.Stages {
-		for _, group := range stage.From {
-			member, err := version.Terms.Member(subject, group)
-			switch {
-			case member:
-				return q, nil
-			case errors.Is(err, contract.ErrGroupsUnknown):
-				reason = err
-			}
-		}
-	}
-	return approval.Request{}, reason
-}
-
-func decidedBy(q approval.Request, person canon.ID) bool {
-	return slices.ContainsFunc(q.Decisions, func(d approval.Decision) bool { return d.By == person })
-}
-
 // describe returns a request as its readers see it, free texts included: who may
 // see it was asked before.
 func (s *Server) describe(r *store.Reader, q approval.Request, now time.Time) (api.Request, error) {

@@ -49,6 +49,8 @@ func (s *Server) table() []route {
 		{method: http.MethodGet, path: "/requests/{id}", cookie: s.requestPage},
 		{method: http.MethodPost, path: "/requests/{id}/decisions", cookie: s.decide, counts: countsItself},
 		{method: http.MethodPost, path: "/requests/{id}/cancel", cookie: s.cancelForm, counts: countsAsTakingAway},
+		{method: http.MethodGet, path: "/ledger/{index}", cookie: s.entryPage},
+		{method: http.MethodGet, path: "/events", browser: s.pageEvents},
 		{method: http.MethodGet, path: "/login", browser: s.login},
 		{method: http.MethodGet, path: "/callback", browser: s.callback},
 		{method: http.MethodGet, path: "/logout", browser: s.logoutPage},
@@ -166,7 +168,7 @@ func (s *Server) answerBrowser(h handler) http.Handler {
 func (s *Server) answerCookie(h personHandler) http.Handler {
 	return s.answerBrowser(func(w http.ResponseWriter, r *http.Request) error {
 		session, err := s.cookieSession(r)
-		if isSignedOut(err) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		if isSignedOut(err) && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !byItself(r) {
 			redirect(w, "/login?next="+localPath(r.URL.Path))
 			return nil
 		}

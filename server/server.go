@@ -111,6 +111,7 @@ type Server struct {
 	limiter     *limiter
 	readiness   *readiness
 	times       times
+	feed        *feed
 	handler     http.Handler
 }
 
@@ -140,6 +141,7 @@ func New(c Config) (*Server, error) {
 		authority: c.Authority, store: c.Authority.Store(), base: base, now: c.Now, rand: c.Rand,
 		logger: c.Logger, watch: c.Observer, version: c.Version, cookies: nameCookies(base), pages: p, publicTiles: c.PublicTiles,
 		limiter: newLimiter(c.Limits, c.TrustedProxies), readiness: newReadiness(c.Authority, c.Now, c.Logger), times: usualTimes,
+		feed: newFeed(c.Authority.Store(), c.Now, c.Logger),
 	}
 	s.handler = s.routes()
 	return s, nil

@@ -39,25 +39,37 @@ func isSecret(s string) bool {
 	return err == nil
 }
 
-// session returns the live session of the kind that a secret opens, and notes
-// that it is in use.
-func (s *Server) session(ctx context.Context, secret string, kind store.SessionKind) (store.Session, error) {
-	now := canon.At(s.now())
-	var session store.Session
-	var seen canon.Micros
-	hash := store.SecretHash(secret)
-	err := s.store.Read(ctx, func(r *store.Reader) (err error) {
-		session, seen, err = r.Session(hash, kind, now)
+// peek returns the live session of the kind that a secret with this hash opens,
+// and when it was last seen in use.
+func (s *Server) peek(ctx context.Context, secret canon.Digest, kind store.SessionKind) (session store.Session, seen canon.Micros, err error) {
+	err = s.store.Read(ctx, func(r *store.Reader) error {
+		session, seen, err = r.Session(secret, kind, canon.At(s.now()))
 		return err
 	})
+	return session, seen, err
+}
+
+// open is peek for a request that brings the secret: it counts as its person's,
+// not as its address's.
+func (s *Server) open(ctx context.Context, secret string, kind store.SessionKind) (store.Session, canon.Micros, error) {
+	hash := store.SecretHash(secret)
+	session, seen, err := s.peek(ctx, hash, kind)
 	if err == nil || isSignedOut(err) {
-		s.limiter.opened(hash, now.Time(), err == nil)
+		s.limiter.opened(hash, s.now(), err == nil)
 	}
+	if err == nil {
+		traceOf(ctx).stranger = false
+	}
+	return session, seen, err
+}
+
+// session is open for a person's own doing: the session is noted to be in use.
+func (s *Server) session(ctx context.Context, secret string, kind store.SessionKind) (store.Session, error) {
+	session, seen, err := s.open(ctx, secret, kind)
 	if err != nil {
 		return store.Session{}, err
 	}
-	traceOf(ctx).stranger = false
-	if now.Time().Sub(seen.Time()) >= touchEvery {
+	if s.now().Sub(seen.Time()) >= touchEvery {
 		// A session that is not prolonged ends early, which harms nothing.
 		if err := s.authority.Touch(ctx, secret); err != nil {
 			s.logger.LogAttrs(ctx, slog.LevelWarn, "session not prolonged", slog.Any("error", err))
@@ -114,6 +126,10 @@ func (s *Server) cookieSession(r *http.Request) (store.Session, error) {
 	if err != nil {
 		return store.Session{}, err
 	}
+	if byItself(r) {
+		session, _, err := s.open(r.Context(), secret, store.Web)
+		return session, err
+	}
 	return s.session(r.Context(), secret, store.Web)
 }
 
@@ -130,6 +146,13 @@ func (s *Server) bearerSession(r *http.Request) (string, error) {
 	}
 	return secret, s.countPerson(session)
 }
+
+// liveHeader stands in what an open page asks for by itself.
+const liveHeader = "Sallyport-Live"
+
+// byItself reports whether a page asks and not a person: then a session that
+// nobody uses ends as it would without the page, and nobody is led to sign in.
+func byItself(r *http.Request) bool { return r.Header.Get(liveHeader) != "" }
 
 // challenge answers POST /v1/challenges.
 func (s *Server) challenge(w http.ResponseWriter, r *http.Request) error {
@@ -210,10 +233,19 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, _ store.Sess
 	if err != nil {
 		return err
 	}
-	if err := s.authority.LogOut(r.Context(), secret); err != nil {
+	if err := s.logOut(r.Context(), secret); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// logOut ends a session and its streams.
+func (s *Server) logOut(ctx context.Context, secret string) error {
+	if err := s.authority.LogOut(ctx, secret); err != nil {
+		return err
+	}
+	s.feed.end(store.SecretHash(secret))
 	return nil
 }
 

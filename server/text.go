@@ -23,6 +23,15 @@ func visible(s string) string {
 	})
 }
 
+// visibleLines is visible for a text of several lines, which stay lines.
+func visibleLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = visible(strings.ReplaceAll(line, "\t", "    "))
+	}
+	return strings.Join(lines, "\n")
+}
+
 // clip returns at most n bytes of s, whole characters, with a mark where
 // something is missing.
 func clip(s string, n int) string {
@@ -68,8 +77,10 @@ func spell(seconds int64) string {
 	return strings.Join(parts, " ")
 }
 
-// clock writes a moment of today, stamp any moment; both in UTC.
+// clock writes a moment of today, short one of these days, stamp any moment; all
+// in UTC.
 func clock(t time.Time) string { return t.UTC().Format("15:04 UTC") }
+func short(t time.Time) string { return t.UTC().Format("2 Jan, 15:04 UTC") }
 func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
 
 // anyOf joins words for a sentence: "a, b or c".
@@ -79,6 +90,17 @@ func anyOf(words []string) string {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:n-1], ", ") + " or " + words[n-1]
+}
+
+// verbatim reports whether a paragraph of Markdown loses its meaning when its
+// lines are run together: a list, a table, a code block, a heading.
+func verbatim(paragraph string) bool {
+	for line := range strings.Lines(paragraph) {
+		if strings.ContainsRune(" \t-*+|>#`~", rune(line[0])) || line[0] >= '0' && line[0] <= '9' {
+			return true
+		}
+	}
+	return false
 }
 
 func bytesText(n int64) string { return fmt.Sprintf("%d KiB", n>>10) }

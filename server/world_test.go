@@ -85,6 +85,22 @@ roles:
     paths: [{id: lead, clause: "§2", stages: [{id: lead, from: [leads], quorum: 1, timeout: 15m}]}]
 `
 
+// prose is what people read of it.
+const prose = `# §1 Operators
+
+Engineers may work as ops & deploy
+<b>here</b>.
+
+- on hosts of the demo
+- with a reason
+
+# §2 Who decides
+
+A lead says yes.
+
+# §3 Others
+`
+
 // clock is the wall clock, moved on by tests.
 type clock struct{ ahead atomic.Int64 }
 
@@ -235,7 +251,7 @@ func (w *world) addContract(terms string) {
 	t := w.t
 	owner := newKey(t)
 	text := strings.NewReplacer("KEY", line(owner.PublicKey()), "ISSUER", w.idp.URL()).Replace(terms)
-	files := map[string][]byte{contract.TermsFile: []byte(text), contract.ProseFile: []byte("# §1 One\n\n# §2 Two\n\n# §3 Three\n")}
+	files := map[string][]byte{contract.TermsFile: []byte(text), contract.ProseFile: []byte(prose)}
 	manifest, err := contract.NewManifest(files)
 	must(t, err)
 	files[contract.ManifestFile] = manifest

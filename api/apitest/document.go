@@ -32,9 +32,10 @@ type Operation struct {
 
 // Answer is what an operation answers when it did what it was asked to.
 type Answer struct {
-	Status int
-	Body   any // nil: none
-	Means  string
+	Status  int
+	Body    any  // nil: none
+	Streams bool // server-sent events; Body is the data of one
+	Means   string
 }
 
 // Problem is a kind of problem document.
@@ -115,6 +116,7 @@ type (
 
 const (
 	mediaJSON    = "application/json"
+	mediaEvents  = "text/event-stream"
 	mediaProblem = "application/problem+json"
 	bearerScheme = "bearer"
 )
@@ -183,7 +185,11 @@ func (b *schemas) operation(op Operation) *operation {
 	for _, a := range op.Answers {
 		r := &response{Description: a.Means}
 		if a.Body != nil {
-			r.Content = map[string]media{mediaJSON: {b.of(reflect.TypeOf(a.Body), false)}}
+			kind := mediaJSON
+			if a.Streams {
+				kind = mediaEvents
+			}
+			r.Content = map[string]media{kind: {b.of(reflect.TypeOf(a.Body), false)}}
 		}
 		out.Responses[strconv.Itoa(a.Status)] = r
 	}

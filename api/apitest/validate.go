@@ -239,7 +239,28 @@ func (v *Validator) answer(at []string, response map[string]any, e Exchange) err
 	case content[have] == nil:
 		return fmt.Errorf("content of type %q is not documented", have)
 	}
-	return v.value(append(at, "content", have, "schema"), e.Body)
+	at = append(at, "content", have, "schema")
+	if have == mediaEvents {
+		return v.events(at, e.Body)
+	}
+	return v.value(at, e.Body)
+}
+
+// events holds the data of each "request" event of a stream to a schema. Other
+// events carry something else.
+func (v *Validator) events(at []string, stream []byte) error {
+	for event := range strings.SplitSeq(string(stream), "\n\n") {
+		for line := range strings.Lines(event) {
+			data, ok := strings.CutPrefix(line, "data: ")
+			if !ok || !strings.Contains(event, "event: request\n") {
+				continue
+			}
+			if err := v.value(at, []byte(data)); err != nil {
+				return fmt.Errorf("event %q: %w", event, err)
+			}
+		}
+	}
+	return nil
 }
 
 // value holds a JSON text to a schema of the document.

@@ -73,6 +73,7 @@ type Store struct {
 	observe  func(Transaction)
 	versions *versions
 	clock    clock
+	growth   growth
 
 	waiting chan *job     // what Write waits in
 	urgent  chan *job     // what WriteUrgent waits in; served first
@@ -94,6 +95,7 @@ func New(c Config) (*Store, error) {
 		waiting: make(chan *job, maxWaiting), urgent: make(chan *job, maxUrgent),
 		closing: make(chan struct{}), closed: make(chan struct{}),
 	}
+	s.growth.next = make(chan struct{})
 	go s.write()
 	return s, nil
 }

@@ -206,6 +206,9 @@ func (s *Store) transact(jobs []*job) error {
 	if err := dbtx.Commit(); err != nil {
 		return s.engine.MapError(fmt.Errorf("committing: %w", err))
 	}
+	if tx.tree.Size != tx.size {
+		s.growth.tell()
+	}
 	return nil
 }
 

@@ -138,15 +138,21 @@ var (
 // Twin demands that a page is built as its harmless twin: the same elements in the
 // same places, with the same attributes, whose values differ in ids, digests and
 // numbers alone. What was typed into a field may stand in the field's value. In
-// text and attributes a reader sees everything as itself.
+// text and attributes a reader sees everything as itself. Lists that grow from page
+// to page are held to having no elements that the twin's have not.
 func Twin(page, harmless string) error {
-	got, err := skeleton(page)
+	got, listed, err := skeleton(page)
 	if err != nil {
 		return err
 	}
-	want, err := skeleton(harmless)
+	want, known, err := skeleton(harmless)
 	if err != nil {
 		return fmt.Errorf("the twin: %w", err)
+	}
+	for element := range listed {
+		if !known[element] {
+			return fmt.Errorf("a list has %s, which the twin's has not", element)
+		}
 	}
 	for i := range max(len(got), len(want)) {
 		switch {
@@ -161,35 +167,56 @@ func Twin(page, harmless string) error {
 	return nil
 }
 
-// skeleton lists the elements of a page, each with its depth and attributes.
-func skeleton(page string) ([]string, error) {
+// growing are the classes of lists that hold more from page to page: who else may
+// decide, what was decided lately.
+var growing = []string{"others", "dense"}
+
+// listed reports whether an element stands in a growing list.
+func listed(n *html.Node) bool {
+	for above := range n.Ancestors() {
+		for _, a := range above.Attr {
+			if a.Key == "class" && slices.ContainsFunc(strings.Fields(a.Val), func(c string) bool { return slices.Contains(growing, c) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// skeleton lists the elements of a page, each with its depth and attributes, those
+// in growing lists as a set of their own.
+func skeleton(page string) (out []string, inLists map[string]bool, err error) {
 	root, err := html.Parse(strings.NewReader(page))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []string
+	inLists = map[string]bool{}
 	for n := range root.Descendants() {
 		switch n.Type {
 		case html.TextNode:
 			text := strings.NewReplacer("\n", " ", "\t", " ").Replace(n.Data) // of the template
 			if err := Seen(text); err != nil {
-				return nil, fmt.Errorf("in the text: %w", err)
+				return nil, nil, fmt.Errorf("in the text: %w", err)
 			}
 		case html.ElementNode:
 			element := fmt.Sprintf("%d <%s", depth(n), n.Data)
 			for _, a := range n.Attr {
 				if err := Seen(a.Val); err != nil {
-					return nil, fmt.Errorf("in the attribute %s of %s: %w", a.Key, n.Data, err)
+					return nil, nil, fmt.Errorf("in the attribute %s of %s: %w", a.Key, n.Data, err)
 				}
 				element += fmt.Sprintf(" %s=%q", a.Key, masked(n, a))
 			}
+			if listed(n) {
+				inLists[element+">"] = true
+				continue
+			}
 			out = append(out, element+">")
 		case html.CommentNode:
-			return nil, errors.New("a comment: " + n.Data)
+			return nil, nil, errors.New("a comment: " + n.Data)
 		case html.DoctypeNode, html.DocumentNode, html.ErrorNode, html.RawNode:
 		}
 	}
-	return out, nil
+	return out, inLists, nil
 }
 
 // masked is an attribute's value without what differs from page to page.
@@ -197,7 +224,7 @@ func masked(n *html.Node, a html.Attribute) string {
 	if n.Data == "input" && a.Key == "value" {
 		return "typed"
 	}
-	v := idPattern.ReplaceAllString(a.Val, "ID")
+	v := idPattern.ReplaceAllString(strings.ReplaceAll(a.Val, "%2f", "/"), "ID")
 	v = hashPattern.ReplaceAllString(v, "HASH")
 	return digitPattern.ReplaceAllString(v, "0")
 }

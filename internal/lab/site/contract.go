@@ -5,6 +5,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,10 @@ type Plan struct {
 	CertTTL time.Duration // of one certificate; 20 s
 	Grant   time.Duration // the longest grant; 1 h
 	Timeout time.Duration // until a request that nobody answers expires; 15 min
+	// Templates holds contract/contract.md.tmpl and contract/terms.yaml.tmpl of
+	// another contract with the same parties, issuer and signatory; nil is the
+	// demo's.
+	Templates fs.FS
 }
 
 // terms is what the templates need to know.
@@ -61,7 +66,7 @@ func (s *Site) WriteContract() error {
 		return err
 	}
 	certTTL := orElse(s.cfg.Plan.CertTTL, 20*time.Second)
-	files, err := render(terms{
+	files, err := render(s.cfg.Plan.Templates, terms{
 		ID: ContractID, Role: RoleID,
 		Party: party, Signer: signer, Key: strings.TrimSpace(string(key)),
 		Issuer: s.IDP.URL(), CLI: idp.CLIClient, Web: idp.WebClient,
@@ -93,8 +98,11 @@ func orElse(d, other time.Duration) time.Duration {
 }
 
 // render fills in the templates.
-func render(t terms) (map[string][]byte, error) {
-	set, err := template.New("").Option("missingkey=error").ParseFS(templates, "contract/*.tmpl")
+func render(from fs.FS, t terms) (map[string][]byte, error) {
+	if from == nil {
+		from = templates
+	}
+	set, err := template.New("").Option("missingkey=error").ParseFS(from, "contract/*.tmpl")
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func testTerms() terms {
 
 func TestRenderedContractLoads(t *testing.T) {
 	t.Parallel()
-	files, err := render(testTerms())
+	files, err := render(nil, testTerms())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,8 +146,10 @@ func (s *Site) answer(page *robot.Page) {
 	if _, main, ok := strings.Cut(text, "Sign out\n"); ok {
 		text = main
 	}
-	if top, _, ok := strings.Cut(text, "\nDetails\n"); ok {
-		text = top + "\n…"
+	for _, below := range []string{"\nThe certificate that would be signed\n", "\nCertificates\n"} {
+		if top, _, ok := strings.Cut(text, below); ok {
+			text = top + "\n…"
+		}
 	}
 	s.cfg.Tell.Answered(strings.TrimRight(fmt.Sprintf("[%d] %s", page.Status, page.Title), " ") + "\n" + text + "\n")
 }

@@ -13,9 +13,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,6 +63,15 @@ type Config struct {
 	Front func(on http.Handler) http.Handler
 	// Metrics has sallyd show its figures; see MetricsURL.
 	Metrics bool
+	// Others have accounts beside Alice's and Bob's.
+	Others []Other
+}
+
+// Other is one person more.
+type Other struct {
+	Who    string // username; Site.Others has the person under it
+	Name   string
+	Groups []string
 }
 
 // Site is an installation. Its acts are called from one goroutine.
@@ -72,6 +83,7 @@ type Site struct {
 	Owner    *Terminal // signs the contract
 	Alice    *Person   // an engineer, and a lead as well: only the rule against self-approval stops her
 	Bob      *Person   // a lead
+	Others   map[string]*Person
 	Hosts    map[string]*lab.SSHD
 	Vault    *vault.Server // nil without Config.Vault
 
@@ -95,7 +107,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		return nil, err
 	}
 	cfg.Bin = bin
-	s := &Site{cfg: cfg, Hosts: map[string]*lab.SSHD{}}
+	s := &Site{cfg: cfg, Hosts: map[string]*lab.SSHD{}, Others: map[string]*Person{}}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -138,6 +150,11 @@ func (s *Site) open(ctx context.Context) error {
 	if s.Bob, err = s.person("bob", "Bob Example", "leads"); err != nil {
 		return err
 	}
+	for _, o := range s.cfg.Others {
+		if s.Others[o.Who], err = s.person(o.Who, o.Name, o.Groups...); err != nil {
+			return err
+		}
+	}
 	if err := s.startIDP(ctx); err != nil {
 		return err
 	}
@@ -168,11 +185,17 @@ func (s *Site) startIDP(ctx context.Context) error {
 		return err
 	}
 	cfg := idp.Config{WebSecret: string(secret), WebRedirects: []string{s.URL() + "/callback"}}
-	for _, p := range []*Person{s.Alice, s.Bob} {
+	for _, p := range s.people() {
 		cfg.Accounts = append(cfg.Accounts, p.account)
 	}
 	s.IDP, err = idp.Start(ctx, cfg)
 	return err
+}
+
+// people are all who have an account.
+func (s *Site) people() []*Person {
+	list := slices.Collect(maps.Values(s.Others))
+	return slices.DeleteFunc(append(list, s.Alice, s.Bob), func(p *Person) bool { return p == nil })
 }
 
 // URL is where sallyd serves.
@@ -238,10 +261,8 @@ func (s *Site) Close() error {
 	for _, h := range s.Hosts {
 		errs = append(errs, h.Stop())
 	}
-	for _, p := range []*Person{s.Alice, s.Bob} {
-		if p != nil {
-			p.Browser.Close()
-		}
+	for _, p := range s.people() {
+		p.Browser.Close()
 	}
 	if s.Vault != nil {
 		errs = append(errs, s.Vault.Close())

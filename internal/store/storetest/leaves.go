@@ -236,6 +236,13 @@ func testWriters(t *testing.T, f *fixture, r *store.Reader) error {
 	if firsts, err = r.Firsts(record.TableHost, "all", "", hosts[2].Index, 10); err != nil || len(firsts) != 1 || firsts[0] != hosts[1].Index {
 		t.Errorf("hosts before it by %v, %v", firsts, err)
 	}
+	decided, err := r.Firsts(record.TableDecision, "by", string(f.w.Bob.Person), head.Tree.Size, 10)
+	if err != nil || len(decided) != 1 {
+		t.Fatalf("bob's decisions are written by %v, %v", decided, err)
+	}
+	if e, err := r.Entry(decided[0]); err != nil || e.Leaf.Kind != ledger.RequestDecide {
+		t.Errorf("bob's decision was written by %+v, %v", e, err)
+	}
 	stored, err := r.Stored(hosts[1].Index, 2)
 	if err != nil || len(stored) != 2 || stored[0].Index != hosts[1].Index || stored[0].Kind != string(ledger.HostJoin) ||
 		string(stored[0].Text) != string(hosts[1].Text) || stored[0].Hash != canon.Digest(tlog.RecordHash(hosts[1].Text)) {

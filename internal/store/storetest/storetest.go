@@ -51,6 +51,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"ReadsSeeOneState", testSnapshot},
 		{"PromiseP11_Durable", testDurable},
 		{"Cancelled", testCancelled},
+		{"Grown", testGrown},
 		{"Versions", testVersions},
 		{"Checkpoints", testCheckpoints},
 		{"Certificates", testCertificates},
