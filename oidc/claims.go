@@ -186,14 +186,19 @@ func (c claims) audience() ([]string, error) {
 }
 
 // display returns a claim that is only ever shown: empty unless it is clean
-// text of at most limit bytes once composed (NFC) and without the blanks around
-// it. It never decides anything.
+// text of at most limit bytes once composed (NFC). It never decides anything.
 func (c claims) display(name string, limit int) string {
 	s, ok := jsonString(c[name])
-	if s = strings.TrimSpace(norm.NFC.String(s)); !ok || !clean(s, limit) {
+	if s = norm.NFC.String(s); !ok || !clean(s, limit) {
 		return ""
 	}
 	return s
+}
+
+// called is display for what somebody is called by: without the blanks around it,
+// so that nobody is called by blanks.
+func (c claims) called(name string, limit int) string {
+	return strings.TrimSpace(c.display(name, limit))
 }
 
 // groups returns the groups, sorted and each once, or why they are unknown.

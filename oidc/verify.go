@@ -175,10 +175,10 @@ func (i Issuer) identity(c claims, e Expect, now time.Time) (Identity, error) {
 		return Identity{}, err
 	}
 	const maxDisplay, maxEmail = 256, 320
-	id.Name = c.display("name", maxDisplay)
-	id.Handle = c.display("preferred_username", maxDisplay)
+	id.Name = c.called("name", maxDisplay)
+	id.Handle = c.called("preferred_username", maxDisplay)
 	if string(c["email_verified"]) == "true" {
-		id.Email = c.display("email", maxEmail)
+		id.Email = c.called("email", maxEmail)
 	}
 	id.Groups, id.GroupsWhy = c.groups(i.GroupsClaim)
 	id.GroupsKnown = id.GroupsWhy == ""
