@@ -35,8 +35,8 @@ type waiter struct {
 }
 
 // wait waits until r is settled and returns it then: it reads r again when the
-// server tells that it changed, and from time to time anyway. Ctrl-C, the timeout and a
-// server that stays away end the wait and leave the request open; the error
+// server tells that it changed, and from time to time anyway. Ctrl-C, the timeout
+// and a server that stays away end the wait and leave the request open; the error
 // says how to go on.
 func (w waiter) wait(ctx context.Context, r api.Request) (api.Request, error) {
 	start, tick := w.env.Now(), pollFirst

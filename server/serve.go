@@ -15,8 +15,8 @@ import (
 // Serve answers requests on ln, which it closes, until ctx ends; it refuses new
 // requests from then on, and those that run have StopTimeout to finish. Who takes
 // longer is cut off, which is no error: nothing that was answered is lost by it.
-// Event streams end at once.
-// conf nil means plain HTTP, which is refused on other than loopback addresses.
+// Event streams end at once. conf nil means plain HTTP, which is refused on other
+// than loopback addresses.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, conf *tls.Config) error {
 	if err := s.checkListener(ln.Addr(), conf); err != nil {
 		return errors.Join(err, ln.Close())
