@@ -30,7 +30,7 @@ type Showroom struct {
 func Others() []site.Other {
 	return []site.Other{
 		{Who: "carol", Name: "Carol Example", Groups: []string{"leads"}},
-		{Who: "dan", Name: "Dan Example", Groups: []string{"engineers"}},
+		{Who: "dan", Name: "Dan Example", Groups: []string{"engineers"}}, // in the screenshots
 		{Who: "sam", Name: "Sam Example", Groups: []string{"security"}},
 	}
 }

@@ -26,8 +26,28 @@ func (l teller) Answered(text string) { l.t.Log(text) }
 // room is an open showroom with the people who are in it.
 type room struct {
 	*showroom.Showroom
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	erins int                     // engineers who came in
+	tabs  map[string]*browser.Tab // by username: somebody who has signed in stays so
+}
+
+// engineers are people of one name, so many that each request is somebody's first:
+// sally joins what is open, and uses what is granted.
+func engineers(n int) (out []site.Other) {
+	for i := range n {
+		out = append(out, site.Other{Who: fmt.Sprintf("erin-%d", i), Name: "Erin Example", Groups: []string{"engineers"}})
+	}
+	return out
+}
+
+// engineer logs in the next of them.
+func (r *room) engineer() *site.Person {
+	r.t.Helper()
+	erin := r.Others[fmt.Sprintf("erin-%d", r.erins)]
+	r.erins++
+	must(r.t, erin.LogIn(r.ctx))
+	return erin
 }
 
 func open(t *testing.T, others []site.Other) *room {
@@ -46,7 +66,7 @@ func open(t *testing.T, others []site.Other) *room {
 		}
 		must(t, r.Close())
 	})
-	return &room{r, t, ctx}
+	return &room{Showroom: r, t: t, ctx: ctx, tabs: map[string]*browser.Tab{}}
 }
 
 func must(t *testing.T, err error) {
@@ -63,8 +83,21 @@ type in struct {
 	t *testing.T
 }
 
-// tab opens a browser for somebody and signs in on the way to a page.
+// tab opens a page in somebody's browser, where they sign in once.
 func (r *room) tab(t *testing.T, who *site.Person, look browser.Look, path string) *in {
+	t.Helper()
+	open, ok := r.tabs[who.Who]
+	if !ok {
+		r.tabs[who.Who] = r.newTab(r.t, who, look, path).Tab
+		return &in{r, r.tabs[who.Who], t}
+	}
+	must(t, open.See(r.ctx, look))
+	must(t, open.Open(r.ctx, r.URL()+path))
+	return &in{r, open, t}
+}
+
+// newTab opens a browser for somebody and signs in on the way to a page.
+func (r *room) newTab(t *testing.T, who *site.Person, look browser.Look, path string) *in {
 	t.Helper()
 	p, err := r.Browser.Person()
 	must(t, err)
@@ -189,21 +222,15 @@ func looks() map[string]browser.Look {
 // against the real sallyd and the provider's own login form.
 func TestStoryInChromium(t *testing.T) {
 	t.Parallel()
-	others := showroom.Others()
-	for look := range looks() { // for each window an engineer who has no certificate yet
-		others = append(others, site.Other{Who: engineer(look), Name: "Erin Example", Groups: []string{"engineers"}})
-	}
-	r := open(t, others)
+	r := open(t, append(showroom.Others(), engineers(40)...))
 	must(t, r.Alice.LogIn(r.ctx))
-	must(t, r.Others["dan"].LogIn(r.ctx))
 	for name, look := range looks() {
 		t.Run(name, func(t *testing.T) {
-			narrowed(t, r, look, engineer(name))
 			for _, story := range []struct { // one after the other: each leaves nothing that waits
 				name string
 				play func(*testing.T, *room, browser.Look)
 			}{
-				{"two stages", stages},
+				{"narrowed and approved", narrowed}, {"two stages", stages},
 				{"denied", denied},
 				{"her own", own},
 				{"by keyboard", keyboard},
@@ -218,13 +245,10 @@ func TestStoryInChromium(t *testing.T) {
 	t.Run("the server comes back", func(t *testing.T) { comesBack(t, r) })
 }
 
-func engineer(look string) string { return "erin-" + strings.ReplaceAll(look, ", ", "-") }
-
 // narrowed: a request arrives while the inbox is open, is narrowed and approved,
 // and its certificate appears.
-func narrowed(t *testing.T, r *room, look browser.Look, who string) {
-	erin := r.Others[who]
-	must(t, erin.LogIn(r.ctx))
+func narrowed(t *testing.T, r *room, look browser.Look) {
+	erin := r.engineer()
 	bob := r.tab(t, r.Bob, look, "/")
 	bob.clean("the inbox before")
 	bob.mark()
@@ -232,7 +256,7 @@ func narrowed(t *testing.T, r *room, look browser.Look, who string) {
 	must(t, err)
 	bob.wait("document.querySelector('#waiting a[href=\"" + path + "\"]')") // it came by itself
 	bob.kept()
-	bob.shows("Waiting for you 1", "Erin Example ("+who+"@acme.example) asks for ops on web-1.demo for 10 minutes", "INC-42 checkout latency", "in 15 min")
+	bob.shows("Waiting for you 1", "Erin Example ("+erin.Who+"@acme.example) asks for ops on web-1.demo for 10 minutes", "INC-42 checkout latency", "in 15 min")
 	if title, err := bob.Title(r.ctx); err != nil || !strings.HasPrefix(title, "(1) Inbox") {
 		t.Errorf("the tab says %q, %v", title, err)
 	}
@@ -274,7 +298,7 @@ func narrowed(t *testing.T, r *room, look browser.Look, who string) {
 // stages: two people and then a third; who writes is not disturbed by the first
 // vote, and everybody sees it.
 func stages(t *testing.T, r *room, look browser.Look) {
-	path, err := r.Ask(r.ctx, r.Others["dan"], "postgres@web-2.demo", "30m", "CHG-117 rebuild the index")
+	path, err := r.Ask(r.ctx, r.engineer(), "postgres@web-2.demo", "30m", "CHG-117 rebuild the index")
 	must(t, err)
 	bob, carol, sam := r.tab(t, r.Bob, look, path), r.tab(t, r.Others["carol"], look, path), r.tab(t, r.Others["sam"], look, path)
 	sam.shows("This request waits", "Stage leads is decided by leads")
@@ -307,7 +331,8 @@ func stages(t *testing.T, r *room, look browser.Look) {
 
 // denied: with words, which stand there for whoever looks later.
 func denied(t *testing.T, r *room, look browser.Look) {
-	path, err := r.Ask(r.ctx, r.Others["dan"], "deploy@web-2.demo", "1h", "roll back the search service")
+	erin := r.engineer()
+	path, err := r.Ask(r.ctx, erin, "deploy@web-2.demo", "1h", "roll back the search service")
 	must(t, err)
 	carol := r.tab(t, r.Others["carol"], look, path)
 	bob := r.tab(t, r.Bob, look, path)
@@ -318,12 +343,12 @@ func denied(t *testing.T, r *room, look browser.Look) {
 	bob.shows("Denied", "web-2 is frozen until Monday") // by itself
 	carol.open("/")
 	carol.shows("Decided by you lately", "you denied")
-	dan := r.tab(t, r.Others["dan"], look, path)
-	dan.shows("Denied", "ask for that", `sally ssh deploy@web-2.demo --for 1h --because "…"`)
-	dan.clean("his own, denied")
-	dan.open("/requests/mzxw6ytboi2dqmrvgm4tanrwge")
-	dan.shows("Not found", "No such request", "It may never have been here")
-	dan.clean("a problem")
+	own := r.newTab(t, erin, look, path)
+	own.shows("Denied", "ask for that", `sally ssh deploy@web-2.demo --for 1h --because "…"`)
+	own.clean("her own, denied")
+	own.open("/requests/mzxw6ytboi2dqmrvgm4tanrwge")
+	own.shows("Not found", "No such request", "It may never have been here")
+	own.clean("a problem")
 }
 
 // own: a lead's own request has nothing to press.
@@ -366,7 +391,7 @@ func own(t *testing.T, r *room, look browser.Look) {
 
 // keyboard: from the inbox to a grant without a mouse.
 func keyboard(t *testing.T, r *room, look browser.Look) {
-	path, err := r.Ask(r.ctx, r.Alice, "ops@web-1.demo", "6m", "by keyboard alone")
+	path, err := r.Ask(r.ctx, r.engineer(), "ops@web-1.demo", "6m", "by keyboard alone")
 	must(t, err)
 	bob := r.tab(t, r.Bob, look, "/")
 	// to presses Tab until the focus is on an element, which then shows it.
@@ -402,7 +427,7 @@ func keyboard(t *testing.T, r *room, look browser.Look) {
 
 // twice: a double click is one decision, and the second is not told off.
 func twice(t *testing.T, r *room, look browser.Look) {
-	path, err := r.Ask(r.ctx, r.Alice, "deploy@web-1.demo", "5m", "press it twice")
+	path, err := r.Ask(r.ctx, r.engineer(), "deploy@web-1.demo", "5m", "press it twice")
 	must(t, err)
 	bob := r.tab(t, r.Bob, look, path)
 	value[bool](bob, "document.querySelector('button.approve').click(), document.querySelector('button.approve').click(), true")
@@ -414,9 +439,9 @@ func twice(t *testing.T, r *room, look browser.Look) {
 // signedOut: the session ends in one tab, and the other says so; what is pressed
 // there leads to signing in and back.
 func signedOut(t *testing.T, r *room, look browser.Look) {
-	path, err := r.Ask(r.ctx, r.Alice, "ops@web-2.demo", "7m", "while somebody signs out")
+	path, err := r.Ask(r.ctx, r.engineer(), "ops@web-2.demo", "7m", "while somebody signs out")
 	must(t, err)
-	bob := r.tab(t, r.Bob, look, path)
+	bob := r.newTab(t, r.Bob, look, path)
 	bob.shows("Your decision is asked for")
 	value[bool](bob, "fetch('/logout', {method: 'POST'}).then(() => true)")
 	bob.shows("You are signed out")
@@ -432,9 +457,9 @@ func signedOut(t *testing.T, r *room, look browser.Look) {
 // plain: everything without JavaScript.
 func plain(t *testing.T, r *room, look browser.Look) {
 	look.Scripts = false
-	path, err := r.Ask(r.ctx, r.Alice, "ops@web-1.demo", "9m", "without any script")
+	path, err := r.Ask(r.ctx, r.engineer(), "ops@web-1.demo", "9m", "without any script")
 	must(t, err)
-	bob := r.tab(t, r.Bob, look, "/")
+	bob := r.newTab(t, r.Bob, look, "/")
 	bob.shows("Without JavaScript this page stays as it is, and its times are UTC alone.", "without any script")
 	if strings.Contains(bob.text(), " · "+"in ") || strings.Contains(bob.text(), "EST") {
 		t.Errorf("something ran:\n%s", bob.text())
@@ -462,7 +487,7 @@ func comesBack(t *testing.T, r *room) {
 	bob.mark()
 	must(t, r.StopServing())
 	must(t, r.Serve(r.ctx))
-	path, err := r.Ask(r.ctx, r.Alice, "ops@web-1.demo", "8m", "after a restart")
+	path, err := r.Ask(r.ctx, r.engineer(), "ops@web-1.demo", "8m", "after a restart")
 	must(t, err)
 	bob.wait("document.querySelector('#waiting a[href=\"" + path + "\"]')")
 	bob.kept()
