@@ -44,7 +44,7 @@ func (t Tile) Within(size int64) bool {
 	if level > 7 || t.tile.N > MaxSize>>8 {
 		return false
 	}
-	have := size >> (uint(level) * torchwood.TileHeight) //nolint:gosec // 0 to 7
+	have := size >> (uint(level) * torchwood.TileHeight)
 	return t.tile.N*TileWidth+int64(t.tile.W) <= have
 }
 
