@@ -81,8 +81,10 @@ func TestConfigRefusals(t *testing.T) {
 		{"a witness without url", goodConfig + "witnesses:\n  need: 1\n  of:\n    a: {verifier: x}\n", "witnesses.of.a.url: missing"},
 		{"a witness's key that is none", goodConfig + "witnesses:\n  need: 1\n  of:\n    a: {verifier: x, url: https://a.example}\n", "witnesses.of.a.verifier: \"x\": not a cosigner's key"},
 		{"a witness in the clear", goodConfig + "witnesses:\n  need: 1\n  of:\n    a: {verifier: " + exampleVerifier + ", url: http://a.example}\n", "witnesses.of.a.url: "},
-		{"one witness under two names", goodConfig + "witnesses:\n  need: 2\n  of:\n    a: {verifier: " + exampleVerifier + ", url: https://a.example}\n    b: {verifier: " + exampleVerifier + ", url: https://b.example}\n",
-			"witnesses.of.b.verifier: two witnesses are named witness.customer.example/1; each counts once"},
+		{
+			"one witness under two names", goodConfig + "witnesses:\n  need: 2\n  of:\n    a: {verifier: " + exampleVerifier + ", url: https://a.example}\n    b: {verifier: " + exampleVerifier + ", url: https://b.example}\n",
+			"witnesses.of.b.verifier: two witnesses are named witness.customer.example/1; each counts once",
+		},
 		{"url missing", "listen: 127.0.0.1:1\n", "1:1: url: missing"},
 		{"listen missing", "url: http://127.0.0.1:1\n", "1:1: listen: missing"},
 		{"url without a scheme", "url: ca.example\nlisten: 127.0.0.1:1\n", `1:6: url: "ca.example" is not http(s)://HOST[:PORT]`},

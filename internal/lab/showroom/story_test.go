@@ -230,7 +230,8 @@ func TestStoryInChromium(t *testing.T) {
 				name string
 				play func(*testing.T, *room, browser.Look)
 			}{
-				{"narrowed and approved", narrowed}, {"two stages", stages},
+				{"narrowed and approved", narrowed},
+				{"two stages", stages},
 				{"denied", denied},
 				{"her own", own},
 				{"by keyboard", keyboard},
