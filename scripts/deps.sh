@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need besides Go, gcc and git: OpenSSH's sshd, its client tools and its stand-in for
-# a FIDO token, Node.js with npm for what scripts/npm.sh installs, mandoc, which reads the man pages, and Chromium with the
-# fonts of the screenshots.
+# a FIDO token, PostgreSQL's server, Node.js with npm for what scripts/npm.sh installs, mandoc, which reads the man pages,
+# and Chromium with the fonts of the screenshots.
 #
 # As root, or with a sudo that asks for no password, it uses apt-get. Otherwise it names the missing packages and the
 # command that installs them, and exits 1. When nothing is missing it changes nothing and takes a few milliseconds.
-# The distribution's own sshd service is neither started nor enabled: the tests start their own, on loopback.
+# The distribution's own sshd service is neither started nor enabled, and no cluster of PostgreSQL is made: the tests make
+# and start their own, on loopback.
 set -euo pipefail
 
 readonly want_go=1.26
 readonly fido=/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so
 readonly policy=/usr/sbin/policy-rc.d
+readonly cluster_policy=/etc/postgresql-common/createcluster.d/sallyport.conf
 readonly marker='# put here by sallyport scripts/deps.sh, which removes it when it ends'
 
 say() { printf 'deps: %s\n' "$*" >&2; }
@@ -53,11 +55,23 @@ check_toolchain() {
 	((ok)) || exit 1
 }
 
+# have_postgres: Debian keeps the releases side by side, out of the PATH; 15 is the oldest that sallyd works with.
+have_postgres() {
+	local program version
+	for program in /usr/lib/postgresql/*/bin/postgres; do
+		version=${program#/usr/lib/postgresql/}
+		version=${version%%/*}
+		if [[ -x $program && $version =~ ^[0-9]+$ ]] && ((version >= 15)); then return 0; fi
+	done
+	return 1
+}
+
 # find_missing fills the array `missing` with the apt packages whose programs are not here.
 find_missing() {
 	missing=()
 	if ! have python3; then missing+=(python3); fi # checks a published vector without our code
 	if ! have sshd; then missing+=(openssh-server); fi
+	if ! have_postgres; then missing+=(postgresql); fi
 	if ! have node; then missing+=(nodejs); fi # for the second identity provider, as npm is
 	if ! have npm; then missing+=(npm); fi
 	if [[ ! -e $fido ]]; then missing+=(openssh-tests); fi # a stand-in for a FIDO token
@@ -97,6 +111,22 @@ remove_guard() {
 		guarded=0
 		rm -f "$policy"
 	fi
+	if ((no_cluster)); then
+		no_cluster=0
+		rm -f "$cluster_policy"
+	fi
+}
+
+# place_cluster_policy keeps a new PostgreSQL from making a cluster of its own, which the next boot would start. What the
+# machine's owner has said about clusters stays as it is.
+place_cluster_policy() {
+	mkdir -p "${cluster_policy%/*}"
+	if [[ -e $cluster_policy ]]; then
+		[[ $(head -n 1 "$cluster_policy") == "$marker" ]] || return 0
+		say "replacing the $cluster_policy that an interrupted run left behind"
+	fi
+	no_cluster=1
+	printf '%s\ncreate_main_cluster = false\n' "$marker" >"$cluster_policy"
 }
 
 # install PACKAGE... runs as root.
@@ -108,12 +138,13 @@ install() {
 	exec 9</usr/sbin
 	flock 9
 
-	guarded=0
+	guarded=0 no_cluster=0
 	trap remove_guard EXIT
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	place_guard
+	if [[ " $* " == *' postgresql '* ]]; then place_cluster_policy; fi
 
 	export DEBIAN_FRONTEND=noninteractive
 	local apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)

@@ -2,7 +2,7 @@
 // against: sshd processes, an account to log in to, ssh-agents, a workspace for
 // their files, and the certainty that all of it is gone afterwards. Its
 // subpackages add an identity provider (idp), a browser without a screen
-// (robot), a Vault (vault), a whole installation (site), the demo (demo), an
+// (robot), a Vault (vault), a PostgreSQL (postgres), a whole installation (site), the demo (demo), an
 // installation that stays up (dev), and a loop that kills the server (killloop).
 //
 // Nothing here is linked into a product binary.

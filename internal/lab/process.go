@@ -28,9 +28,17 @@ type Command struct {
 	Args []string // without the command's own name
 	Dir  string   // where it runs; empty means our own folder
 	Env  []string // its whole environment; nil inherits ours
+	// As is whom it runs as, for those who are root; nil is ourselves.
+	As *syscall.Credential
 }
 
 func (c Command) name() string { return filepath.Base(c.Path) }
+
+func (c Command) attr() *syscall.SysProcAttr {
+	attr := childAttr()
+	attr.Credential = c.As
+	return attr
+}
 
 // Result is what a finished command answered.
 type Result struct {
@@ -44,7 +52,7 @@ type Result struct {
 // first, in which case its whole process group is killed.
 func Run(ctx context.Context, c Command) (Result, error) {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = c.Dir, c.Env, childAttr()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = c.Dir, c.Env, c.attr()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 2 * time.Second
 	var stdout bytes.Buffer
@@ -107,7 +115,7 @@ func Start(ctx context.Context, log string, c Command) (*Process, error) {
 	}
 	// A file, not a pipe: whoever inherits it cannot keep Wait from returning.
 	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = c.Dir, c.Env, childAttr()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = c.Dir, c.Env, c.attr()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := errors.Join(cmd.Start(), out.Close()); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", c.name(), err)
@@ -193,6 +201,14 @@ func (p *Process) ended() bool {
 	default:
 		return false
 	}
+}
+
+// Signal sends the process a signal. It is no error if it has ended.
+func (p *Process) Signal(sig syscall.Signal) error {
+	if p.ended() { // its number may belong to somebody else by now
+		return nil
+	}
+	return ownerOf(p.PID()).kill(sig)
 }
 
 // Stop ends the process with SIGTERM, after five seconds with SIGKILL, and with

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	vaultapi "github.com/hashicorp/vault/api"
@@ -96,7 +95,7 @@ func (s *Server) start(ctx context.Context) error {
 	if s.port, err = lab.ReservePort(ctx); err != nil {
 		return err
 	}
-	if err := writeTLS(s.dir); err != nil {
+	if err := lab.WriteTLS(s.dir); err != nil {
 		return err
 	}
 	if err := os.WriteFile(s.file("vault.hcl"), []byte(s.config()), 0o600); err != nil {
@@ -129,7 +128,7 @@ api_addr           = %[5]q
 disable_mlock      = true
 disable_clustering = true
 log_level          = "warn"
-`, s.file("storage"), s.port.Addr(), s.file(certFile), s.file(certKeyFile), s.Address())
+`, s.file("storage"), s.port.Addr(), s.file(lab.TLSCertificate), s.file(lab.TLSKey), s.Address())
 }
 
 func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
@@ -138,7 +137,7 @@ func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
 func (s *Server) Address() string { return "https://" + s.port.Addr() }
 
 // CAFile holds who vouches for its TLS certificate.
-func (s *Server) CAFile() string { return s.file(caFile) }
+func (s *Server) CAFile() string { return s.file(lab.TLSAuthority) }
 
 // Addr is where it listens, as 127.0.0.1:N.
 func (s *Server) Addr() string { return s.port.Addr() }
@@ -281,41 +280,23 @@ func (s *Server) Unseal(ctx context.Context) error {
 	})
 }
 
-// Pause stops the process in its tracks: connections stay open, no answer comes.
-// It returns when each thread stands still (Linux only).
-func (s *Server) Pause(ctx context.Context) error {
-	if err := syscall.Kill(s.proc.PID(), syscall.SIGSTOP); err != nil {
-		return err
-	}
-	return lab.Poll(ctx, "Vault: standstill", func() (bool, error) {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.proc.PID()))
-		if err != nil {
-			return false, err
-		}
-		for _, file := range threads {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				return false, err
-			}
-			// proc(5): the state stands behind the name, which is in parentheses.
-			if _, state, _ := strings.Cut(string(text), ") "); !strings.HasPrefix(state, "T") {
-				return false, nil
-			}
-		}
-		return len(threads) > 0, nil
-	})
+// OtherCA writes the certificate of an authority that vouches for no server of
+// ours into a folder, and returns its file.
+func OtherCA(dir string) (string, error) {
+	return filepath.Join(dir, lab.TLSAuthority), lab.WriteTLS(dir)
 }
 
+// Pause stops the process in its tracks: connections stay open, no answer comes.
+func (s *Server) Pause(ctx context.Context) error { return s.proc.Pause(ctx) }
+
 // Resume lets a paused process go on.
-func (s *Server) Resume() error { return syscall.Kill(s.proc.PID(), syscall.SIGCONT) }
+func (s *Server) Resume() error { return s.proc.Resume() }
 
 // Close ends the server, paused or not. Its files stay. It may be called again.
 func (s *Server) Close() error {
 	var errs []error
 	if s.proc != nil {
-		if lab.Alive(s.proc.PID()) {
-			errs = append(errs, s.Resume()) // else it would not hear that it shall end
-		}
+		errs = append(errs, s.Resume()) // else it would not hear that it shall end
 		errs = append(errs, s.proc.Stop())
 	}
 	if s.port != nil {

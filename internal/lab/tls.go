@@ -1,4 +1,4 @@
-package vault
+package lab
 
 import (
 	"crypto/ecdsa"
@@ -14,14 +14,16 @@ import (
 	"time"
 )
 
+// The files that WriteTLS writes.
 const (
-	caFile      = "tls-ca.pem"
-	certFile    = "tls-cert.pem"
-	certKeyFile = "tls-key.pem"
+	TLSAuthority   = "tls-ca.pem"
+	TLSCertificate = "tls-cert.pem"
+	TLSKey         = "tls-key.pem"
 )
 
-// writeTLS makes an authority and a certificate for 127.0.0.1 by it.
-func writeTLS(dir string) error {
+// WriteTLS makes an authority and a certificate for 127.0.0.1 by it, in files of
+// mode 0600.
+func WriteTLS(dir string) error {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -40,7 +42,7 @@ func writeTLS(dir string) error {
 		return err
 	}
 	server := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "lab Vault"}, NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "lab server"}, NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	wire, err := x509.CreateCertificate(rand.Reader, server, authority, &key.PublicKey, caKey)
@@ -52,19 +54,13 @@ func writeTLS(dir string) error {
 		return err
 	}
 	for name, block := range map[string]*pem.Block{
-		caFile:      {Type: "CERTIFICATE", Bytes: caWire},
-		certFile:    {Type: "CERTIFICATE", Bytes: wire},
-		certKeyFile: {Type: "PRIVATE KEY", Bytes: private},
+		TLSAuthority:   {Type: "CERTIFICATE", Bytes: caWire},
+		TLSCertificate: {Type: "CERTIFICATE", Bytes: wire},
+		TLSKey:         {Type: "PRIVATE KEY", Bytes: private},
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// OtherCA writes the certificate of an authority that vouches for no server of
-// ours into a folder, and returns its file.
-func OtherCA(dir string) (string, error) {
-	return filepath.Join(dir, caFile), writeTLS(dir)
 }
