@@ -149,9 +149,9 @@ type editing struct {
 	edit func()
 }
 
-func (m editing) Save(note []byte) error {
+func (m editing) Save(ctx context.Context, old, next []byte) error {
 	m.edit()
-	return m.Mark.Save(note)
+	return m.Mark.Save(ctx, old, next)
 }
 
 // A row that changes between the check of a grant and the write is noticed.

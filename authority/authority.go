@@ -37,6 +37,9 @@ var (
 	ErrHalted           = errors.New("the authority has stopped signing")
 	ErrVoid             = errors.New("the certificate was recorded and not signed in time")
 	ErrIssuer           = errors.New("not an identity provider of a contract in force")
+	// ErrMarkMoved says that another process has moved the mark. Trying again is
+	// safe.
+	ErrMarkMoved = fmt.Errorf("%w: another server signed first", store.ErrConflict)
 )
 
 // Config is what an Authority needs.
@@ -84,13 +87,15 @@ func (nobody) SignerAsked(time.Duration, error)      {}
 func (nobody) ProviderAsked(string, error)           {}
 
 // Mark keeps the newest signed checkpoint outside the database, so that a
-// restored backup is noticed.
+// restored backup is noticed. Several processes on one database share one.
 type Mark interface {
 	// Load returns the signed checkpoint, or an error that wraps
 	// record.ErrNotFound if none was ever saved.
-	Load() ([]byte, error)
-	// Save replaces it. It is durable when Save returns.
-	Save(signed []byte) error
+	Load(ctx context.Context) ([]byte, error)
+	// Save puts next in the place of old, which is nil for the first. It is durable
+	// when Save returns. If something else than old is there, that stays and the
+	// error is ErrMarkMoved.
+	Save(ctx context.Context, old, next []byte) error
 }
 
 // Authority runs the commands. It is safe for concurrent use.
@@ -155,7 +160,7 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.loadMark(); err != nil {
+	if err := a.loadMark(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.checkKeys(ctx); err != nil {

@@ -88,7 +88,7 @@ func TestPromiseP01_NothingIsSignedBeforeItIsRecorded(t *testing.T) {
 			if err != nil || c.Size < size {
 				t.Errorf("checkpoint of size %d over a ledger of %d: %v", c.Size, size, err)
 			}
-			mark, err := w.config.Mark.Load()
+			mark, err := w.config.Mark.Load(t.Context())
 			if err != nil || !bytes.Equal(mark, note) {
 				t.Errorf("the mark is not the checkpoint (%v)", err)
 			}
@@ -337,7 +337,7 @@ func TestPromiseP11_ARestoredBackupIsNotSignedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := forked.Mark.Save(note); err != nil {
+	if err := forked.Mark.Save(t.Context(), nil, note); err != nil {
 		t.Fatal(err)
 	}
 	a, err := Open(t.Context(), forked)

@@ -29,6 +29,7 @@ import (
 func (a *Authority) checkGrant(ctx context.Context, s store.Session, id canon.ID) error {
 	g, claims := gathering{}, s.Claims()
 	var rows map[rowKey][]byte
+	signed := a.signed().checkpoint.Size
 	err := a.store.Read(ctx, func(r *store.Reader) (err error) {
 		if err := ownGrant(r, s, id); err != nil {
 			return err
@@ -36,7 +37,7 @@ func (a *Authority) checkGrant(ctx context.Context, s store.Session, id canon.ID
 		if rows, err = a.grantRows(r, id, claims); err != nil {
 			return err
 		}
-		g, err = newGathering(r, rows, a.proven)
+		g, err = newGathering(r, rows, a.proven, signed)
 		if err != nil || len(g.rows) == 0 {
 			return err
 		}
@@ -57,7 +58,9 @@ func (a *Authority) checkGrant(ctx context.Context, s store.Session, id canon.ID
 			return halted(ctx, id, err)
 		}
 	}
-	a.proven.addRows(rows, g.size)
+	// What lies behind the checkpoint may be lost with its server, and other leaves
+	// come in its place.
+	a.proven.addRows(rows, min(g.size, a.signed().checkpoint.Size))
 	return nil
 }
 

@@ -20,29 +20,30 @@ type signedHead struct {
 	note       []byte
 }
 
-// loadMark reads the newest checkpoint this authority ever signed. A missing
-// mark is no beginning: it is a reason to stop, for it is what tells a restored
-// backup from the ledger that others have seen.
-func (a *Authority) loadMark() error {
-	note, err := a.mark.Load()
+// loadMark reads the newest checkpoint that was ever signed, by this process or
+// by another that shares the mark. A missing mark is no beginning: it is a reason
+// to stop, for it is what tells a restored backup from the ledger that others have
+// seen. The caller holds signing, or has the authority to itself.
+func (a *Authority) loadMark(ctx context.Context) error {
+	note, err := a.mark.Load(ctx)
 	if errors.Is(err, record.ErrNotFound) {
-		return fmt.Errorf("%w: the mark file is gone; restore it, it says how far the ledger had come", ErrHalted)
+		return fmt.Errorf("%w: the mark is gone (%w); restore it, it says how far the ledger had come", ErrHalted, err)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("reading the mark: %w", err)
 	}
 	c, err := a.policy.OpenCheckpoint(note)
 	if err != nil {
-		return fmt.Errorf("%w: the mark file: %w", ErrHalted, err)
+		return fmt.Errorf("%w: the mark: %w", ErrHalted, err)
 	}
-	a.last = signedHead{checkpoint: c, note: note}
+	a.last, a.held = signedHead{checkpoint: c, note: note}, false
 	return nil
 }
 
 // Checkpoint signs the committed head and returns the checkpoint (docs/issuance.md,
 // step 4). Before it signs it shows to itself, from the stored hashes, that the
-// tree begins with everything it signed before; if not, it signs nothing, now
-// and later. The mark is durable before anybody sees the signature.
+// tree begins with everything that was signed before; if not, it signs nothing,
+// now and later. The mark is durable before anybody sees the signature.
 func (a *Authority) Checkpoint(ctx context.Context) ([]byte, error) {
 	a.signing.Lock()
 	defer a.signing.Unlock()
@@ -50,13 +51,21 @@ func (a *Authority) Checkpoint(ctx context.Context) ([]byte, error) {
 	return head.note, err
 }
 
-// signHead does what Checkpoint says; the caller holds signing.
+// maxMarkMoves is how often others may sign first before this one gives up.
+const maxMarkMoves = 10
+
+// signHead does what Checkpoint says; the caller holds signing. What it returns
+// covers every leaf that the database has acknowledged to this process.
 func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 	if a.stopped != nil {
 		return signedHead{}, a.stopped
 	}
 	begin, before := a.now(), a.last.checkpoint
-	head, err := a.signNew(ctx)
+	err := a.signNew(ctx)
+	head := a.last
+	if err != nil {
+		head = signedHead{}
+	}
 	if err != nil || head.checkpoint != before {
 		a.watch.CheckpointSigned(a.now().Sub(begin), err)
 	}
@@ -66,36 +75,60 @@ func (a *Authority) signHead(ctx context.Context) (signedHead, error) {
 	return head, err
 }
 
-// signNew signs the committed head unless it is signed.
-func (a *Authority) signNew(ctx context.Context) (signedHead, error) {
-	next, err := a.checkHead(ctx)
+// signNew brings last up to what was acknowledged, also if others sign meanwhile.
+func (a *Authority) signNew(ctx context.Context) error {
+	for range maxMarkMoves {
+		err := a.signOnce(ctx)
+		if !errors.Is(err, ErrMarkMoved) {
+			return err
+		}
+		if err := a.loadMark(ctx); err != nil {
+			return err
+		}
+	}
+	return ErrMarkMoved
+}
+
+// signOnce brings last up to what was acknowledged, unless somebody else moves
+// the mark meanwhile.
+func (a *Authority) signOnce(ctx context.Context) error {
+	next, news, err := a.next(ctx)
 	switch {
 	case err != nil:
-		return signedHead{}, err
-	case next == a.last.checkpoint && a.held:
-		return a.last, nil
-	case next == a.last.checkpoint:
-		// The first look after a start: the mark may be ahead of the row, if the
-		// process ended between the two.
+		return err
+	case !news:
+		return nil
+	case a.last.note != nil && next.Size <= a.last.checkpoint.Size:
+		if a.held {
+			return nil // somebody else has signed over it
+		}
+		// The first look at a mark that this process did not make: it may be ahead of
+		// the row, if who made it ended between the two.
+		if err := a.keep(ctx, a.last); err != nil {
+			return err
+		}
 		a.held = true
-		return a.last, a.keep(ctx, a.last)
+		return nil
 	}
 	note, err := a.log.Sign(next)
 	if err != nil {
-		return signedHead{}, err
+		return err
 	}
-	if err := a.mark.Save(note); err != nil {
-		return signedHead{}, fmt.Errorf("%w: %w: %w", store.ErrUnavailable, errMark, err)
+	switch err := a.mark.Save(ctx, a.last.note, note); {
+	case errors.Is(err, ErrMarkMoved):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: %w: %w", store.ErrUnavailable, errMark, err)
 	}
 	signed := signedHead{checkpoint: next, note: note}
 	if err := a.keep(ctx, signed); err != nil {
-		return signedHead{}, err
+		return err
 	}
 	a.last, a.held = signed, true
 	if a.cosigning != nil {
 		a.cosigning.poke()
 	}
-	return a.last, nil
+	return nil
 }
 
 // signed returns the newest head that was signed.
@@ -122,30 +155,57 @@ func (a *Authority) halting() error {
 	return a.stopped
 }
 
-// checkHead returns the committed head, unsigned. It shows that the tree begins
-// with everything that was signed before.
-func (a *Authority) checkHead(ctx context.Context) (ledger.Checkpoint, error) {
-	var next ledger.Checkpoint
-	err := a.store.Read(ctx, func(r *store.Reader) error {
+// next returns the head that the database has acknowledged to this process: what
+// another process wrote since may yet be lost. If there is nothing to do since the
+// last time, news is false.
+func (a *Authority) next(ctx context.Context) (next ledger.Checkpoint, news bool, err error) {
+	if a.store.Acknowledged() == nil {
+		if err := a.store.Barrier(ctx); err != nil {
+			return next, false, err
+		}
+	}
+	if next, err = a.checkpointOver(a.store.Acknowledged().Tree); err != nil {
+		return next, false, err
+	}
+	there, err := a.checkHead(ctx, &next)
+	return next, !a.held || there != a.last.checkpoint, err
+}
+
+// checkHead returns the head that the database holds now, unsigned. It shows that
+// the tree begins with everything that was signed before and, unless it is nil,
+// with what was acknowledged.
+func (a *Authority) checkHead(ctx context.Context, acknowledged *ledger.Checkpoint) (there ledger.Checkpoint, err error) {
+	err = a.store.Read(ctx, func(r *store.Reader) error {
 		head, err := r.Head()
 		if err != nil {
 			return err
 		}
-		root, err := head.Tree.Root()
-		if err != nil {
+		if there, err = a.checkpointOver(head.Tree); err != nil {
 			return err
 		}
-		next = ledger.Checkpoint{Origin: a.log.Origin(), Size: head.Tree.Size, Root: root}
-		if a.last.note == nil || (next == a.last.checkpoint && a.held) {
+		if a.held && there == a.last.checkpoint {
 			return nil
 		}
-		return ledger.CheckConsistency(a.last.checkpoint, next, r)
+		if a.last.note != nil {
+			if err := ledger.CheckConsistency(a.last.checkpoint, there, r); err != nil {
+				return err
+			}
+		}
+		if acknowledged == nil || *acknowledged == there {
+			return nil
+		}
+		return ledger.CheckConsistency(*acknowledged, there, r)
 	})
 	if errors.Is(err, ledger.ErrRewound) || errors.Is(err, ledger.ErrForked) {
 		err = fmt.Errorf("%w: this database is not the one that was signed for (%w); "+
 			"if a backup was restored, put the newer database back", ErrHalted, err)
 	}
-	return next, err
+	return there, err
+}
+
+func (a *Authority) checkpointOver(tree ledger.Tree) (ledger.Checkpoint, error) {
+	root, err := tree.Root()
+	return ledger.Checkpoint{Origin: a.log.Origin(), Size: tree.Size, Root: root}, err
 }
 
 // keep stores a signed checkpoint for readers.
@@ -168,6 +228,14 @@ func (a *Authority) cover(ctx context.Context, index int64) (signedHead, error) 
 	defer a.signing.Unlock()
 	if a.last.note != nil && a.last.checkpoint.Size > index {
 		return a.last, nil
+	}
+	head, err := a.signHead(ctx)
+	if err != nil || head.checkpoint.Size > index {
+		return head, err
+	}
+	// Another process has written the leaf.
+	if err := a.store.Barrier(ctx); err != nil {
+		return signedHead{}, err
 	}
 	return a.signHead(ctx)
 }

@@ -250,6 +250,10 @@ func (c *cosigning) ask(ctx context.Context, m *member, head signedHead) (ledger
 // offered: another server of this ledger was faster, or this database has lost
 // leaves which were cosigned.
 func (c *cosigning) ahead(ctx context.Context, size int64) error {
+	// What another server wrote is signed for here once it is acknowledged here.
+	if err := c.a.store.Barrier(ctx); err != nil {
+		return err
+	}
 	if _, err := c.a.Checkpoint(ctx); err != nil {
 		return err
 	}

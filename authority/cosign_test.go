@@ -267,7 +267,7 @@ func (w *world) backup() (restore func()) {
 	if !ok {
 		w.t.Fatal("another mark")
 	}
-	note, err := mark.Load()
+	note, err := mark.Load(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -278,9 +278,7 @@ func (w *world) backup() (restore func()) {
 			w.t.Fatal(err)
 		}
 		w.openStore(saved)
-		if err := mark.Save(note); err != nil {
-			w.t.Fatal(err)
-		}
+		mark.set(note)
 		a, err := Open(w.t.Context(), w.config)
 		if err != nil {
 			w.t.Fatal(err)

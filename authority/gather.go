@@ -23,8 +23,9 @@ type gathering struct {
 	from     int64  // the first leaf after which a row could have been overtaken
 }
 
-// newGathering is for those of the rows that are still to be proved.
-func newGathering(r *store.Reader, rows map[rowKey][]byte, proven *provenRows) (gathering, error) {
+// newGathering is for those of the rows that are still to be proved. signed is how
+// many leaves are under a signed checkpoint.
+func newGathering(r *store.Reader, rows map[rowKey][]byte, proven *provenRows, signed int64) (gathering, error) {
 	g := gathering{
 		r: r, rows: make(map[rowKey][]byte), leaves: make(map[int64]store.Entry),
 		requests: make(map[canon.ID]bool), people: make(map[canon.ID]bool),
@@ -49,7 +50,7 @@ func newGathering(r *store.Reader, rows map[rowKey][]byte, proven *provenRows) (
 		return gathering{}, err
 	}
 	links := 0
-	if g.links, links, err = proven.linksAt(r, g.size, since); err != nil {
+	if g.links, links, err = proven.linksAt(r, g.size, since, signed); err != nil {
 		return gathering{}, err
 	}
 	for k, body := range rows {

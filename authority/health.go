@@ -67,7 +67,7 @@ func (a *Authority) CheckLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	note, err := a.mark.Load()
+	note, err := a.mark.Load(ctx)
 	if err != nil {
 		return fmt.Errorf("the mark file: %w", err)
 	}

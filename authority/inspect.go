@@ -33,10 +33,10 @@ func (i *Inspection) Leaves(ctx context.Context) (int64, error) {
 // there. It returns both sizes. Beside a server that writes, the database may be
 // ahead.
 func (i *Inspection) Mark(ctx context.Context) (signed, have int64, err error) {
-	if err := i.a.loadMark(); err != nil { // before the database: leaves are committed before they are signed for
+	if err := i.a.loadMark(ctx); err != nil { // before the database: leaves are committed before they are signed for
 		return 0, 0, err
 	}
-	head, err := i.a.checkHead(ctx)
+	head, err := i.a.checkHead(ctx, nil)
 	return i.a.last.checkpoint.Size, head.Size, err
 }
 

@@ -109,34 +109,32 @@ func (p *provenRows) addLeaf(index int64, hash tlog.Hash) {
 }
 
 // linksAt returns all links in a ledger of size leaves, and how many of them are
-// newer than since. There are few, and each is looked for once.
-func (p *provenRows) linksAt(r *store.Reader, size, since int64) ([]link, int, error) {
+// newer than since. There are few, and each is looked for once: those below
+// signed are remembered, later leaves may yet be lost with their server.
+func (p *provenRows) linksAt(r *store.Reader, size, since, signed int64) ([]link, int, error) {
 	p.mu.Lock()
-	from := p.linked
+	from, all := p.linked, slices.Clone(p.links)
 	p.mu.Unlock()
 	entries, err := r.Since(from, ledger.PersonLink)
 	if err != nil {
 		return nil, 0, err
 	}
-	found := make([]link, 0, len(entries))
 	for _, e := range entries {
 		facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
 		if err != nil {
 			return nil, 0, fmt.Errorf("leaf %d: %w", e.Index, err)
 		}
 		if f, ok := facts.(record.PersonLink); ok {
-			found = append(found, link{e, f.People})
+			all = append(all, link{e, f.People})
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, l := range found {
-		if l.entry.Index >= p.linked { // else somebody else found it meanwhile
-			p.links = append(p.links, l)
-		}
+	if until := min(size, signed); until > p.linked { // else somebody else came further meanwhile
+		p.linked = until
+		p.links = slices.DeleteFunc(slices.Clone(all), func(l link) bool { return l.entry.Index >= until })
 	}
-	p.linked = max(p.linked, size)
-	all := slices.DeleteFunc(slices.Clone(p.links), func(l link) bool { return l.entry.Index >= size })
+	all = slices.DeleteFunc(all, func(l link) bool { return l.entry.Index >= size })
 	newer := 0
 	for _, l := range all {
 		if l.entry.Index >= since {

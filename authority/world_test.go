@@ -1,6 +1,8 @@
 package authority
 
 import (
+	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
@@ -53,7 +55,7 @@ type memoryMark struct {
 	fail error
 }
 
-func (m *memoryMark) Load() ([]byte, error) {
+func (m *memoryMark) Load(context.Context) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.note == nil {
@@ -62,14 +64,23 @@ func (m *memoryMark) Load() ([]byte, error) {
 	return m.note, nil
 }
 
-func (m *memoryMark) Save(note []byte) error {
+func (m *memoryMark) Save(_ context.Context, old, note []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
 		return m.fail
 	}
+	if !bytes.Equal(m.note, old) {
+		return ErrMarkMoved
+	}
 	m.note = note
 	return nil
+}
+
+func (m *memoryMark) set(note []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note = note
 }
 
 func newKey(t testing.TB) ssh.Signer {

@@ -203,7 +203,7 @@ func TestPromiseP14_ReadyKnowsTheLedger(t *testing.T) {
 	alice := w.logIn("alice")
 	q := alice.submit(nil)
 	b, page := w.signIn("bob", requestPath(q.ID))
-	good, err := w.mark.Load()
+	good, err := w.mark.Load(t.Context())
 	must(t, err)
 	for name, note := range map[string][]byte{"gone": nil, "another": []byte("x")} {
 		w.mark.set(note)

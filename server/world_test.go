@@ -115,7 +115,7 @@ type mark struct {
 	note []byte
 }
 
-func (m *mark) Load() ([]byte, error) {
+func (m *mark) Load(context.Context) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.note == nil {
@@ -124,7 +124,7 @@ func (m *mark) Load() ([]byte, error) {
 	return m.note, nil
 }
 
-func (m *mark) Save(note []byte) error {
+func (m *mark) Save(_ context.Context, old, note []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.note = bytes.Clone(note)

@@ -32,7 +32,7 @@ func (c *checkup) ledger(ctx context.Context, db *store.Store, keys folderKeys, 
 			secrets = nil
 		}
 		i, err := authority.Inspect(authority.Config{
-			Store: db, CA: keys.userCA, Log: keys.log, Mark: mark(filepath.Join(c.dir, markFile)), Now: func() time.Time { return c.now }, Rand: rand.Reader, Secrets: secrets,
+			Store: db, CA: keys.userCA, Log: keys.log, Mark: fileMark(filepath.Join(c.dir, markFile)), Now: func() time.Time { return c.now }, Rand: rand.Reader, Secrets: secrets,
 		})
 		if err != nil {
 			c.fail("ledger", err)

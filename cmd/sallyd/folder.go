@@ -21,7 +21,6 @@ import (
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/sqlite"
 	"github.com/sallyport/sallyport/ledger"
-	"github.com/sallyport/sallyport/record"
 )
 
 // Files of the server's folder.
@@ -142,7 +141,7 @@ func (f *folder) open(ctx context.Context, o folderOptions, start func(context.C
 		}
 	}
 	c := authority.Config{
-		Store: f.store, CA: f.signer, Log: logSigner, Mark: mark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
+		Store: f.store, CA: f.signer, Log: logSigner, Mark: fileMark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
 		Quorum: o.quorum, Cosigners: o.cosigners, Secrets: o.secrets, Logger: o.logger,
 	}
 	if o.metrics != nil {
@@ -222,21 +221,6 @@ func writeFile(path string, text []byte, mode fs.FileMode) error {
 	}
 	return errors.Join(dir.Sync(), dir.Close())
 }
-
-// mark keeps the newest signed checkpoint in a file beside the database.
-type mark string
-
-// Load returns the file's content.
-func (m mark) Load() ([]byte, error) {
-	text, err := os.ReadFile(string(m))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", string(m), record.ErrNotFound)
-	}
-	return text, err
-}
-
-// Save replaces the file and syncs it.
-func (m mark) Save(signed []byte) error { return writeFile(string(m), signed, 0o600) }
 
 // authorizedKey is a public key as one line without comment and newline.
 func authorizedKey(key ssh.PublicKey) string {

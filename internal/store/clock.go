@@ -8,9 +8,9 @@ import (
 	"github.com/sallyport/sallyport/canon"
 )
 
-// ErrClock says that the clock can't be right. Nothing is written until the
-// server is started again with a clock that is: what the ledger dates wrongly it
-// dates wrongly for ever. It is an ErrUnavailable.
+// ErrClock says that the clock can't be right. Nothing is written until it is, and
+// after a jump not before the server is started again: what the ledger dates
+// wrongly it dates wrongly for ever. It is an ErrUnavailable.
 var ErrClock = fmt.Errorf("%w: this machine's clock can't be right; set it and start the server again", ErrUnavailable)
 
 // maxJump is how far the clock may move against the time that has passed, and how
@@ -25,6 +25,10 @@ func CheckClock(now time.Time, head Head) error {
 	return nil
 }
 
+// maxApart is how far the clock and the database's may be apart. Several servers
+// write to one database, and each dates what it writes by its own clock.
+const maxApart = 5 * time.Second
+
 // clock compares wall-clock time with the time that has passed since the first
 // look.
 type clock struct {
@@ -34,15 +38,19 @@ type clock struct {
 
 // CheckClock returns ErrClock if nothing would be written now because of the
 // clock.
-func (s *Store) CheckClock(head Head) error { return s.clock.check(s.now(), head) }
+func (s *Store) CheckClock(head Head) error { return s.clock.check(s.now(), head, time.Time{}) }
 
-// check refuses a clock that jumped, or that is behind the newest leaf by more
-// than maxJump. A time without monotonic reading, as tests give, never jumps.
-func (c *clock) check(now time.Time, head Head) error {
+// check refuses a clock that jumped, that is behind the newest leaf by more than
+// maxJump, or more than maxApart from the database's, which is zero if it has none
+// but ours. A time without monotonic reading, as tests give, never jumps.
+func (c *clock) check(now time.Time, head Head, database time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.first.IsZero() {
 		c.first = now
+	}
+	if apart := now.Round(0).Sub(database); !database.IsZero() && apart.Abs() > maxApart {
+		return fmt.Errorf("%w (it is %s from the database's, at most %s are allowed)", ErrClock, apart.Round(time.Millisecond), maxApart)
 	}
 	return c.held(now, now.Sub(c.first), head)
 }

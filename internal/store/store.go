@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/canon"
@@ -31,14 +32,33 @@ var (
 	ErrUnavailable = errors.New("the database is not available")
 	// ErrConflict says that somebody else wrote first. Trying again is safe.
 	ErrConflict = errors.New("the ledger changed meanwhile")
-	// ErrSchema says that the database was made by another version.
-	ErrSchema = errors.New("the database has another schema")
+	// ErrSchema says that the database is not one that this program works on.
+	ErrSchema = errors.New("the database does not fit")
+	// ErrUnsafe says that the database could lose what it has acknowledged. It is
+	// an ErrUnavailable.
+	ErrUnsafe error = unavailable("the database could lose what it has acknowledged")
 )
+
+// unavailable is an ErrUnavailable with a text of its own.
+type unavailable string
+
+func (u unavailable) Error() string { return string(u) }
+
+// Is reports that it is an ErrUnavailable.
+func (u unavailable) Is(target error) bool { return target == ErrUnavailable }
 
 // Engine is one kind of database.
 type Engine interface {
-	// Begin starts the only writing transaction; no other commits before it ends.
+	// Begin starts the only writing transaction; no other commits before it ends,
+	// not another process's either.
 	Begin(ctx context.Context) (*sql.Tx, error)
+	// Commit ends a transaction of Begin's. All of it is durable if it returns nil,
+	// and nothing of it stands, now or later, if it returns an error, save an
+	// *UnknownError.
+	Commit(tx *sql.Tx) error
+	// Clock returns what the database's own clock showed when Begin last returned,
+	// zero if that is ours.
+	Clock() time.Time
 	// Read starts a transaction that sees one committed state throughout.
 	Read(ctx context.Context) (*sql.Tx, error)
 	// MapError turns the driver's errors into ErrUnavailable or ErrConflict
@@ -56,6 +76,9 @@ type Config struct {
 	// Observe is told of each transaction of the writer, which waits for it.
 	// Zero: nobody is.
 	Observe func(Transaction)
+	// Patience is how long callers wait for a database that does not say what
+	// became of their write, beyond what the engine waits for the commit. Zero: 5 s.
+	Patience time.Duration
 }
 
 // Transaction is what became of one transaction of the writer.
@@ -74,11 +97,17 @@ type Store struct {
 	versions *versions
 	clock    clock
 	growth   growth
+	patience time.Duration
+	// acknowledged is the head as of the newest write that the database
+	// acknowledged to this process; nil before the first.
+	acknowledged atomic.Pointer[Head]
+	unsettled    atomic.Bool // callers were told that their writes' outcome is unknown, and it still is
 
 	waiting chan *job     // what Write waits in
 	urgent  chan *job     // what WriteUrgent waits in; served first
 	closing chan struct{} // closed by Close
 	closed  chan struct{} // closed when the writer has ended
+	deaf    chan struct{} // closed when nobody listens to other processes any more
 	once    sync.Once
 }
 
@@ -90,13 +119,21 @@ func New(c Config) (*Store, error) {
 	if c.Observe == nil {
 		c.Observe = func(Transaction) {}
 	}
+	if c.Patience <= 0 {
+		c.Patience = 5 * time.Second
+	}
 	s := &Store{
-		engine: c.Engine, now: c.Now, rand: c.Rand, observe: c.Observe, versions: &versions{byDigest: make(map[canon.Digest]*contract.Version)},
+		patience: c.Patience, engine: c.Engine, now: c.Now, rand: c.Rand, observe: c.Observe, versions: &versions{byDigest: make(map[canon.Digest]*contract.Version)},
 		waiting: make(chan *job, maxWaiting), urgent: make(chan *job, maxUrgent),
-		closing: make(chan struct{}), closed: make(chan struct{}),
+		closing: make(chan struct{}), closed: make(chan struct{}), deaf: make(chan struct{}),
 	}
 	s.growth.next = make(chan struct{})
 	go s.write()
+	if l, ok := c.Engine.(Listener); ok {
+		go s.listen(l)
+	} else {
+		close(s.deaf)
+	}
 	return s, nil
 }
 
@@ -105,6 +142,7 @@ func New(c Config) (*Store, error) {
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.closing) })
 	<-s.closed
+	<-s.deaf
 	return s.engine.Close()
 }
 
@@ -137,7 +175,7 @@ func (s *Store) newTx(ctx context.Context, dbtx *sql.Tx) (*Tx, error) {
 		return nil, err
 	}
 	tx.tree, tx.size = head.Tree, head.Tree.Size
-	if tx.last, err = head.At, s.clock.check(s.now(), head); err != nil {
+	if tx.last, err = head.At, s.clock.check(s.now(), head, s.engine.Clock()); err != nil {
 		return nil, err
 	}
 	tx.now = max(canon.At(s.now()), head.At)

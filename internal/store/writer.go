@@ -32,9 +32,18 @@ type job struct {
 	taken atomic.Bool // by the writer, or by the caller who gave up
 	done  chan struct{}
 
-	// Set before done is closed.
+	// Set before done is closed, by the writer alone.
 	err   error
 	panic any
+	ended bool
+}
+
+// end answers the caller. Only the first answer counts.
+func (j *job) end(err error) {
+	if !j.ended {
+		j.err, j.ended = err, true
+		close(j.done)
+	}
 }
 
 // Write runs fn in a transaction that holds the ledger's head. If fn returns an
@@ -59,6 +68,9 @@ func (s *Store) WriteUrgent(ctx context.Context, fn func(*Tx) error) error {
 func (s *Store) enqueue(ctx context.Context, lane chan<- *job, fn func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if s.unsettled.Load() {
+		return errWaiting
 	}
 	j := &job{ctx: ctx, fn: fn, done: make(chan struct{})}
 	select {
@@ -141,6 +153,9 @@ func take(batch []*job, j *job) []*job {
 	return batch
 }
 
+// maxTries is how often a transaction is tried that meets somebody else's.
+const maxTries = 3
+
 // runBatch runs the jobs in one transaction and, if that cannot be committed,
 // one by one: a job that breaks the commit must not sink the others.
 func (s *Store) runBatch(batch []*job) {
@@ -150,66 +165,102 @@ func (s *Store) runBatch(batch []*job) {
 			if !ended { // a function ended this goroutine: no caller may wait for ever, or take it for done
 				j.err = errGone
 			}
-			close(j.done)
+			j.end(j.err)
 		}
 	}()
-	if err := s.commit(batch); err != nil && len(batch) > 1 {
-		for _, j := range batch {
-			if err := s.commit([]*job{j}); err != nil {
+	began, err := s.commit(batch)
+	switch {
+	case err == nil || errors.Is(err, errUnsettled):
+	case len(batch) == 1 || !began:
+		fail(batch, err)
+	default:
+		for i, j := range batch {
+			began, err := s.commit([]*job{j})
+			if err != nil && !errors.Is(err, errUnsettled) {
 				j.err = err
 			}
+			if !began { // nor will the next one
+				fail(batch[i:], err)
+				break
+			}
 		}
-	} else if err != nil {
-		batch[0].err = err
 	}
 	ended = true
 }
 
-// commit runs jobs in one transaction, each under its own savepoint, and sets
-// each one's own error. An error of its own means that nothing stands.
-func (s *Store) commit(jobs []*job) error {
-	if len(jobs) == 0 {
-		return nil
+func fail(jobs []*job, err error) {
+	for _, j := range jobs {
+		j.err = err
 	}
-	begin := s.now()
-	err := s.transact(jobs)
-	s.observe(Transaction{Writes: len(jobs), Took: s.now().Sub(begin), Err: err})
-	return err
 }
 
-// transact does what commit says.
-func (s *Store) transact(jobs []*job) error {
+// commit runs jobs in one transaction, each under its own savepoint, and sets
+// each one's own error. An error of its own means that nothing stands, or that it
+// is errUnsettled. If it never began, no other job's would have.
+func (s *Store) commit(jobs []*job) (began bool, err error) {
+	if len(jobs) == 0 {
+		return true, nil
+	}
+	for try := 1; ; try++ {
+		begin := s.now()
+		began, err = s.transact(jobs)
+		s.observe(Transaction{Writes: len(jobs), Took: s.now().Sub(begin), Err: err})
+		if try == maxTries || !errors.Is(err, ErrConflict) {
+			return began, err
+		}
+	}
+}
+
+// transact does what commit says, once.
+func (s *Store) transact(jobs []*job) (began bool, err error) {
+	defer func() { err = s.engine.MapError(err) }()
 	ctx := context.Background()
 	dbtx, err := s.engine.Begin(ctx)
 	if err != nil {
-		return s.engine.MapError(fmt.Errorf("beginning: %w", err))
+		return false, fmt.Errorf("beginning: %w", err)
 	}
 	defer func() { _ = dbtx.Rollback() }() // a no-op after the commit
 	tx, err := s.newTx(ctx, dbtx)
 	if err != nil {
-		return s.engine.MapError(err)
+		return false, err
 	}
 	wrote := false
 	for _, j := range jobs {
 		if err := tx.runJob(j); err != nil {
-			return s.engine.MapError(err)
+			return true, err
 		}
 		j.err = s.engine.MapError(j.err)
 		wrote = wrote || j.err == nil
 	}
 	if !wrote {
-		return nil
+		return true, nil
 	}
 	if err := tx.finish(); err != nil {
-		return s.engine.MapError(err)
+		return true, err
 	}
-	if err := dbtx.Commit(); err != nil {
-		return s.engine.MapError(fmt.Errorf("committing: %w", err))
+	err = s.engine.Commit(dbtx)
+	if unknown, ok := errors.AsType[*UnknownError](err); ok {
+		err = s.settle(unknown, jobs)
 	}
+	if err != nil {
+		return true, fmt.Errorf("committing: %w", err)
+	}
+	s.acknowledged.Store(&Head{Tree: tx.tree, At: tx.last})
 	if tx.tree.Size != tx.size {
-		s.growth.tell()
+		s.growth.tell(tx.tree.Size)
 	}
-	return nil
+	return true, nil
+}
+
+// Acknowledged returns the head as of the newest write that the database
+// acknowledged to this process as durable, nil before the first. What is read may
+// be newer: another process's write, not yet acknowledged to it.
+func (s *Store) Acknowledged() *Head { return s.acknowledged.Load() }
+
+// Barrier writes nothing new and returns when the database has acknowledged it:
+// what anybody wrote before is durable then, and Acknowledged has it.
+func (s *Store) Barrier(ctx context.Context) error {
+	return s.WriteUrgent(ctx, func(tx *Tx) error { return tx.Touch() })
 }
 
 // runJob runs one function under a savepoint. If the function fails, the

@@ -75,6 +75,9 @@ func Start(ctx context.Context, w *lab.Dir, name string) (*Cluster, error) {
 		"--no-instructions", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"); err != nil {
 		return nil, err
 	}
+	if err := lab.WriteTLS(c.dir); err != nil {
+		return nil, err
+	}
 	if err := c.configure(""); err != nil {
 		return nil, err
 	}
@@ -154,9 +157,6 @@ func unprivileged() (*syscall.Credential, error) {
 // Without a password one comes in through the socket only, whose folder is
 // private. more are further lines of its settings.
 func (c *Cluster) configure(more string) error {
-	if err := lab.WriteTLS(c.dir); err != nil {
-		return err
-	}
 	for name, mode := range map[string]os.FileMode{lab.TLSCertificate: 0o644, lab.TLSAuthority: 0o644, lab.TLSKey: 0o600} {
 		if err := os.Chmod(c.file(name), mode); err != nil {
 			return err
@@ -273,11 +273,11 @@ func (c *Cluster) Exec(ctx context.Context, statements ...string) error {
 	return nil
 }
 
-// NewDatabase makes an empty database that sallyd's role owns, and returns its
-// name.
-func (c *Cluster) NewDatabase(ctx context.Context) (string, error) {
+// NewDatabase makes a database that sallyd's role owns, as a copy of another, to
+// which nobody is connected ("template1" is empty), and returns its name.
+func (c *Cluster) NewDatabase(ctx context.Context, template string) (string, error) {
 	name := fmt.Sprintf("sallyport_%d", c.databases.Add(1))
-	return name, c.Exec(ctx, fmt.Sprintf("CREATE DATABASE %s OWNER %s", name, role))
+	return name, c.Exec(ctx, fmt.Sprintf("CREATE DATABASE %s OWNER %s TEMPLATE %s", name, role, template))
 }
 
 // URL is where sallyd finds a database; the password is not in it. If there are
@@ -296,6 +296,11 @@ func (c *Cluster) Password() string { return c.password }
 
 // Addr is where it listens, as 127.0.0.1:N.
 func (c *Cluster) Addr() string { return c.port.Addr() }
+
+// Socket is the socket through which one comes in without a password.
+func (c *Cluster) Socket() string {
+	return filepath.Join(c.socket, fmt.Sprintf(".s.PGSQL.%d", c.port.Number()))
+}
 
 // PID is its process id, 0 before it was started.
 func (c *Cluster) PID() int {

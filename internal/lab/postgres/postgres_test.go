@@ -66,7 +66,7 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	closes(t, c)
-	name, err := c.NewDatabase(ctx)
+	name, err := c.NewDatabase(ctx, "template1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,12 +87,12 @@ func TestCluster(t *testing.T) {
 		t.Errorf("sallyd with its password: %v", err)
 	}
 	for what, address := range map[string]string{
-		"without a password":     with(url.User("sallyd"), ""),
-		"with another password":  with(url.UserPassword("sallyd", "x"), ""),
-		"without TLS":            with(sallyd, "sslmode=disable"),
-		"as the superuser":       with(url.User("postgres"), ""),
-		"trusting other CAs":     with(sallyd, "sslmode=verify-full&sslrootcert=/dev/null"),
-		"another server's name":  fmt.Sprintf("host=localhost port=%s user=sallyd password=%s dbname=%s sslmode=verify-full sslrootcert=%s", u.Port(), c.Password(), name, u.Query().Get("sslrootcert")),
+		"without a password":    with(url.User("sallyd"), ""),
+		"with another password": with(url.UserPassword("sallyd", "x"), ""),
+		"without TLS":           with(sallyd, "sslmode=disable"),
+		"as the superuser":      with(url.User("postgres"), ""),
+		"trusting other CAs":    with(sallyd, "sslmode=verify-full&sslrootcert=/dev/null"),
+		"another server's name": fmt.Sprintf("host=localhost port=%s user=sallyd password=%s dbname=%s sslmode=verify-full sslrootcert=%s", u.Port(), c.Password(), name, u.Query().Get("sslrootcert")),
 	} {
 		if err := dial(ctx, address); err == nil {
 			t.Errorf("%s one gets in", what)

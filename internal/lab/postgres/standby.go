@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/sallyport/sallyport/internal/lab"
 )
@@ -21,6 +22,16 @@ func (c *Cluster) Standby(ctx context.Context, w *lab.Dir, name string) (*Cluste
 	source := fmt.Sprintf("host=%s port=%d user=postgres application_name=%s", c.socket, c.port.Number(), name)
 	if err := s.run(ctx, "pg_basebackup", "-D", s.data, "-d", source, "-c", "fast", "--no-sync"); err != nil {
 		return nil, err
+	}
+	// Whoever trusts the one trusts the other.
+	for _, name := range []string{lab.TLSAuthority, lab.TLSCertificate, lab.TLSKey} {
+		text, err := os.ReadFile(c.file(name))
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(s.file(name), text, 0o600); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.configure(fmt.Sprintf("primary_conninfo = '%s'\n", source)); err != nil {
 		return nil, err

@@ -207,7 +207,7 @@ func TestOpenReadOnlyRefuses(t *testing.T) {
 	if e, err = Open(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.writer.ExecContext(t.Context(), "UPDATE schema_version SET version = 99"); err != nil {
+	if _, err := e.writer.ExecContext(t.Context(), "UPDATE schema_version SET version = 99, oldest = 99"); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil {

@@ -34,7 +34,7 @@ func TestSettingsAreReadBack(t *testing.T) {
 			}
 			db.SetMaxOpenConns(1)
 			e := &Engine{writer: db, reader: db}
-			err = e.prepare(t.Context())
+			err = e.checkSettings(t.Context())
 			if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, store.ErrSchema) || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("%v, want a refusal that says %q", err, tt.want)
 			}

@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 
 	"github.com/sallyport/sallyport/internal/store"
-	"github.com/sallyport/sallyport/ledger"
 )
 
 // Engine is an open SQLite database. Writes go through one connection, which
@@ -34,10 +34,23 @@ const readers = 8
 // minVersion is the first SQLite whose WAL reset cannot corrupt the file.
 const minVersion = 3052000
 
-// Open opens the database at path and makes it if it is not there. It reads back
-// every setting that durability rests on and refuses to run without: with the
-// driver's default (synchronous=NORMAL) a power cut lost acknowledged commits.
+// Open opens the database at path and makes it if it is not there. It refuses one
+// whose schema this program does not work on.
 func Open(ctx context.Context, path string) (*Engine, error) {
+	e, err := Connect(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.prepare(ctx); err != nil {
+		return nil, errors.Join(e.MapError(err), e.Close())
+	}
+	return e, nil
+}
+
+// Connect is Open for who brings the schema up: it does not look at it. It reads
+// back every setting that durability rests on and refuses to run without: with
+// the driver's default (synchronous=NORMAL) a power cut lost acknowledged commits.
+func Connect(ctx context.Context, path string) (*Engine, error) {
 	if _, n, _ := sqlite3.Version(); n < minVersion {
 		return nil, fmt.Errorf("SQLite %d is too old, %d is needed: %w", n, minVersion, store.ErrSchema)
 	}
@@ -53,7 +66,7 @@ func Open(ctx context.Context, path string) (*Engine, error) {
 		return nil, err
 	}
 	e.writer.SetMaxOpenConns(1)
-	if err := e.prepare(ctx); err != nil {
+	if err := e.checkSettings(ctx); err != nil {
 		return nil, errors.Join(err, e.writer.Close())
 	}
 	if e.reader, err = open(path, "deferred", "&_query_only=1"); err != nil {
@@ -86,8 +99,8 @@ func open(path, lock, more string) (*sql.DB, error) {
 // fileName is the path as SQLite's file: address.
 func fileName(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
 
-// prepare reads the settings back and brings the schema up.
-func (e *Engine) prepare(ctx context.Context) error {
+// checkSettings reads the settings back.
+func (e *Engine) checkSettings(ctx context.Context) error {
 	for _, p := range []struct{ pragma, want string }{
 		{"journal_mode", "wal"},
 		{"synchronous", "2"}, // FULL
@@ -101,49 +114,47 @@ func (e *Engine) prepare(ctx context.Context) error {
 			return fmt.Errorf("SQLite runs with %s=%s, not %s: %w", p.pragma, have, p.want, store.ErrSchema)
 		}
 	}
-	return e.migrate(ctx)
+	return nil
 }
 
-func (e *Engine) migrate(ctx context.Context) error {
-	tx, err := e.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
-	}
-	defer func() { _ = tx.Rollback() }() // a no-op after the commit
-	var tables int
-	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'`).Scan(&tables); err != nil {
-		return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
-	}
-	if tables == 1 {
-		return e.checkSchema(ctx, tx)
-	}
-	for _, statement := range store.DDL("BLOB", "INTEGER") {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
-		}
-	}
-	empty, err := ledger.Tree{}.Marshal()
+// prepare makes the schema in a new file, and refuses one that this program does
+// not work on.
+func (e *Engine) prepare(ctx context.Context) error {
+	m := e.Migration()
+	tx, err := m.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO head (id, size, tree, at_us) VALUES (1, 0, $1, 0)`, empty); err != nil {
-		return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
+	level, err := m.Level(ctx, tx)
+	if err := errors.Join(err, tx.Rollback()); err != nil {
+		return err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO schema_version (version) VALUES ($1)`, store.Schema); err != nil {
-		return e.MapError(fmt.Errorf("bringing up the schema: %w", err))
+	if level.Version == 0 {
+		_, err := m.Run(ctx)
+		return err
 	}
-	return e.MapError(tx.Commit())
+	return level.Check()
 }
 
+// checkSchema refuses a schema that this program does not work on.
 func (e *Engine) checkSchema(ctx context.Context, tx *sql.Tx) error {
-	var have int
-	if err := tx.QueryRowContext(ctx, `SELECT max(version) FROM schema_version`).Scan(&have); err != nil {
-		return e.MapError(fmt.Errorf("reading the schema's version: %w", err))
+	level, err := e.Migration().Level(ctx, tx)
+	if err != nil {
+		return e.MapError(err)
 	}
-	if have != store.Schema {
-		return fmt.Errorf("schema %d, this program writes %d; run the sallyd that fits: %w", have, store.Schema, store.ErrSchema)
+	return level.Check()
+}
+
+// Migration brings the schema up.
+func (e *Engine) Migration() store.Migration {
+	types := store.Types{Blob: "BLOB", Integer: "INTEGER", Text: "TEXT"}
+	return store.Migration{
+		Steps: store.Steps(types), Types: types, Begin: e.Begin,
+		Exists: func(ctx context.Context, tx *sql.Tx, table string) (there bool, err error) {
+			err = tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = $1`, table).Scan(&there)
+			return there, err
+		},
 	}
-	return nil
 }
 
 // Begin starts the writing transaction (BEGIN IMMEDIATE).
@@ -156,6 +167,12 @@ func (e *Engine) Begin(ctx context.Context) (*sql.Tx, error) {
 	}
 	return e.writer.BeginTx(ctx, nil)
 }
+
+// Commit ends the writing transaction.
+func (e *Engine) Commit(tx *sql.Tx) error { return tx.Commit() }
+
+// Clock is zero: the clock is this machine's.
+func (e *Engine) Clock() time.Time { return time.Time{} }
 
 // Read starts a reading transaction.
 func (e *Engine) Read(ctx context.Context) (*sql.Tx, error) {

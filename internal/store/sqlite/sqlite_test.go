@@ -28,6 +28,23 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestMigrations(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseMigrations(t, func(t *testing.T) storetest.Bare {
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		return storetest.Bare{
+			Connect: func(t *testing.T) (store.Migration, func() error) {
+				e, err := sqlite.Connect(t.Context(), path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return e.Migration(), e.Close
+			},
+			Open: func(t *testing.T) (store.Engine, error) { return sqlite.Open(t.Context(), path) },
+		}
+	})
+}
+
 func open(t *testing.T, path string) *sqlite.Engine {
 	t.Helper()
 	e, err := sqlite.Open(t.Context(), path)
@@ -114,7 +131,7 @@ func TestOpenRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = tx.ExecContext(t.Context(), `INSERT INTO schema_version (version) VALUES ($1)`, store.Schema+1)
+	_, err = tx.ExecContext(t.Context(), `INSERT INTO schema_version (version, oldest) VALUES ($1, $1)`, store.Schema+1)
 	if err := errors.Join(err, tx.Commit(), e.Close()); err != nil {
 		t.Fatal(err)
 	}

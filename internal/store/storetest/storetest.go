@@ -39,6 +39,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"RefusedAppendLeavesNothing", testRefused},
 		{"UnreadableFactsAreRefused", testUnreadable},
 		{"PromiseP11_TimeNeverGoesBack", testTime},
+		{"PromiseP14_TwoClocksDateNothing", testApart},
 		{"PromiseP11_HeadMovedMeanwhile", testConflict},
 		{"PromiseP04_SecondRowRefused", testSecondRow},
 		{"ParallelWriters", testParallelWriters},
@@ -48,6 +49,9 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"GivesUpInLine", testGivesUp},
 		{"PromiseP14_ClosingTurnsAway", testClosing},
 		{"PromiseP14_TheWriterEnds", testGone},
+		{"PromiseP11_AnUnknownOutcomeIsFoundOut", testUnknown},
+		{"PromiseP11_NothingRestsOnAnUnknownOutcome", testUnsettled},
+		{"PromiseP14_AnUnknownOutcomeAtTheEnd", testUnsettledAtTheEnd},
 		{"ReadsSeeOneState", testSnapshot},
 		{"PromiseP11_Durable", testDurable},
 		{"Cancelled", testCancelled},
@@ -78,8 +82,9 @@ type fixture struct {
 	engine *watched
 	s      *store.Store
 
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	apart time.Duration // of the database's clock from ours
 }
 
 func newFixture(t *testing.T, open Opener) *fixture {
@@ -102,9 +107,9 @@ func (f *fixture) reopen() {
 			f.t.Fatalf("closing: %v", err)
 		}
 	}
-	f.engine = &watched{Engine: f.open(f.t)}
+	f.engine = &watched{Engine: f.open(f.t), clock: f.databaseClock}
 	var err error
-	if f.s, err = store.New(store.Config{Engine: f.engine, Now: f.clock, Rand: f.w.Rand()}); err != nil {
+	if f.s, err = store.New(store.Config{Engine: f.engine, Now: f.clock, Rand: f.w.Rand(), Patience: patience}); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -113,6 +118,19 @@ func (f *fixture) clock() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.now
+}
+
+func (f *fixture) databaseClock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now.Add(f.apart)
+}
+
+// setApart moves the database's clock away from ours.
+func (f *fixture) setApart(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.apart = d
 }
 
 func (f *fixture) pass(d time.Duration) {
@@ -126,9 +144,15 @@ func (f *fixture) pass(d time.Duration) {
 type watched struct {
 	store.Engine
 
-	mu sync.Mutex
-	tx *sql.Tx
+	clock func() time.Time
+
+	mu      sync.Mutex
+	tx      *sql.Tx
+	instead func(*sql.Tx) error // of the next commit; nil: the engine commits
 }
+
+// Clock is that of a database whose clock the test moves.
+func (e *watched) Clock() time.Time { return e.clock() }
 
 func (e *watched) Begin(ctx context.Context) (*sql.Tx, error) {
 	tx, err := e.Engine.Begin(ctx)

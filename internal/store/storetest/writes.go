@@ -142,6 +142,25 @@ func testTime(t *testing.T, f *fixture) {
 	}
 }
 
+// testApart: a clock that is over 5 s from the database's dates nothing; as soon as
+// both agree it does.
+func testApart(t *testing.T, f *fixture) {
+	f.setup()
+	for _, d := range []time.Duration{5 * time.Second, -5 * time.Second} {
+		f.setApart(d)
+		f.mustWrite(func(l Ledger) error { return l.facts(f.w.Join(l, sshcert.Host(fmt.Sprintf("web%d.demo", d)), "demo")) })
+	}
+	f.unchanged(func() {
+		for _, d := range []time.Duration{5001 * time.Millisecond, -5001 * time.Millisecond, time.Hour} {
+			f.setApart(d)
+			err := f.write(func(l Ledger) error { return l.facts(f.w.Join(l, "web-3.demo", "demo")) })
+			wants(t, fmt.Sprintf("the database's clock %s away", d), err, store.ErrClock)
+		}
+	})
+	f.setApart(0)
+	f.mustWrite(func(l Ledger) error { return l.facts(f.w.Join(l, "web-3.demo", "demo")) })
+}
+
 // testConflict moves the head inside the transaction, as a second writer would
 // that the lock did not keep out.
 func testConflict(t *testing.T, f *fixture) {
