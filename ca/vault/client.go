@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,25 +27,48 @@ var names = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])
 
 var mounts = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(/[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)*$`)
 
-// Check refuses settings that can't be meant, without touching file or network.
-// Errors wrap ErrConfig and begin with the setting's name.
-func (c Config) Check() error {
-	u, err := url.Parse(c.Address)
+// client asks Vault, with the token that a file holds.
+type client struct {
+	address   string
+	caFile    string
+	tokenFile string
+	timeout   time.Duration // of one request
+	logger    *slog.Logger
+	wrap      func(http.RoundTripper) http.RoundTripper // between us and Vault, in tests
+
+	what    string // that is asked for, in errors
+	refused error  // an answer that does not pass by itself wraps it
+
+	api   *vaultapi.Client
+	idle  func()        // closes idle connections
+	fresh chan struct{} // a new token was read from the file
+}
+
+// checkAddress refuses an address that can't be meant.
+func checkAddress(address string) error {
+	u, err := url.Parse(address)
 	bad := err != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != ""
 	switch {
 	case err == nil && u.User != nil: // not repeated: it may hold a password
-		return fmt.Errorf("address: %w: it names a user; who may sign is said by the token", ErrConfig)
+		return fmt.Errorf("address: %w: it names a user; who may ask is said by the token", ErrConfig)
 	case bad || (u.Scheme != "https" && u.Scheme != "http"):
-		return fmt.Errorf("address: %w: %q is not https://HOST[:PORT]", ErrConfig, c.Address)
+		return fmt.Errorf("address: %w: %q is not https://HOST[:PORT]", ErrConfig, address)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return fmt.Errorf("address: %w: plain http would show the token; it is for loopback only", ErrConfig)
-	case c.Mount != "" && !mounts.MatchString(c.Mount):
-		return fmt.Errorf("mount: %w: %q is not the path of a mount, such as transit", ErrConfig, c.Mount)
-	case !names.MatchString(c.Key):
-		return fmt.Errorf("key: %w: %q is not the name of a transit key", ErrConfig, c.Key)
-	case c.Version < 1:
-		return fmt.Errorf("version: %w: name the version of the key that signs, from 1", ErrConfig)
-	case c.TokenFile == "":
+	}
+	return nil
+}
+
+// checkMount refuses what is no path of a mount; example is one that is.
+func checkMount(mount, example string) error {
+	if mount != "" && !mounts.MatchString(mount) {
+		return fmt.Errorf("mount: %w: %q is not the path of a mount, such as %s", ErrConfig, mount, example)
+	}
+	return nil
+}
+
+func checkTokenFile(path string) error {
+	if path == "" {
 		return fmt.Errorf("token_file: %w: name the file that holds the token", ErrConfig)
 	}
 	return nil
@@ -58,70 +82,71 @@ func loopback(host string) bool {
 // connect makes the client. What VAULT_… variables say counts for nothing: the
 // settings are the only source, and one of those variables turns TLS's checks
 // off.
-func (s *Signer) connect() error {
-	roots, err := s.c.roots()
+func (c *client) connect() error {
+	roots, err := c.roots()
 	if err != nil {
 		return err
 	}
-	token, err := readToken(s.c.TokenFile)
+	token, err := readToken(c.tokenFile)
 	if err != nil {
 		return err
 	}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		TLSHandshakeTimeout: s.c.Timeout,
+		TLSHandshakeTimeout: c.timeout,
 		ForceAttemptHTTP2:   true,
 		MaxIdleConns:        4,
 		IdleConnTimeout:     time.Minute,
 	}
-	s.idle = transport.CloseIdleConnections
+	c.idle = transport.CloseIdleConnections
 	var trip http.RoundTripper = transport
-	if s.c.wrap != nil {
-		trip = s.c.wrap(transport)
+	if c.wrap != nil {
+		trip = c.wrap(transport)
 	}
 	// No retries of the client's own: the deadline is ours, and so is the
 	// decision to try again.
-	s.client, err = vaultapi.NewClient(&vaultapi.Config{Address: s.c.Address, HttpClient: &http.Client{
+	c.api, err = vaultapi.NewClient(&vaultapi.Config{Address: c.address, HttpClient: &http.Client{
 		Transport:     trip,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}})
 	if err != nil {
 		return fmt.Errorf("address: %w: %w", ErrConfig, err)
 	}
-	s.client.ClearNamespace()
-	s.client.SetToken(token)
+	c.api.ClearNamespace()
+	c.api.SetToken(token)
+	c.fresh = make(chan struct{}, 1)
 	return nil
 }
 
-func (c Config) roots() (*x509.CertPool, error) {
-	if c.CAFile == "" {
+func (c *client) roots() (*x509.CertPool, error) {
+	if c.caFile == "" {
 		return nil, nil //nolint:nilnil // the system's
 	}
-	text, err := os.ReadFile(c.CAFile)
+	text, err := os.ReadFile(c.caFile)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w: %w", ErrConfig, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("ca_file: %w: %s holds no certificate in PEM", ErrConfig, c.CAFile)
+		return nil, fmt.Errorf("ca_file: %w: %s holds no certificate in PEM", ErrConfig, c.caFile)
 	}
 	return pool, nil
 }
 
 // call asks Vault, and once more if it refuses the token and the file holds
 // another one by now.
-func (s *Signer) call(ctx context.Context, ask func() (*secret, error)) (*secret, error) {
-	used := s.client.Token()
+func (c *client) call(ctx context.Context, ask func() (*secret, error)) (*secret, error) {
+	used := c.api.Token()
 	answer, err := ask()
 	if status(err) == http.StatusForbidden {
-		if err := s.reloadToken(used); err != nil {
+		if err := c.reloadToken(used); err != nil {
 			return nil, fmt.Errorf("%w: Vault refuses the token, or its policy does not allow this: %w", ca.ErrUnavailable, err)
 		}
 		answer, err = ask()
 	}
 	if err != nil {
-		return nil, s.explain(ctx, err)
+		return nil, c.explain(ctx, err)
 	}
 	return answer, nil
 }
@@ -136,10 +161,10 @@ func status(err error) int {
 
 // explain turns the client's errors into sentences of our own: theirs may hold
 // whatever Vault answered. Whatever may pass by itself is ca.ErrUnavailable.
-func (s *Signer) explain(ctx context.Context, err error) error {
+func (c *client) explain(ctx context.Context, err error) error {
 	switch code := status(err); {
 	case code == 0:
-		return fmt.Errorf("%w: %w", ca.ErrUnavailable, s.unreachable(ctx, err))
+		return fmt.Errorf("%w: %w", ca.ErrUnavailable, c.unreachable(ctx, err))
 	case code == http.StatusForbidden:
 		return fmt.Errorf("%w: Vault refuses the token that the file holds now, too; see that its policy allows this", ca.ErrUnavailable)
 	case code == http.StatusTooManyRequests:
@@ -149,21 +174,21 @@ func (s *Signer) explain(ctx context.Context, err error) error {
 	case code >= http.StatusInternalServerError:
 		return fmt.Errorf("%w: Vault answered %d", ca.ErrUnavailable, code)
 	default:
-		return fmt.Errorf("%w: Vault answered %d for version %d of %s; its audit device says why", ErrKey, code, s.c.Version, s.keyPath())
+		return fmt.Errorf("%w: Vault answered %d for %s; its audit device says why", c.refused, code, c.what)
 	}
 }
 
 // unreachable says why no answer came. Addresses and certificates are no
 // secrets; a URL's path and anything else stays out.
-func (s *Signer) unreachable(ctx context.Context, err error) error {
+func (c *client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("no answer in time from Vault at %s: %w", s.c.Address, ctx.Err())
+		return fmt.Errorf("no answer in time from Vault at %s: %w", c.address, ctx.Err())
 	}
 	if cause, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("the TLS certificate of Vault at %s is not trusted: %w; check ca_file", s.c.Address, cause.Err)
+		return fmt.Errorf("the TLS certificate of Vault at %s is not trusted: %w; check ca_file", c.address, cause.Err)
 	}
 	if cause, ok := errors.AsType[*net.OpError](err); ok {
-		return fmt.Errorf("no answer from Vault at %s: %w", s.c.Address, cause)
+		return fmt.Errorf("no answer from Vault at %s: %w", c.address, cause)
 	}
-	return fmt.Errorf("no usable answer from Vault at %s", s.c.Address)
+	return fmt.Errorf("no usable answer from Vault at %s", c.address)
 }

@@ -52,7 +52,7 @@ type transitKey struct {
 // readKey reads the pinned version's public key. It refuses a key whose private
 // half may leave Vault or has left it: both flags can't be taken back there.
 func (s *Signer) readKey(ctx context.Context) (ssh.PublicKey, kind, error) {
-	secret, err := s.call(ctx, func() (*secret, error) { return s.client.Logical().ReadWithContext(ctx, s.keyPath()) })
+	secret, err := s.call(ctx, func() (*secret, error) { return s.api.Logical().ReadWithContext(ctx, s.keyPath()) })
 	if err != nil {
 		return nil, kind{}, err
 	}

@@ -128,7 +128,7 @@ func settings(t *testing.T, w world) {
 		{"no scheme", func(c *Config) { c.Address = "vault.example:8200" }, "address: "},
 		{"another scheme", func(c *Config) { c.Address = "unix:///run/vault.sock" }, "address: "},
 		{"a path", func(c *Config) { c.Address += "/v1" }, "address: "},
-		{"a password", func(c *Config) { c.Address = "https://u:p@vault.example" }, "it names a user; who may sign is said by the token"},
+		{"a password", func(c *Config) { c.Address = "https://u:p@vault.example" }, "it names a user; who may ask is said by the token"},
 		{"plain http", func(c *Config) { c.Address = "http://vault.example:8200" }, "loopback only"},
 		{"mount that climbs", func(c *Config) { c.Mount = "transit/../sys" }, "mount: "},
 		{"mount with a slash too many", func(c *Config) { c.Mount = "transit/" }, "mount: "},

@@ -129,7 +129,7 @@ func (s *Signer) ask(ctx context.Context, batch []*job) ([]item, error) {
 	if s.kind.hash != "" {
 		body["hash_algorithm"], body["marshaling_algorithm"] = s.kind.hash, "asn1"
 	}
-	answer, err := s.call(ctx, func() (*secret, error) { return s.client.Logical().WriteWithContext(ctx, s.signPath(), body) })
+	answer, err := s.call(ctx, func() (*secret, error) { return s.api.Logical().WriteWithContext(ctx, s.signPath(), body) })
 	if err != nil {
 		return nil, err
 	}

@@ -53,17 +53,17 @@ func readToken(path string) (string, error) {
 
 // reloadToken takes up the token that the file holds now. It is an error if that
 // is the one that was refused.
-func (s *Signer) reloadToken(refused string) error {
-	token, err := readToken(s.c.TokenFile)
+func (c *client) reloadToken(refused string) error {
+	token, err := readToken(c.tokenFile)
 	if err != nil {
 		return err
 	}
 	if token == refused {
-		return fmt.Errorf("%w: %s still holds the refused one; put a new one there", ErrToken, s.c.TokenFile)
+		return fmt.Errorf("%w: %s still holds the refused one; put a new one there", ErrToken, c.tokenFile)
 	}
-	s.client.SetToken(token)
+	c.api.SetToken(token)
 	select {
-	case s.fresh <- struct{}{}:
+	case c.fresh <- struct{}{}:
 	default: // KeepToken has not taken note of the last one yet
 	}
 	return nil
@@ -72,10 +72,10 @@ func (s *Signer) reloadToken(refused string) error {
 // KeepToken renews the token at two thirds of its life until ctx ends. A token
 // that can't be renewed, or whose renewal fails, is logged once and tried again:
 // the file may hold another one by then.
-func (s *Signer) KeepToken(ctx context.Context) {
+func (c *client) KeepToken(ctx context.Context) {
 	told := false
 	for {
-		wait, err := s.renewToken(ctx)
+		wait, err := c.renewToken(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -83,7 +83,7 @@ func (s *Signer) KeepToken(ctx context.Context) {
 			told = false
 		default:
 			if !told {
-				s.logger.LogAttrs(ctx, slog.LevelWarn, "vault token not renewed", slog.Any("error", err))
+				c.logger.LogAttrs(ctx, slog.LevelWarn, "vault token not renewed", slog.Any("error", err))
 			}
 			told, wait = true, renewRetry
 		}
@@ -93,18 +93,18 @@ func (s *Signer) KeepToken(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-timer.C:
-		case <-s.fresh:
+		case <-c.fresh:
 			timer.Stop()
 		}
 	}
 }
 
 // renewToken renews the token and returns when to do it again.
-func (s *Signer) renewToken(ctx context.Context) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.c.Timeout)
+func (c *client) renewToken(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	answer, err := s.call(ctx, func() (*secret, error) {
-		answer, err := s.client.Auth().Token().RenewSelfWithContext(ctx, 0)
+	answer, err := c.call(ctx, func() (*secret, error) {
+		answer, err := c.api.Auth().Token().RenewSelfWithContext(ctx, 0)
 		if status(err) == http.StatusBadRequest { // of a token without an end, too
 			return nil, nil //nolint:nilnil // told below
 		}

@@ -1,5 +1,6 @@
-// Package vault owns the authority key that lies in HashiCorp Vault's transit
-// engine: Vault signs the bytes that it is given and never shows the key.
+// Package vault owns what lies in HashiCorp Vault: the authority key in its transit
+// engine, where Vault signs the bytes that it is given and never shows the key, and
+// a value in its KV engine that several processes change by compare-and-swap.
 //
 // One key version is pinned for good: the public key is part of the bytes that
 // are signed, so a rotation in Vault must not change it in between. Every
@@ -20,7 +21,6 @@ import (
 	"net/http"
 	"time"
 
-	vaultapi "github.com/hashicorp/vault/api"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/ca"
@@ -68,19 +68,35 @@ type Config struct {
 // Signer signs through Vault. Calls to Sign that come together share one
 // request. It is safe for concurrent use.
 type Signer struct {
+	*client
+
 	c      Config
-	client *vaultapi.Client
-	idle   func() // closes idle connections
 	public ssh.PublicKey
 	kind   kind
-	logger *slog.Logger
 
 	checked bool // the key was compared and nothing speaks against it since; owned by work once that runs
 
 	jobs   chan *job
-	fresh  chan struct{} // a new token was read from the file
 	cancel context.CancelFunc
 	done   chan struct{} // closed when work has ended
+}
+
+// Check refuses settings that can't be meant, without touching file or network.
+// Errors wrap ErrConfig and begin with the setting's name.
+func (c Config) Check() error {
+	if err := checkAddress(c.Address); err != nil {
+		return err
+	}
+	if err := checkMount(c.Mount, DefaultMount); err != nil {
+		return err
+	}
+	switch {
+	case !names.MatchString(c.Key):
+		return fmt.Errorf("key: %w: %q is not the name of a transit key", ErrConfig, c.Key)
+	case c.Version < 1:
+		return fmt.Errorf("version: %w: name the version of the key that signs, from 1", ErrConfig)
+	}
+	return checkTokenFile(c.TokenFile)
 }
 
 // Open reads the token, compares the key in Vault with what it must be, and
@@ -97,12 +113,13 @@ func Open(ctx context.Context, c Config) (*Signer, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	s := &Signer{
-		c: c, public: c.Public, logger: c.Logger,
-		jobs: make(chan *job), fresh: make(chan struct{}, 1), done: make(chan struct{}),
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
+	s := &Signer{c: c, public: c.Public, jobs: make(chan *job), done: make(chan struct{})}
+	s.client = &client{
+		address: c.Address, caFile: c.CAFile, tokenFile: c.TokenFile, timeout: c.Timeout, logger: c.Logger, wrap: c.wrap,
+		what: fmt.Sprintf("version %d of %s", c.Version, s.keyPath()), refused: ErrKey,
 	}
 	if err := s.connect(); err != nil {
 		return nil, err

@@ -224,6 +224,26 @@ func (s *Server) NewKey(ctx context.Context, k Key, options map[string]any) erro
 	return err
 }
 
+// KVMount is where MountKV mounts the KV engine.
+const KVMount = "secret"
+
+// MountKV mounts a KV engine of version 2 and returns when it takes writes.
+func (s *Server) MountKV(ctx context.Context) error {
+	input := &vaultapi.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}
+	if err := s.root.Sys().MountWithContext(ctx, KVMount, input); err != nil {
+		return err
+	}
+	return lab.Poll(ctx, "Vault: its KV engine", func() (bool, error) {
+		_, err := s.root.Logical().ReadWithContext(ctx, KVMount+"/config")
+		return err == nil, nil // it is being upgraded; the deadline says when that takes too long
+	})
+}
+
+// KVPolicy is what a service needs that reads and writes one value, and no more.
+func KVPolicy(path string) string {
+	return fmt.Sprintf("path \"%s/data/%s\" { capabilities = [\"create\", \"read\", \"update\"] }\n", KVMount, path)
+}
+
 // Rotate makes another version of a key.
 func (s *Server) Rotate(ctx context.Context, key string) error {
 	_, err := s.root.Logical().WriteWithContext(ctx, Mount+"/keys/"+key+"/rotate", nil)
@@ -239,8 +259,13 @@ func Policy(key string) string {
 // Vault's default policy lets every token do to itself. It lives for period and
 // can be renewed.
 func (s *Server) Token(ctx context.Context, key string, period time.Duration) (string, error) {
-	name := "sign-" + key
-	if err := s.root.Sys().PutPolicyWithContext(ctx, name, Policy(key)); err != nil {
+	return s.NewToken(ctx, "sign-"+key, Policy(key), period)
+}
+
+// NewToken makes a token that may do what the policy says, which is kept under
+// name. It lives for period and can be renewed.
+func (s *Server) NewToken(ctx context.Context, name, policy string, period time.Duration) (string, error) {
+	if err := s.root.Sys().PutPolicyWithContext(ctx, name, policy); err != nil {
 		return "", err
 	}
 	made, err := s.root.Auth().Token().CreateOrphanWithContext(ctx, &vaultapi.TokenCreateRequest{
