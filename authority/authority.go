@@ -50,6 +50,9 @@ type Config struct {
 	Mark  Mark             // where the highest signed checkpoint is kept, outside the database
 	Now   func() time.Time // the clock
 	Rand  io.Reader        // a cryptographic source
+	// Shared says that other processes issue from the same database, and share the
+	// mark.
+	Shared bool
 	// Quorum says whose word a checkpoint needs before a certificate rests on it,
 	// and Cosigners how to reach them. Zero: the log's own signature suffices.
 	Quorum    ledger.Cosigners
@@ -112,9 +115,10 @@ type Authority struct {
 	ids    *providers
 	proven *provenRows // rows that were held against their leaves
 
-	issuing   locks       // one for each grant and key
-	doubted   atomic.Bool // the last signature failed
-	cosigning *cosigning  // nil if nobody's word is asked for
+	issuing   locks                    // one for each grant and key
+	unsigned  atomic.Pointer[unsigned] // what Sweep is to void; nil if nothing
+	doubted   atomic.Bool              // the last signature failed
+	cosigning *cosigning               // nil if nobody's word is asked for
 
 	signing sync.Mutex // one checkpoint at a time
 	last    signedHead // guarded by signing
@@ -175,7 +179,7 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if a.cosigning != nil {
 		a.cosigning.start()
 	}
-	if err := a.voidUnsigned(ctx); err != nil {
+	if err := a.voidLeft(ctx, c.Shared); err != nil {
 		a.Close()
 		return nil, err
 	}

@@ -267,6 +267,9 @@ func unchanged(q approval.Request, person canon.ID, shown canon.Digest) error {
 // Sweep records the expiry of requests that silence ended, and forgets plain
 // rows that are over. It decides nothing: what has expired follows from the time.
 func (a *Authority) Sweep(ctx context.Context) (expired int, err error) {
+	if err := a.voidDue(ctx); err != nil {
+		return 0, err
+	}
 	err = a.store.Write(ctx, func(tx *store.Tx) error {
 		expired = 0
 		if err := tx.Sweep(); err != nil {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
+	"time"
 
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
 )
 
@@ -82,39 +85,68 @@ func void(tx *store.Tx, id canon.ID, serial uint64) error {
 	return err
 }
 
-// voidUnsigned voids the certificates that were recorded and never signed,
-// because the process ended in between, while they would still be valid. Their
-// keys were lost with their clients' calls; nobody can have them.
-func (a *Authority) voidUnsigned(ctx context.Context) error {
+// othersFinish is how long another process may be at a certificate that it has
+// recorded, before nobody is.
+const othersFinish = 30 * time.Second
+
+// voidLeft voids what was recorded and never signed before the start, beside other
+// processes later.
+func (a *Authority) voidLeft(ctx context.Context, shared bool) error {
+	if shared {
+		return a.voidLater(ctx)
+	}
+	return a.voidUnsigned(ctx, math.MaxInt64)
+}
+
+// voidLater has Sweep void what was recorded before now and is still not signed
+// once other processes have had their time: what is theirs is not told from what a
+// process left that has ended.
+func (a *Authority) voidLater(ctx context.Context) error {
+	return a.store.Read(ctx, func(r *store.Reader) error {
+		head, err := r.Head()
+		a.unsigned.Store(&unsigned{below: head.Tree.Size, at: a.now().Add(othersFinish)})
+		return err
+	})
+}
+
+// unsigned are the certificates that voidLater leaves to Sweep.
+type unsigned struct {
+	below int64 // index of the first leaf that is not meant
+	at    time.Time
+}
+
+// voidDue does what voidLater has put off, if it is time.
+func (a *Authority) voidDue(ctx context.Context) error {
+	u := a.unsigned.Load()
+	if u == nil || a.now().Before(u.at) {
+		return nil
+	}
+	if err := a.voidUnsigned(ctx, u.below); err != nil {
+		return err
+	}
+	a.unsigned.CompareAndSwap(u, nil)
+	return nil
+}
+
+// voidUnsigned voids the certificates that were recorded before a leaf and never
+// signed, because the process ended in between, while they would still be valid.
+// Their keys were lost with their clients' calls; nobody can have them.
+func (a *Authority) voidUnsigned(ctx context.Context, below int64) error {
 	voided := 0
 	err := a.store.Write(ctx, func(tx *store.Tx) error {
 		voided = 0
-		rows, err := tx.List(record.TableCertificate, "all", "", MaxList)
+		leaves, err := tx.Firsts(record.TableCertificate, "all", "", below, MaxList)
 		if err != nil {
 			return err
 		}
-		for _, body := range rows {
-			var row record.CertificateRow
-			if err := canon.Unmarshal(body, &row); err != nil {
-				return err
-			}
-			if row.Void || row.Before <= tx.Now() {
-				continue
-			}
-			if _, err := tx.SignedCertificate(row.Serial); !isNotFound(err) {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			id, err := canon.NewID(a.rand)
+		for _, leaf := range leaves {
+			done, err := a.voidOne(tx, ledger.Serial(leaf))
 			if err != nil {
 				return err
 			}
-			if err := void(tx, id, row.Serial); err != nil {
-				return err
+			if done {
+				voided++
 			}
-			voided++
 		}
 		return nil
 	})
@@ -123,4 +155,20 @@ func (a *Authority) voidUnsigned(ctx context.Context) error {
 		a.settle(ctx)
 	}
 	return err
+}
+
+// voidOne voids a certificate unless it is void, over or signed.
+func (a *Authority) voidOne(tx *store.Tx, serial uint64) (done bool, err error) {
+	row, err := record.Certificate(tx, serial)
+	if err != nil || row.Void || row.Before <= tx.Now() {
+		return false, err
+	}
+	if _, err := tx.SignedCertificate(serial); !isNotFound(err) {
+		return false, err
+	}
+	id, err := canon.NewID(a.rand)
+	if err != nil {
+		return false, err
+	}
+	return true, void(tx, id, serial)
 }

@@ -144,14 +144,20 @@ func (w *world) openStore(file string) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	return newWorldAt(t, testStart)
+	return newWorldOf(t, testStart, "20s")
 }
 
 // newWorldAt is a whole world whose clock stands at now.
 func newWorldAt(t testing.TB, now time.Time) *world {
 	t.Helper()
+	return newWorldOf(t, now, "20s")
+}
+
+// newWorldOf is one whose certificates live for ttl.
+func newWorldOf(t testing.TB, now time.Time, ttl string) *world {
+	t.Helper()
 	w := newLedgerAt(t, now)
-	files := w.contractFiles("20s")
+	files := w.contractFiles(ttl)
 	added, err := w.a.AddContract(t.Context(), files, w.signatures(files, w.signer))
 	if err != nil {
 		t.Fatal(err)
