@@ -197,6 +197,9 @@ func fail(jobs []*job, err error) {
 // commit runs jobs in one transaction, each under its own savepoint, and sets
 // each one's own error. An error of its own means that nothing stands, or that it
 // is errUnsettled. If it never began, no other job's would have.
+//
+// A transaction that meets somebody else's is tried again, and so is one that was
+// lost on the way, once: the server may have ended its connection.
 func (s *Store) commit(jobs []*job) (began bool, err error) {
 	if len(jobs) == 0 {
 		return true, nil
@@ -205,7 +208,8 @@ func (s *Store) commit(jobs []*job) (began bool, err error) {
 		begin := s.now()
 		began, err = s.transact(jobs)
 		s.observe(Transaction{Writes: len(jobs), Took: s.now().Sub(begin), Err: err})
-		if try == maxTries || !errors.Is(err, ErrConflict) {
+		again := errors.Is(err, ErrConflict) || began && try == 1 && errors.Is(err, ErrUnavailable)
+		if !again || try == maxTries {
 			return began, err
 		}
 	}
@@ -222,7 +226,7 @@ func (s *Store) transact(jobs []*job) (began bool, err error) {
 	defer func() { _ = dbtx.Rollback() }() // a no-op after the commit
 	tx, err := s.newTx(ctx, dbtx)
 	if err != nil {
-		return false, err
+		return true, err
 	}
 	wrote := false
 	for _, j := range jobs {

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -22,9 +21,6 @@ var ErrConfig = errors.New("not a usable setting")
 
 // scheme begins every address of a database.
 const scheme = "postgres://"
-
-// connectTimeout bounds the way to one host.
-const connectTimeout = 5 * time.Second
 
 // address is what a URL says.
 type address struct {
@@ -56,7 +52,7 @@ func parseAddress(text string) (address, error) {
 	case !ok || user == "" || strings.Contains(hosts, "@"):
 		return refuse("name one role, %sUSER@…", scheme)
 	case strings.Contains(user, ":"):
-		return refuse("it holds a password; put that into a file of mode 0600 and name it in password_file, or into %s", PasswordVar)
+		return refuse("it holds a password; put that into a file of mode 0600 and name it in password_file, or a variable in password_env")
 	case database == "" || strings.Contains(database, "/"):
 		return refuse("name one database, …/DATABASE")
 	}
@@ -162,7 +158,6 @@ func (a *address) config() (*pgx.ConnConfig, error) {
 		{"passfile", os.DevNull}, {"sslmode", "disable"}, {"sslrootcert", ""}, {"sslcert", ""}, {"sslkey", ""}, {"sslcertmode", "allow"},
 		{"sslnegotiation", "postgres"}, {"channel_binding", "prefer"}, {"require_auth", ""}, {"options", ""},
 		{"min_protocol_version", "3.0"}, {"max_protocol_version", "3.0"}, {"target_session_attrs", "any"},
-		{"connect_timeout", strconv.Itoa(int(connectTimeout.Seconds()))},
 	} {
 		fmt.Fprintf(&text, "%s='%s' ", pair[0], strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(pair[1]))
 	}

@@ -105,6 +105,7 @@ func TestAddressRefused(t *testing.T) {
 // Neither variables nor files of a home folder decide where one connects, and as
 // whom.
 func TestOnlyTheSettingsCount(t *testing.T) {
+	c := fresh(t)
 	for name, value := range map[string]string{
 		"PGHOST": "evil.example", "PGPORT": "1", "PGUSER": "postgres", "PGPASSWORD": "x", "PGDATABASE": "other", "PGSSLMODE": "disable",
 		"PGOPTIONS": "-c synchronous_commit=off", "PGSSLROOTCERT": "/nowhere", "PGTARGETSESSIONATTRS": "standby", "PGAPPNAME": "x", "PGPASSFILE": "/nowhere",
@@ -113,7 +114,6 @@ func TestOnlyTheSettingsCount(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	c := fresh(t)
 	e := opened(t, c)
 	tx, err := e.Read(t.Context())
 	must(t, err)

@@ -104,6 +104,7 @@ func (a *attempt) config() (*pgx.ConnConfig, error) {
 			return nil, err
 		}
 	}
+	config.ConnectTimeout = a.e.c.limits.connect
 	config.RuntimeParams = a.p.settings(a.e.c.limits)
 	most := a.e.c.limits.answer
 	if a.p == migrating || a.p == listening {
@@ -171,7 +172,11 @@ func (a *attempt) explain(ctx context.Context, err error) error {
 	if cause, ok := errors.AsType[*tls.CertificateVerificationError](connecting); ok {
 		a.refused = append(a.refused, fmt.Errorf("the database's TLS certificate is not trusted: %w; check sslrootcert", cause.Err))
 	}
-	if len(a.refused) == 0 {
+	switch {
+	case len(a.refused) > 0:
+	case pgconn.Timeout(connecting): // ours, not the caller's
+		a.refused = append(a.refused, fmt.Errorf("no answer from the database within %s", a.e.c.limits.connect))
+	default:
 		return connecting
 	}
 	return &refusals{a.refused}

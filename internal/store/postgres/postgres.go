@@ -15,13 +15,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
 )
-
-// PasswordVar names the variable that may hold the role's password.
-const PasswordVar = "SALLYD_DATABASE_PASSWORD" //nolint:gosec // its name, not its value
 
 // Config says where the database is and what may be missing there.
 type Config struct {
@@ -44,6 +42,7 @@ type Config struct {
 
 // limits are how long things may take; a zero one is the default.
 type limits struct {
+	connect   time.Duration // the way to one host
 	answer    time.Duration // an answer of the server's
 	lock      time.Duration // waiting for somebody else's lock
 	statement time.Duration
@@ -53,11 +52,13 @@ type limits struct {
 
 // The defaults. An answer may take longer than the server's own limits, so that
 // it is the server that says what went wrong.
-var defaults = limits{answer: 15 * time.Second, lock: 5 * time.Second, statement: 10 * time.Second, idle: 10 * time.Second, look: 5 * time.Second}
+var defaults = limits{
+	connect: 5 * time.Second, answer: 15 * time.Second, lock: 5 * time.Second, statement: 10 * time.Second, idle: 10 * time.Second, look: 5 * time.Second,
+}
 
 func (l limits) orDefaults() limits {
 	return limits{
-		answer: cmp.Or(l.answer, defaults.answer), lock: cmp.Or(l.lock, defaults.lock),
+		connect: cmp.Or(l.connect, defaults.connect), answer: cmp.Or(l.answer, defaults.answer), lock: cmp.Or(l.lock, defaults.lock),
 		statement: cmp.Or(l.statement, defaults.statement), idle: cmp.Or(l.idle, defaults.idle), look: cmp.Or(l.look, defaults.look),
 	}
 }
@@ -157,7 +158,7 @@ func (e *Engine) checkSchema(ctx context.Context) error {
 // head. Whatever was committed before is seen by it.
 func (e *Engine) Begin(ctx context.Context) (*sql.Tx, error) {
 	tx, err := e.writer.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	if _, none := errors.AsType[*refusals](err); !none && lost(err) { // an idle connection that ended; nothing has happened yet
+	if _, none := errors.AsType[*refusals](err); !none && lost(err) && !pgconn.Timeout(err) { // an idle connection that ended; nothing has happened yet
 		tx, err = e.writer.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	labpostgres "github.com/sallyport/sallyport/internal/lab/postgres"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/storetest"
+	"github.com/sallyport/sallyport/ledger"
 )
 
 // cluster is what the tests of this package share, each with a database of its own.
@@ -69,10 +71,53 @@ func TestMigrations(t *testing.T) {
 	})
 }
 
-// fresh is a database of the shared cluster with a schema and nothing in it.
+// fresh is a database of the shared cluster with a schema and nothing in it: one
+// that an earlier test has left, emptied, for making them takes long.
 func fresh(t *testing.T) Config {
 	t.Helper()
-	return newDatabase(t, cluster, template)
+	free.Lock()
+	defer free.Unlock()
+	var name string
+	if n := len(free.names); n > 0 {
+		name, free.names = free.names[n-1], free.names[:n-1]
+	} else {
+		name = databaseOf(t, newDatabase(t, cluster, template))
+	}
+	t.Cleanup(func() {
+		must(t, empty(name))
+		free.Lock()
+		defer free.Unlock()
+		free.names = append(free.names, name)
+	})
+	return configFor(cluster, name)
+}
+
+// free are the databases that no test uses.
+var free struct {
+	sync.Mutex
+	names []string // guarded by the mutex
+}
+
+// empty takes everything out of a database.
+func empty(name string) error {
+	ctx, cancel := testContext()
+	defer cancel()
+	db, err := cluster.AdminOf(name)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `DO $$ DECLARE t name; BEGIN
+		FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('schema_version', 'head') LOOP
+			EXECUTE format('DELETE FROM %I', t);
+		END LOOP;
+	END $$`)
+	if err == nil {
+		var tree []byte
+		if tree, err = (ledger.Tree{}).Marshal(); err == nil {
+			_, err = db.ExecContext(ctx, `UPDATE head SET size = 0, tree = $1, at_us = 0`, tree)
+		}
+	}
+	return errors.Join(err, db.Close())
 }
 
 // newDatabase is a copy of a template.

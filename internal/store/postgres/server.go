@@ -136,8 +136,6 @@ func (e *Engine) outdated(conn *pgconn.PgConn) bool {
 
 // scanOne reads one row of text before the connection is handed out.
 func scanOne(ctx context.Context, conn *pgconn.PgConn, query string, into []any) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
 	results, err := conn.Exec(ctx, query).ReadAll()
 	if err != nil {
 		return err

@@ -21,7 +21,9 @@ import (
 )
 
 // quick are limits for tests that wait for them to pass.
-var quick = limits{answer: 3 * time.Second, lock: time.Second, statement: 2 * time.Second, idle: time.Second, look: 200 * time.Millisecond}
+var quick = limits{
+	connect: 2 * time.Second, answer: 2 * time.Second, lock: time.Second, statement: 1500 * time.Millisecond, idle: time.Second, look: 200 * time.Millisecond,
+}
 
 // pair is a primary with a standby that every commit waits for.
 type pair struct {
@@ -57,9 +59,8 @@ func (p *pair) config() Config {
 // process is a store as one of several processes has it.
 type process struct {
 	*store.Store
-	t      *testing.T
-	w      *recordtest.World
-	engine *Engine
+	t *testing.T
+	w *recordtest.World
 }
 
 func shared(c Config) Config {
@@ -69,19 +70,12 @@ func shared(c Config) Config {
 
 func newProcess(t *testing.T, c Config, patience time.Duration) *process {
 	t.Helper()
-	return newStore(t, opened(t, shared(c)), patience)
+	return newProcessOver(t, opened(t, shared(c)), patience)
 }
 
 func newAlone(t *testing.T, c Config) *process {
 	t.Helper()
-	return newStore(t, opened(t, c), time.Minute)
-}
-
-func newStore(t *testing.T, e *Engine, patience time.Duration) *process {
-	t.Helper()
-	p := newProcessOver(t, e, patience)
-	p.engine = e
-	return p
+	return newProcessOver(t, opened(t, c), time.Minute)
 }
 
 func newProcessOver(t *testing.T, e store.Engine, patience time.Duration) *process {

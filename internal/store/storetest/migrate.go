@@ -133,10 +133,13 @@ func testBeside(t *testing.T, b Bare) {
 		return e
 	})
 	f.setup()
-	stop, ended := make(chan struct{}), make(chan int)
+	started, stop, ended := make(chan struct{}), make(chan struct{}), make(chan int)
 	go func() {
 		n := 0
 		for ; ; n++ {
+			if n == 1 {
+				close(started)
+			}
 			select {
 			case <-stop:
 				ended <- n
@@ -148,6 +151,7 @@ func testBeside(t *testing.T, b Bare) {
 			}
 		}
 	}()
+	<-started
 	from, err := b.migrate(t,
 		step(newest+1, newest, `CREATE TABLE note (id TEXT PRIMARY KEY)`, `ALTER TABLE session ADD COLUMN note TEXT`),
 		step(newest+2, newest, `CREATE INDEX session_note ON session (note)`))
