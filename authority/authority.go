@@ -90,7 +90,8 @@ func (nobody) SignerAsked(time.Duration, error)      {}
 func (nobody) ProviderAsked(string, error)           {}
 
 // Mark keeps the newest signed checkpoint outside the database, so that a
-// restored backup is noticed. Several processes on one database share one.
+// restored backup is noticed. Several processes on one database share one. Errors
+// name it by its String method, if it has one.
 type Mark interface {
 	// Load returns the signed checkpoint, or an error that wraps
 	// record.ErrNotFound if none was ever saved.
@@ -108,6 +109,7 @@ type Authority struct {
 	log    *ledger.LogSigner
 	policy *ledger.Policy
 	mark   Mark
+	shared bool // others move the mark, too
 	now    func() time.Time
 	rand   io.Reader
 	logger *slog.Logger
@@ -135,6 +137,12 @@ func Create(ctx context.Context, c Config) (*Authority, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	switch _, err := a.mark.Load(ctx); {
+	case err == nil:
+		return nil, fmt.Errorf("%s is there already, of this ledger or another: %w", a.markName(), record.ErrExists)
+	case !isNotFound(err):
+		return nil, a.markFailed("read", err)
 	}
 	err = a.store.Write(ctx, func(tx *store.Tx) error {
 		id, err := canon.NewID(a.rand)
@@ -232,7 +240,7 @@ func newAuthority(c Config) (*Authority, error) {
 		c.Observer = nobody{}
 	}
 	a := &Authority{
-		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, now: c.Now, rand: c.Rand, logger: c.Logger, watch: c.Observer,
+		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, shared: c.Shared, now: c.Now, rand: c.Rand, logger: c.Logger, watch: c.Observer,
 		ids: &providers{secrets: c.Secrets, now: c.Now, asked: c.Observer.ProviderAsked, open: make(map[string]*oidc.Provider)}, proven: newProvenRows(),
 	}
 	if a.cosigning, err = newCosigning(a, policy, c.Quorum, c.Cosigners); err != nil {

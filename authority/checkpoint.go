@@ -11,8 +11,21 @@ import (
 	"github.com/sallyport/sallyport/record"
 )
 
-// errMark says that the mark file is the trouble, and not the database.
-var errMark = errors.New("the mark can't be written")
+// markError says that the mark is the trouble, and not the database.
+type markError struct {
+	text string
+	err  error
+}
+
+func (e *markError) Error() string { return e.text + ": " + e.err.Error() }
+
+// Unwrap returns store.ErrUnavailable and the cause.
+func (e *markError) Unwrap() []error { return []error{store.ErrUnavailable, e.err} }
+
+// markFailed says that the mark can't be written, or read.
+func (a *Authority) markFailed(what string, err error) error {
+	return &markError{a.markName() + " can't be " + what, err}
+}
 
 // signedHead is a checkpoint with its signature.
 type signedHead struct {
@@ -27,17 +40,25 @@ type signedHead struct {
 func (a *Authority) loadMark(ctx context.Context) error {
 	note, err := a.mark.Load(ctx)
 	if errors.Is(err, record.ErrNotFound) {
-		return fmt.Errorf("%w: the mark is gone (%w); restore it, it says how far the ledger had come", ErrHalted, err)
+		return fmt.Errorf("%w: %s is gone; restore it, it says how far the ledger had come", ErrHalted, a.markName())
 	}
 	if err != nil {
-		return fmt.Errorf("reading the mark: %w", err)
+		return a.markFailed("read", err)
 	}
 	c, err := a.policy.OpenCheckpoint(note)
 	if err != nil {
-		return fmt.Errorf("%w: the mark: %w", ErrHalted, err)
+		return fmt.Errorf("%w: %s: %w", ErrHalted, a.markName(), err)
 	}
 	a.last, a.held = signedHead{checkpoint: c, note: note}, false
 	return nil
+}
+
+// markName is how an operator knows the mark.
+func (a *Authority) markName() string {
+	if s, ok := a.mark.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return "the mark"
 }
 
 // Checkpoint signs the committed head and returns the checkpoint (docs/issuance.md,
@@ -118,7 +139,7 @@ func (a *Authority) signOnce(ctx context.Context) error {
 	case errors.Is(err, ErrMarkMoved):
 		return err
 	case err != nil:
-		return fmt.Errorf("%w: %w: %w", store.ErrUnavailable, errMark, err)
+		return a.markFailed("written", err)
 	}
 	signed := signedHead{checkpoint: next, note: note}
 	if err := a.keep(ctx, signed); err != nil {

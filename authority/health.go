@@ -61,20 +61,28 @@ func (a *Authority) CheckLedger(ctx context.Context) error {
 	a.signing.Lock()
 	defer a.signing.Unlock()
 	head, err := a.signHead(ctx)
-	if errors.Is(err, store.ErrUnavailable) && !errors.Is(err, errMark) {
+	_, mark := errors.AsType[*markError](err)
+	if errors.Is(err, store.ErrUnavailable) && !mark {
 		return fmt.Errorf("%w: the ledger can't be looked at: %w", ErrDegraded, err)
 	}
 	if err != nil {
 		return err
 	}
 	note, err := a.mark.Load(ctx)
-	if err != nil {
-		return fmt.Errorf("the mark file: %w", err)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", a.markName(), err)
+	case bytes.Equal(note, head.note):
+		return nil
+	case !a.shared:
+		return fmt.Errorf("%w: %s is not what was written there last", ErrHalted, a.markName())
 	}
-	if !bytes.Equal(note, head.note) {
-		return fmt.Errorf("%w: the mark file is not what was written there last", ErrHalted)
+	// Another server has signed since; its checkpoint must be of this ledger, too.
+	if err := a.loadMark(ctx); err != nil {
+		return err
 	}
-	return nil
+	_, err = a.checkHead(ctx, nil)
+	return err
 }
 
 // CheckSigner asks the authority key's home whether it would sign. If the last

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	vaultapi "github.com/hashicorp/vault/api"
-
-	"github.com/sallyport/sallyport/ca"
 )
 
 type secret = vaultapi.Secret
@@ -38,6 +36,7 @@ type client struct {
 
 	what    string // that is asked for, in errors
 	refused error  // an answer that does not pass by itself wraps it
+	away    error  // one that may, and none at all, wrap this
 
 	api   *vaultapi.Client
 	idle  func()        // closes idle connections
@@ -141,7 +140,7 @@ func (c *client) call(ctx context.Context, ask func() (*secret, error)) (*secret
 	answer, err := ask()
 	if status(err) == http.StatusForbidden {
 		if err := c.reloadToken(used); err != nil {
-			return nil, fmt.Errorf("%w: Vault refuses the token, or its policy does not allow this: %w", ca.ErrUnavailable, err)
+			return nil, fmt.Errorf("%w: Vault refuses the token, or its policy does not allow this: %w", c.away, err)
 		}
 		answer, err = ask()
 	}
@@ -160,19 +159,19 @@ func status(err error) int {
 }
 
 // explain turns the client's errors into sentences of our own: theirs may hold
-// whatever Vault answered. Whatever may pass by itself is ca.ErrUnavailable.
+// whatever Vault answered. Whatever may pass by itself wraps away.
 func (c *client) explain(ctx context.Context, err error) error {
 	switch code := status(err); {
 	case code == 0:
-		return fmt.Errorf("%w: %w", ca.ErrUnavailable, c.unreachable(ctx, err))
+		return fmt.Errorf("%w: %w", c.away, c.unreachable(ctx, err))
 	case code == http.StatusForbidden:
-		return fmt.Errorf("%w: Vault refuses the token that the file holds now, too; see that its policy allows this", ca.ErrUnavailable)
+		return fmt.Errorf("%w: Vault refuses the token that the file holds now, too; see that its policy allows this", c.away)
 	case code == http.StatusTooManyRequests:
-		return fmt.Errorf("%w: Vault limits how often it may be asked", ca.ErrUnavailable)
+		return fmt.Errorf("%w: Vault limits how often it may be asked", c.away)
 	case code == http.StatusServiceUnavailable:
-		return fmt.Errorf("%w: Vault is sealed or on standby", ca.ErrUnavailable)
+		return fmt.Errorf("%w: Vault is sealed or on standby", c.away)
 	case code >= http.StatusInternalServerError:
-		return fmt.Errorf("%w: Vault answered %d", ca.ErrUnavailable, code)
+		return fmt.Errorf("%w: Vault answered %d", c.away, code)
 	default:
 		return fmt.Errorf("%w: Vault answered %d for %s; its audit device says why", c.refused, code, c.what)
 	}

@@ -14,8 +14,11 @@ import (
 	vaultapi "github.com/hashicorp/vault/api"
 )
 
-// Reasons why a value is not read or written, beside ca.ErrUnavailable.
+// Reasons why a value is not read or written.
 var (
+	// ErrAway says that Vault can't be asked now. Trying again is safe: who writes a
+	// value once more is told if it is there.
+	ErrAway    = errors.New("the value in Vault can't be reached")
 	ErrNoValue = errors.New("there is no value in Vault")
 	ErrMoved   = errors.New("the value in Vault is another by now")
 	ErrKV      = errors.New("not a usable value in Vault")
@@ -82,7 +85,7 @@ func OpenKV(c KVConfig) (*KV, error) {
 	k := &KV{path: c.Mount + "/data/" + c.Path}
 	k.client = &client{
 		address: c.Address, caFile: c.CAFile, tokenFile: c.TokenFile, timeout: c.Timeout, logger: c.Logger, wrap: c.wrap,
-		what: k.String(), refused: ErrKV,
+		what: k.String(), refused: ErrKV, away: ErrAway,
 	}
 	return k, k.connect()
 }

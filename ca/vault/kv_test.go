@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport/sallyport/ca"
 	labvault "github.com/sallyport/sallyport/internal/lab/vault"
 )
 
@@ -115,7 +114,7 @@ func TestKVRefuses(t *testing.T) {
 	other := c
 	other.Path = "sallyport/other"
 	_, _, err := openKV(t, other).Read(ctx)
-	wantsKV(t, "a value that the policy does not name", err, ca.ErrUnavailable)
+	wantsKV(t, "a value that the policy does not name", err, ErrAway)
 	other = c
 	other.Mount, other.TokenFile = "transit", tokenFile(t, w.Root().Token())
 	_, _, err = openKV(t, other).Read(ctx)
@@ -135,9 +134,9 @@ func TestKVRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err = k.Read(ctx)
-	wantsKV(t, "read while Vault is sealed", err, ca.ErrUnavailable)
+	wantsKV(t, "read while Vault is sealed", err, ErrAway)
 	_, err = k.Write(ctx, "x", 1)
-	wantsKV(t, "written while Vault is sealed", err, ca.ErrUnavailable)
+	wantsKV(t, "written while Vault is sealed", err, ErrAway)
 	if err := w.Unseal(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +146,7 @@ func TestKVRefuses(t *testing.T) {
 	// The answer is lost: nobody knows, and who reads finds out.
 	c.wrap = func(next http.RoundTripper) http.RoundTripper { return losing{next} }
 	_, err = openKV(t, c).Write(ctx, "y", 2)
-	wantsKV(t, "an answer that was lost", err, ca.ErrUnavailable)
+	wantsKV(t, "an answer that was lost", err, ErrAway)
 	if value, version, err := k.Read(ctx); value != "y" || version != 3 || err != nil {
 		t.Errorf("%q, version %d, %v", value, version, err)
 	}

@@ -119,7 +119,7 @@ func Open(ctx context.Context, c Config) (*Signer, error) {
 	s := &Signer{c: c, public: c.Public, jobs: make(chan *job), done: make(chan struct{})}
 	s.client = &client{
 		address: c.Address, caFile: c.CAFile, tokenFile: c.TokenFile, timeout: c.Timeout, logger: c.Logger, wrap: c.wrap,
-		what: fmt.Sprintf("version %d of %s", c.Version, s.keyPath()), refused: ErrKey,
+		what: fmt.Sprintf("version %d of %s", c.Version, s.keyPath()), refused: ErrKey, away: ca.ErrUnavailable,
 	}
 	if err := s.connect(); err != nil {
 		return nil, err

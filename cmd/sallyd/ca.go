@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -57,11 +56,7 @@ func (c caConfig) check() error {
 	if c.Vault == nil {
 		return nil
 	}
-	if err := c.Vault.config("").Check(); err != nil { // begins with the key
-		key, why, _ := strings.Cut(err.Error(), ": ")
-		return badKey("ca.vault."+key, "%s", why)
-	}
-	return nil
+	return below("ca.vault", c.Vault.config("").Check())
 }
 
 // signer opens the key that signs certificates. In Vault it is compared with
@@ -141,13 +136,14 @@ func (c caConfig) openVault(ctx context.Context) (ca.Signer, error) {
 		return nil, err
 	}
 	if _, err := s.Sign(ctx, []byte(ca.Probe)); err != nil {
-		return nil, errors.Join(fmt.Errorf("ca.vault: signing to see that it works: %w", err), closeSigner(s))
+		return nil, errors.Join(fmt.Errorf("ca.vault: signing to see that it works: %w", err), closeIt(s))
 	}
 	return s, nil
 }
 
-func closeSigner(s ca.Signer) error {
-	if c, ok := s.(io.Closer); ok {
+// closeIt closes what can be closed.
+func closeIt(v any) error {
+	if c, ok := v.(io.Closer); ok {
 		return c.Close()
 	}
 	return nil

@@ -148,12 +148,12 @@ func (c *checkup) run(ctx context.Context) {
 	c.pass("folder", "%s, which nobody else can write to", c.dir)
 	settings, good := c.settings()
 	keys := c.keys(settings, good)
-	db := c.database(ctx)
+	db := c.database(ctx, settings)
 	if db == nil {
 		return
 	}
 	c.ledger(ctx, db.store, keys, settings, good)
-	c.overtaken = db.engine.Overtaken()
+	c.overtaken = db.overtaken()
 	if err := db.store.Close(); err != nil {
 		c.fail("database", err)
 	}

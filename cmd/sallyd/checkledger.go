@@ -31,15 +31,23 @@ func (c *checkup) ledger(ctx context.Context, db *store.Store, keys folderKeys, 
 		if err != nil {
 			secrets = nil
 		}
+		mark, err := settings.Mark.open(c.dir, nil)
+		if err != nil {
+			c.fail("mark", err)
+			return
+		}
 		i, err := authority.Inspect(authority.Config{
-			Store: db, CA: keys.userCA, Log: keys.log, Mark: fileMark(filepath.Join(c.dir, markFile)), Now: func() time.Time { return c.now }, Rand: rand.Reader, Secrets: secrets,
+			Store: db, CA: keys.userCA, Log: keys.log, Mark: mark, Now: func() time.Time { return c.now }, Rand: rand.Reader, Secrets: secrets,
 		})
 		if err != nil {
-			c.fail("ledger", err)
+			c.fail("ledger", errors.Join(err, closeIt(mark)))
 			return
 		}
 		c.inspect(ctx, i, keys, settings)
 		c.contracts(ctx, db, i, settings, haveSettings)
+		if err := closeIt(mark); err != nil {
+			c.fail("mark", err)
+		}
 	}
 	c.clock(ctx, db)
 }
@@ -63,7 +71,9 @@ func (c *checkup) inspect(ctx context.Context, i *authority.Inspection, keys fol
 	} else {
 		c.pass("entries", "the texts of the newest, %d, make the ledger's root", n)
 	}
-	if signed, have, err := i.Mark(ctx); err != nil {
+	if v := settings.Mark.Vault; v != nil && !c.online {
+		c.unknown("mark", "in Vault at %s, which was not asked; --online asks", v.Address)
+	} else if signed, have, err := i.Mark(ctx); err != nil {
 		c.fail("mark", err)
 	} else {
 		c.pass("mark", "signed for: %d; the database begins with these and has %d", signed, have)

@@ -109,41 +109,46 @@ func (c *checkup) keys(settings config, haveSettings bool) folderKeys {
 		out.userCA = key
 		c.pass("user CA", "%s, its owner's alone", userCAFile)
 	default:
-		c.token(settings.CA.Vault)
+		if c.token("Vault token", settings.CA.Vault.TokenFile) && !c.online {
+			c.unknown("user CA", "in Vault at %s, which was not asked; --online asks", settings.CA.Vault.Address)
+		}
+	}
+	if settings.Mark.Vault != nil {
+		c.token("Vault token for the mark", settings.Mark.Vault.TokenFile)
 	}
 	return out
 }
 
 // token checks what is needed to ask Vault.
-func (c *checkup) token(v *vaultConfig) {
-	if _, err := readPrivate(inFolder(c.dir, v.TokenFile)); err != nil {
-		c.fail("Vault token", err)
-		return
+func (c *checkup) token(name, file string) bool {
+	if _, err := readPrivate(inFolder(c.dir, file)); err != nil {
+		c.fail(name, err)
+		return false
 	}
-	c.pass("Vault token", "%s, its owner's alone", v.TokenFile)
-	if !c.online {
-		c.unknown("user CA", "in Vault at %s, which was not asked; --online asks", v.Address)
-	}
+	c.pass(name, "%s, its owner's alone", file)
+	return true
 }
 
 // openDatabase is a database that was opened for reading.
 type openDatabase struct {
-	store  *store.Store
-	engine *sqlite.Engine
+	store     *store.Store
+	overtaken func() bool // whether somebody wrote meanwhile, so that it is to be read again
 }
 
-// database opens the ledger's database and has SQLite look for damage. It returns
-// nil if there is nothing to be read.
-func (c *checkup) database(ctx context.Context) *openDatabase {
+// database opens the ledger's database. It returns nil if there is nothing to be
+// read.
+func (c *checkup) database(ctx context.Context, settings config) *openDatabase {
+	if settings.Database != nil {
+		return c.postgres(ctx, settings)
+	}
 	path := filepath.Join(c.dir, databaseFile)
 	engine, err := sqlite.OpenReadOnly(ctx, path)
 	if err != nil {
 		c.fail("database", err)
 		return nil
 	}
-	db, err := store.New(store.Config{Engine: engine, Now: func() time.Time { return c.now }, Rand: rand.Reader})
-	if err != nil {
-		c.fail("database", errors.Join(err, engine.Close()))
+	db := c.opened(engine)
+	if db == nil {
 		return nil
 	}
 	if err := engine.QuickCheck(ctx); err != nil {
@@ -159,5 +164,34 @@ func (c *checkup) database(ctx context.Context) *openDatabase {
 	default:
 		c.pass("database", "schema %d, %d KB, no damage found", store.Schema, info.Size()>>10)
 	}
-	return &openDatabase{db, engine}
+	return &openDatabase{db, engine.Overtaken}
+}
+
+// postgres connects to the database and has the server say whether it keeps what
+// it acknowledges.
+func (c *checkup) postgres(ctx context.Context, settings config) *openDatabase {
+	engine, err := settings.openDatabase(ctx, c.dir)
+	if err != nil {
+		c.fail("database", err)
+		return nil
+	}
+	db := c.opened(engine)
+	if db == nil {
+		return nil
+	}
+	if settings.Database.AcceptAsynchronous {
+		c.pass("database", "schema %d, at %s; a failover may lose entries, which accept_asynchronous accepts", store.Schema, settings.where(c.dir))
+	} else {
+		c.pass("database", "schema %d, at %s; commits wait for a standby", store.Schema, settings.where(c.dir))
+	}
+	return &openDatabase{db, func() bool { return false }}
+}
+
+func (c *checkup) opened(engine store.Engine) *store.Store {
+	db, err := store.New(store.Config{Engine: engine, Now: func() time.Time { return c.now }, Rand: rand.Reader})
+	if err != nil {
+		c.fail("database", errors.Join(err, engine.Close()))
+		return nil
+	}
+	return db
 }

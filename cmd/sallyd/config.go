@@ -37,6 +37,10 @@ type config struct {
 	} `yaml:"tls,omitempty"`
 	// CA says where the key lies that signs certificates. Without it, in the file keys/user-ca.
 	CA caConfig `yaml:"ca,omitempty"`
+	// Database says that the ledger lies in PostgreSQL (docs/postgresql.md). Without it, in the file ledger.db (SQLite).
+	Database *databaseConfig `yaml:"database,omitempty"`
+	// Mark says where the newest signed checkpoint is remembered, outside of the database. Without it, in the file mark.
+	Mark markConfig `yaml:"mark,omitempty"`
 	// Witnesses cosign each checkpoint before a certificate rests on it (docs/witnesses.md). Without them the log's own
 	// signature suffices.
 	Witnesses witnessesConfig `yaml:"witnesses,omitempty"`
@@ -106,8 +110,10 @@ func (c config) check() error {
 	if _, _, err := c.Witnesses.cosigners(); err != nil {
 		return err
 	}
-	if err := c.CA.check(); err != nil {
-		return err
+	for _, part := range []interface{ check() error }{c.CA, c.Database, c.Mark} {
+		if err := part.check(); err != nil {
+			return err
+		}
 	}
 	if err := c.checkIssuers(); err != nil {
 		return err

@@ -19,7 +19,6 @@ import (
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/internal/metrics"
 	"github.com/sallyport/sallyport/internal/store"
-	"github.com/sallyport/sallyport/internal/store/sqlite"
 	"github.com/sallyport/sallyport/ledger"
 )
 
@@ -40,6 +39,7 @@ type folder struct {
 	lock   *os.File
 	store  *store.Store
 	signer ca.Signer // nil for verbs that sign no certificate
+	mark   authority.Mark
 	auth   *authority.Authority
 }
 
@@ -48,10 +48,12 @@ func isFolder(path string) error {
 	if path == "" {
 		return errors.New("no folder named; give --dir DIR or set SALLYD_DIR")
 	}
-	switch _, err := os.Stat(filepath.Join(path, databaseFile)); {
-	case errors.Is(err, fs.ErrNotExist):
+	_, settings := os.Stat(filepath.Join(path, configFile))
+	_, database := os.Stat(filepath.Join(path, databaseFile))
+	switch err := errors.Join(settings, database); {
+	case errors.Is(settings, fs.ErrNotExist) && errors.Is(database, fs.ErrNotExist):
 		return fmt.Errorf("%s is not a folder of sallyd; make one with `sallyd init DIR`, or check --dir", path)
-	case err != nil:
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("looking at the folder: %w", err)
 	}
 	return private(path)
@@ -101,32 +103,34 @@ func openFolder(ctx context.Context, path string, o folderOptions) (*folder, err
 	if err := isFolder(path); err != nil {
 		return nil, err
 	}
+	c, err := loadConfig(filepath.Join(path, configFile))
+	if err != nil {
+		return nil, err
+	}
+	if err := c.isThere(path); err != nil {
+		return nil, err
+	}
 	lock, err := lockFolder(path)
 	if err != nil {
 		return nil, err
 	}
 	f := &folder{path: path, lock: lock}
-	if err := f.open(ctx, o, authority.Open); err != nil {
+	engine, err := c.openDatabase(ctx, path)
+	if err == nil {
+		err = f.open(ctx, engine, c, o, authority.Open)
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
 }
 
-// open opens database and keys and hands them to start: authority.Create for a
-// new ledger, authority.Open for an existing one.
-func (f *folder) open(ctx context.Context, o folderOptions, start func(context.Context, authority.Config) (*authority.Authority, error)) error {
-	logKey, err := readPrivate(f.file(logKeyFile))
-	if err != nil {
-		return err
-	}
-	logSigner, err := ledger.NewLogSigner(strings.TrimSuffix(logKey, "\n"))
-	if err != nil {
-		return fmt.Errorf("%s: %w; restore it from its backup", f.file(logKeyFile), err)
-	}
-	engine, err := sqlite.Open(ctx, f.file(databaseFile))
-	if err != nil {
-		return err
-	}
+// open opens the keys and hands them, with the database, to start: authority.Create
+// for a new ledger, authority.Open for an existing one.
+func (f *folder) open(ctx context.Context, engine store.Engine, c config, o folderOptions,
+	start func(context.Context, authority.Config) (*authority.Authority, error),
+) error {
+	var err error
 	stored := store.Config{Engine: engine, Now: time.Now, Rand: rand.Reader}
 	if o.metrics != nil {
 		stored.Observe = o.metrics.Wrote
@@ -135,19 +139,30 @@ func (f *folder) open(ctx context.Context, o folderOptions, start func(context.C
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
+	logKey, err := readPrivate(f.file(logKeyFile))
+	if err != nil {
+		return err
+	}
+	logSigner, err := ledger.NewLogSigner(strings.TrimSuffix(logKey, "\n"))
+	if err != nil {
+		return fmt.Errorf("%s: %w; restore it from its backup", f.file(logKeyFile), err)
+	}
+	if f.mark, err = c.Mark.open(f.path, o.logger); err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
 	if o.signer != nil {
 		if err := f.openSigner(ctx, o); err != nil {
 			return err
 		}
 	}
-	c := authority.Config{
-		Store: f.store, CA: f.signer, Log: logSigner, Mark: fileMark(f.file(markFile)), Now: time.Now, Rand: rand.Reader,
+	a := authority.Config{
+		Store: f.store, CA: f.signer, Log: logSigner, Mark: f.mark, Now: time.Now, Rand: rand.Reader, Shared: c.shared(),
 		Quorum: o.quorum, Cosigners: o.cosigners, Secrets: o.secrets, Logger: o.logger,
 	}
 	if o.metrics != nil {
-		c.Observer = o.metrics
+		a.Observer = o.metrics
 	}
-	f.auth, err = start(ctx, c)
+	f.auth, err = start(ctx, a)
 	return err
 }
 
@@ -172,7 +187,7 @@ func (f *folder) close() error {
 	if f.store != nil {
 		err = f.store.Close()
 	}
-	err = errors.Join(err, closeSigner(f.signer))
+	err = errors.Join(err, closeIt(f.signer), closeIt(f.mark))
 	if f.lock != nil {
 		err = errors.Join(err, f.lock.Close())
 	}

@@ -25,6 +25,7 @@ func initCommand() *cobra.Command {
 		Short: "Make a server's folder: keys, ledger, settings, pin file",
 		Long: "Makes DIR with a log key, a user CA key, a ledger whose leaf 0 names both, settings and the pin file.\n" +
 			"With --ca vault the user CA key lies in HashiCorp Vault's transit engine, which signs and never shows it (docs/vault.md).\n" +
+			"With --database the ledger lies in PostgreSQL; several servers then share one, and a mark in Vault (docs/postgresql.md).\n" +
 			"The origin is the ledger's permanent name, written like a host name with an optional path. It can't be changed.\n" +
 			"Nobody can log in and nothing is issued before a contract is signed and added.",
 		Example: "  sallyd init /var/lib/sallyport --origin ssh.acme.example --listen 127.0.0.1:8443\n" +
@@ -40,6 +41,8 @@ func initCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8443", "address to serve on, `HOST:PORT`")
 	cmd.Flags().StringVar(&o.url, "url", "", "`URL` under which people reach the server (default: http on the listen address)")
 	o.ca.add(cmd)
+	o.database.add(cmd)
+	o.mark.add(cmd)
 	_ = cmd.MarkFlagRequired("origin") // the flag is there
 	return cmd
 }
@@ -47,6 +50,8 @@ func initCommand() *cobra.Command {
 type initOptions struct {
 	dir, origin, listen, url string
 	ca                       caFlags
+	database                 databaseFlags
+	mark                     markFlags
 }
 
 // config is the settings that the options make.
@@ -60,6 +65,12 @@ func (o initOptions) config(cmd *cobra.Command) (config, error) {
 		return config{}, fmt.Errorf("--%w", err)
 	}
 	if c.CA, err = o.ca.config(cmd); err != nil {
+		return config{}, err
+	}
+	if c.Database, err = o.database.config(cmd); err != nil {
+		return config{}, err
+	}
+	if c.Mark, err = o.mark.config(cmd); err != nil {
 		return config{}, err
 	}
 	err = c.check()
@@ -83,6 +94,9 @@ func runInit(cmd *cobra.Command, o initOptions) error {
 		return err
 	}
 	if err := emptyFolder(o.dir); err != nil {
+		return err
+	}
+	if err := c.checkDatabase(cmd.Context(), o.dir); err != nil {
 		return err
 	}
 	f := &folder{path: o.dir}
@@ -130,7 +144,11 @@ func (f *folder) create(ctx context.Context, logKey, origin string, c config) er
 	if err := f.writeKeys(logKey, origin, c); err != nil {
 		return err
 	}
-	return f.open(ctx, folderOptions{}, authority.Create)
+	engine, err := c.createDatabase(ctx, f.path)
+	if err != nil {
+		return err
+	}
+	return f.open(ctx, engine, c, folderOptions{}, authority.Create)
 }
 
 func (f *folder) writeKeys(logKey, origin string, c config) error {

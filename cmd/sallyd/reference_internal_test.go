@@ -162,6 +162,9 @@ func wholeExample() string {
 		for i := same; i < len(parts)-1; i++ {
 			fmt.Fprintf(&b, "%s%s:\n", strings.Repeat("  ", i), parts[i])
 		}
+		if k.path == "database.password_env" { // excludes password_file
+			b.WriteString("# or:\n#")
+		}
 		open = parts[:len(parts)-1]
 		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat("  ", len(parts)-1), parts[len(parts)-1], k.tag.Get("example"))
 	}

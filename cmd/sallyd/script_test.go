@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/sallyport/sallyport/internal/lab"
+	labpostgres "github.com/sallyport/sallyport/internal/lab/postgres"
 	labvault "github.com/sallyport/sallyport/internal/lab/vault"
 )
 
@@ -56,6 +59,101 @@ func TestVaultScripts(t *testing.T) {
 		Dir: "testdata/vault", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: cmds,
 		Setup: func(env *testscript.Env) error { return startVault(t.Context(), env) },
 	})
+}
+
+// TestPostgresScripts runs what needs a PostgreSQL, each script with a database of
+// its own: $DATABASE says where it is, the file password holds the role's password.
+// The script mark has a Vault, too, and in the files token-NAME who may write the mark
+// sallyport/NAME.
+func TestPostgresScripts(t *testing.T) {
+	t.Parallel()
+	w, err := lab.NewDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := labpostgres.Start(t.Context(), w, "cluster")
+	if err != nil {
+		t.Fatal(errors.Join(err, w.Remove()))
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(cluster.Close(), w.Remove()); err != nil {
+			t.Error(err)
+		}
+	})
+	cmds := commands()
+	// putmark FILE PATH writes a file into Vault, as "vault kv put PATH note=@FILE" does.
+	cmds["putmark"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		server, ok := ts.Value(vaultKey{}).(*labvault.Server)
+		if !ok {
+			ts.Fatalf("no Vault")
+		}
+		_, err := server.Root().Logical().WriteWithContext(t.Context(), labvault.KVMount+"/data/"+args[1], map[string]any{
+			"options": map[string]any{"cas": 0}, "data": map[string]any{"note": ts.ReadFile(args[0])},
+		})
+		ts.Check(err)
+	}
+	// sql STATEMENT runs a statement as the superuser; @db is the database's name.
+	cmds["sql"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		name, ok := ts.Value(databaseKey{}).(string)
+		if !ok {
+			ts.Fatalf("no database")
+		}
+		db, err := cluster.AdminOf(name)
+		ts.Check(err)
+		_, err = db.ExecContext(t.Context(), strings.ReplaceAll(args[0], "@db", name))
+		ts.Check(errors.Join(err, db.Close()))
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/postgres", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: cmds,
+		Setup: func(env *testscript.Env) error {
+			name, err := cluster.NewDatabase(t.Context(), "template1")
+			if err != nil {
+				return err
+			}
+			env.Values[databaseKey{}] = name
+			env.Setenv("DATABASE", cluster.URL(name))
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "password"), []byte(cluster.Password()+"\n"), 0o600); err != nil {
+				return err
+			}
+			env.Setenv("PASSWORD", cluster.Password())
+			if !strings.HasSuffix(env.WorkDir, "-mark") {
+				return nil
+			}
+			return startMark(t.Context(), env)
+		},
+	})
+}
+
+// databaseKey is under which a script finds its database.
+type databaseKey struct{}
+
+// startMark gives a script a Vault that can remember marks.
+func startMark(ctx context.Context, env *testscript.Env) error {
+	dir := filepath.Join(env.WorkDir, ".vault")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	server, err := labvault.Start(ctx, dir)
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = server.Close() }) // its files go with the script's folder
+	if err := server.MountKV(ctx); err != nil {
+		return err
+	}
+	env.Values[vaultKey{}] = server
+	env.Setenv("VAULT", server.Address())
+	env.Setenv("VAULT_CA", server.CAFile())
+	for _, name := range []string{"mark", "moved"} {
+		token, err := server.NewToken(ctx, name, labvault.KVPolicy("sallyport/"+name), time.Hour)
+		if err != nil {
+			return err
+		}
+		if err := labvault.WriteToken(filepath.Join(env.WorkDir, "token-"+name), token); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // vaultKey is under which a script finds its Vault.

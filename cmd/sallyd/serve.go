@@ -17,7 +17,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/ca"
-	"github.com/sallyport/sallyport/ca/vault"
 	"github.com/sallyport/sallyport/internal/metrics"
 	"github.com/sallyport/sallyport/server"
 )
@@ -84,8 +83,10 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "sallyd: stopping; what runs has %s to finish, a second signal ends it at once\n", server.StopTimeout)
 	})()
 	job.Go(func() { sweep(working, f, logger) })
-	if v, ok := f.signer.(*vault.Signer); ok {
-		job.Go(func() { v.KeepToken(working) })
+	for _, v := range []any{f.signer, f.mark} {
+		if v, ok := v.(interface{ KeepToken(context.Context) }); ok {
+			job.Go(func() { v.KeepToken(working) })
+		}
 	}
 	return s.Serve(ctx, listener, tlsConfig)
 }
