@@ -27,6 +27,9 @@ type book struct {
 	pin    client.Pin
 	policy *ledger.Policy
 	copy   ledgerCopy // used only while nobody works
+	// several servers write: what one that was killed had recorded and not signed
+	// the others leave alone for a while.
+	several bool
 
 	mu       sync.Mutex // guards what follows: everybody writes who was answered
 	first    chan struct{}
@@ -43,7 +46,7 @@ type book struct {
 // counts are for the report.
 type counts struct {
 	certificates, requests, decisions, logins int
-	stored, void                              int // certificates that were recorded and not answered
+	stored, void, unsigned                    int // certificates that were recorded and not answered
 }
 
 // held is a certificate that a client was given, and what it proves.
@@ -153,9 +156,9 @@ func (b *book) read(line string) (held, error) {
 // report says what the loop has seen, and fails if it has proved nothing.
 func (b *book) report(p plan, starts int, took time.Duration) {
 	c, rounds := b.count, p.rounds
-	b.t.Logf("%d ends under load and %d of starting processes in %s: %d certificates answered, %d more signed and %d void; "+
+	b.t.Logf("%d ends under load and %d of starting processes in %s: %d certificates answered, %d more signed, %d void and %d never signed; "+
 		"%d requests, %d decisions and %d logins answered; %d checkpoints shown; %d leaves",
-		rounds, starts, took.Round(time.Second/10), c.certificates, c.stored, c.void,
+		rounds, starts, took.Round(time.Second/10), c.certificates, c.stored, c.void, c.unsigned,
 		c.requests, c.decisions, c.logins, len(b.shown), b.copy.tree.Size)
 	if c.certificates < rounds/4 || c.decisions == 0 || len(b.shown) < rounds/4 {
 		b.t.Error("that is too little to prove anything")

@@ -100,6 +100,7 @@ type issuer struct {
 	rand      *mathrand.Rand
 	challenge canon.Digest // came with the last answer and was not used
 	open      *issueCall   // was not answered
+	base      string       // of the server; empty: the account's own
 }
 
 // issueCall is what stays the same when a call is repeated.
@@ -116,7 +117,11 @@ func (i *issuer) cycle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		i.open = &issueCall{account: i.people.account.Load(), grant: i.people.grant.Load(), key: key}
+		account := *i.people.account.Load()
+		if i.base != "" {
+			account.base = i.base
+		}
+		i.open = &issueCall{account: &account, grant: i.people.grant.Load(), key: key}
 	}
 	a := i.open.account
 	if i.challenge.IsZero() {

@@ -3,7 +3,7 @@
 // again and again, loads it over HTTP, ends it, and holds what clients were
 // answered to what the ledger says afterwards.
 //
-//	go test ./internal/lab/killloop -rounds 5000 -seed 7
+//	go test ./internal/lab/killloop -rounds 5000 -seed 7 -engine postgres
 //
 // A killed process loses what it had in memory, not what it had written: what a
 // power cut would take from the disk cannot be seen here.
@@ -30,6 +30,7 @@ import (
 
 var (
 	rounds = flag.Int("rounds", 200, "how often sallyd is killed under load")
+	engine = flag.String("engine", "sqlite", "where its ledger lies: sqlite or postgres")
 	seed   = flag.Uint64("seed", 0, "of the moments at which it is killed; 0 draws one and prints it")
 )
 
@@ -38,6 +39,7 @@ const issuers = 4
 
 // plan says how a loop goes.
 type plan struct {
+	engine   string
 	rounds   int
 	from, to time.Duration // sallyd is killed so long after its first answer
 	starts   float64       // how many of the starts are killed before they are through
@@ -49,7 +51,7 @@ type plan struct {
 // decision or login is missing, and no leaf or checkpoint is lost or changed.
 func TestPromiseP01_KillLoop(t *testing.T) {
 	t.Parallel()
-	run(t, plan{rounds: *rounds, from: 5 * time.Millisecond, to: 150 * time.Millisecond, starts: 0.1})
+	run(t, plan{engine: *engine, rounds: *rounds, from: 5 * time.Millisecond, to: 150 * time.Millisecond, starts: 0.1})
 }
 
 // TestPromiseP11_KilledSoonAfterTheStart kills sallyd also while it takes up the
@@ -58,7 +60,15 @@ func TestPromiseP01_KillLoop(t *testing.T) {
 // faults are shown by this one, which takes a few seconds.
 func TestPromiseP11_KilledSoonAfterTheStart(t *testing.T) {
 	t.Parallel()
-	run(t, plan{rounds: min(30, *rounds), from: 20 * time.Millisecond, to: 80 * time.Millisecond, starts: 0.5})
+	run(t, plan{engine: *engine, rounds: min(30, *rounds), from: 20 * time.Millisecond, to: 80 * time.Millisecond, starts: 0.5})
+}
+
+// TestPromiseP11_KilledOverPostgres is the same over PostgreSQL, whose server goes
+// on when sallyd is killed: what sallyd was at may still be committed. It has fewer
+// rounds; -engine postgres has the others go over it, too.
+func TestPromiseP11_KilledOverPostgres(t *testing.T) {
+	t.Parallel()
+	run(t, plan{engine: "postgres", rounds: min(20, *rounds), from: 20 * time.Millisecond, to: 150 * time.Millisecond, starts: 0.2})
 }
 
 // TestPromiseP14_StopUnderLoad stops sallyd in the middle of its work. What it has
@@ -66,7 +76,7 @@ func TestPromiseP11_KilledSoonAfterTheStart(t *testing.T) {
 // given, and it ends well and in time.
 func TestPromiseP14_StopUnderLoad(t *testing.T) {
 	t.Parallel()
-	run(t, plan{rounds: min(20, *rounds), from: 5 * time.Millisecond, to: 150 * time.Millisecond, stops: true})
+	run(t, plan{engine: *engine, rounds: min(20, *rounds), from: 5 * time.Millisecond, to: 150 * time.Millisecond, stops: true})
 }
 
 // loop is one run.
@@ -74,6 +84,7 @@ type loop struct {
 	*site.Site
 	t      *testing.T
 	ctx    context.Context
+	data   database
 	plan   plan
 	rand   *rand.Rand
 	book   *book
@@ -89,8 +100,9 @@ func run(t *testing.T, p plan) {
 	if from == 0 {
 		from = rand.Uint64()
 	}
-	t.Logf("again with: -run %s -rounds %d -seed %d", t.Name(), p.rounds, from)
-	l := &loop{Site: open(t), t: t, ctx: t.Context(), plan: p, rand: rand.New(rand.NewPCG(from, 0))}
+	t.Logf("again with: -run %s -engine %s -rounds %d -seed %d", t.Name(), p.engine, p.rounds, from)
+	l := &loop{Site: open(t, site.Config{Postgres: p.engine == "postgres"}), t: t, ctx: t.Context(), plan: p, rand: rand.New(rand.NewPCG(from, 0))}
+	l.data = databaseOf(l.Site)
 	pin, err := client.ReadPin(l.PinFile())
 	must(t, err)
 	l.book = newBook(t, pin)
@@ -107,18 +119,16 @@ func run(t *testing.T, p plan) {
 	must(t, l.Serve(l.ctx))
 	l.book.catchUp(l.ctx, l.people.account.Load())
 	l.end()
-	l.book.compareDatabase(l.ctx, filepath.Join(l.ServerDir(), "ledger.db"))
+	l.book.compareDatabase(l.ctx, l.data)
 	l.book.report(p, l.starts, time.Since(begin))
 }
 
 // open is an installation that serves.
-func open(t *testing.T) *site.Site {
+func open(t *testing.T, c site.Config) *site.Site {
 	t.Helper()
-	bin := t.TempDir()
-	must(t, site.Build(t.Context(), bin))
-	s, err := site.Open(t.Context(), site.Config{
-		Bin: bin, Tell: silent{}, Plan: site.Plan{CertTTL: 5 * time.Minute}, Settings: noLimits,
-	})
+	c.Bin, c.Tell, c.Plan, c.Settings = t.TempDir(), silent{}, site.Plan{CertTTL: 5 * time.Minute}, noLimits
+	must(t, site.Build(t.Context(), c.Bin))
+	s, err := site.Open(t.Context(), c)
 	must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -162,7 +172,7 @@ func (l *loop) round(n int) {
 		l.people.aliceDue, l.people.bobDue = true, true
 	}
 	l.load(l.plan.from + time.Duration(l.rand.Int64N(int64(l.plan.to-l.plan.from))))
-	l.book.checkMark(l.ctx, l.ServerDir())
+	l.book.checkMark(l.ctx, l.ServerDir(), l.data)
 	if l.t.Failed() {
 		l.t.Fatalf("in round %d of %d", n+1, l.plan.rounds)
 	}

@@ -23,7 +23,7 @@ func TestStop(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
-			s := open(t)
+			s := open(t, site.Config{})
 			held := hold(t, s)
 			must(t, s.Signal(sig))
 			stopping(t, s)
@@ -40,7 +40,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
-			s := open(t)
+			s := open(t, site.Config{})
 			hold(t, s)
 			must(t, s.Signal(sig))
 			stopping(t, s)

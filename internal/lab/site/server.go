@@ -29,7 +29,7 @@ func (s *Site) Init(ctx context.Context) error {
 	if s.front != nil {
 		argv = append(argv, "--url", s.URL())
 	}
-	if _, err := s.Operator.Must(ctx, append(argv, s.vaultFlags()...)...); err != nil {
+	if _, err := s.Operator.Must(ctx, slices.Concat(argv, s.vaultFlags(), s.databaseFlags(), s.markFlags())...); err != nil {
 		return err
 	}
 	return s.configure()
@@ -96,9 +96,14 @@ func (s *Site) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return task.serves(ctx, s.URL())
+}
+
+// serves waits until a sallyd serves.
+func (k *Task) serves(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	_, err = task.Expect(ctx, "serving "+s.URL())
+	_, err := k.Expect(ctx, "serving "+url)
 	return err
 }
 
@@ -120,20 +125,24 @@ func (s *Site) Signal(sig syscall.Signal) error { return syscall.Kill(s.server.P
 
 // Launch starts sallyd and returns at once.
 func (s *Site) Launch(ctx context.Context) (*Task, error) {
-	if err := s.listens().Release(); err != nil {
-		return nil, err
-	}
 	if s.figures != nil {
 		if err := s.figures.Release(); err != nil {
 			return nil, err
 		}
 	}
-	task, err := s.Operator.Start(ctx, "sallyd", "serve", "--dir", s.ServerDir())
+	task, err := s.launch(ctx, s.listens(), s.ServerDir())
 	if err != nil {
 		return nil, err
 	}
 	s.server = task.Process
 	return task, nil
+}
+
+func (s *Site) launch(ctx context.Context, port *lab.Port, dir string) (*Task, error) {
+	if err := port.Release(); err != nil {
+		return nil, err
+	}
+	return s.Operator.Start(ctx, "sallyd", "serve", "--dir", dir)
 }
 
 // Kill ends sallyd as a crash would (SIGKILL). Serve starts it again.
@@ -189,6 +198,9 @@ func (s *Site) Logs(lines int) []Log {
 	}
 	if s.Vault != nil {
 		logs = append(logs, Log{"Vault", lab.Tail(s.Vault.Log(), lines)})
+	}
+	if s.Postgres != nil && s.Postgres.PID() != 0 {
+		logs = append(logs, Log{"PostgreSQL", lab.Tail(s.Postgres.Log(), lines)})
 	}
 	for _, name := range s.HostNames() {
 		if h := s.Hosts[name]; h.PID() != 0 {

@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/lab"
 	"github.com/sallyport/sallyport/internal/lab/idp"
+	"github.com/sallyport/sallyport/internal/lab/postgres"
 	"github.com/sallyport/sallyport/internal/lab/vault"
 )
 
@@ -65,6 +66,11 @@ type Config struct {
 	Metrics bool
 	// Others have accounts beside Alice's and Bob's.
 	Others []Other
+	// Postgres has the ledger lie in a real PostgreSQL; else it lies in SQLite.
+	Postgres bool
+	// Replicas is how many more sallyd there can be on the site's database. They
+	// share a mark in a real Vault; without any it lies in a file.
+	Replicas int
 }
 
 // Other is one person more.
@@ -85,12 +91,15 @@ type Site struct {
 	Bob      *Person   // a lead
 	Others   map[string]*Person
 	Hosts    map[string]*lab.SSHD
-	Vault    *vault.Server // nil without Config.Vault
+	Vault    *vault.Server     // nil without Config.Vault and Config.Replicas
+	Postgres *postgres.Cluster // nil without Config.Postgres
+	Database string            // in it
 
 	cfg     Config
 	front   *front // nil without Config.Front
 	port    *lab.Port
-	figures *lab.Port // nil without Config.Metrics
+	figures *lab.Port   // nil without Config.Metrics
+	spare   []*lab.Port // of the replicas that are not there yet
 	server  *lab.Process
 
 	mu    sync.Mutex
@@ -138,6 +147,13 @@ func (s *Site) open(ctx context.Context) error {
 			return err
 		}
 	}
+	for range s.cfg.Replicas {
+		port, err := lab.ReservePort(ctx)
+		if err != nil {
+			return err
+		}
+		s.spare = append(s.spare, port)
+	}
 	if s.Operator, err = s.terminal("operator"); err != nil {
 		return err
 	}
@@ -159,6 +175,9 @@ func (s *Site) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.startVault(ctx); err != nil {
+		return err
+	}
+	if err := s.startPostgres(ctx); err != nil {
 		return err
 	}
 	for _, name := range []string{Web1, Web2} {
@@ -185,6 +204,9 @@ func (s *Site) startIDP(ctx context.Context) error {
 		return err
 	}
 	cfg := idp.Config{WebSecret: string(secret), WebRedirects: []string{s.URL() + "/callback"}}
+	for _, port := range s.spare {
+		cfg.WebRedirects = append(cfg.WebRedirects, "http://"+port.Addr()+"/callback")
+	}
 	for _, p := range s.people() {
 		cfg.Accounts = append(cfg.Accounts, p.account)
 	}
@@ -267,6 +289,9 @@ func (s *Site) Close() error {
 	if s.Vault != nil {
 		errs = append(errs, s.Vault.Close())
 	}
+	if s.Postgres != nil {
+		errs = append(errs, s.Postgres.Close())
+	}
 	if s.IDP != nil {
 		errs = append(errs, s.IDP.Close())
 		s.IDP = nil
@@ -279,6 +304,9 @@ func (s *Site) Close() error {
 		if p != nil {
 			errs = append(errs, p.Release())
 		}
+	}
+	for _, port := range s.spare {
+		errs = append(errs, port.Release())
 	}
 	if s.Account != nil {
 		errs = append(errs, s.Account.Remove())
@@ -312,6 +340,12 @@ func (s *Site) Running(ctx context.Context) []string {
 			list = append(list, "Vault")
 		}
 		addrs = append(addrs, s.Vault.Addr())
+	}
+	if s.Postgres != nil {
+		if lab.Alive(s.Postgres.PID()) {
+			list = append(list, "PostgreSQL")
+		}
+		addrs = append(addrs, s.Postgres.Addr())
 	}
 	for _, addr := range addrs {
 		if !lab.PortClosed(ctx, addr) {

@@ -16,12 +16,16 @@ const (
 	caTokenLife = 10 * time.Second
 
 	vaultTokenFile = "vault-token"
+
+	// markPath is where the mark lies in Vault.
+	markPath      = "sallyport/mark"
+	markTokenFile = "mark-token"
 )
 
 // startVault starts a Vault with the CA key and gives sallyd a token, if the
 // site is to have one.
 func (s *Site) startVault(ctx context.Context) error {
-	if !s.cfg.Vault {
+	if !s.cfg.Vault && s.cfg.Replicas == 0 {
 		return nil
 	}
 	dir, err := s.Dir.Mkdir(0o700, "vault")
@@ -31,7 +35,35 @@ func (s *Site) startVault(ctx context.Context) error {
 	if s.Vault, err = vault.Start(ctx, dir, vault.Key{Name: CAKey, Type: "ed25519"}); err != nil {
 		return err
 	}
+	if s.cfg.Replicas > 0 {
+		if err := s.shareMark(ctx); err != nil {
+			return err
+		}
+	}
 	return s.NewVaultToken(ctx)
+}
+
+// shareMark gives sallyd a place in Vault for the mark.
+func (s *Site) shareMark(ctx context.Context) error {
+	if err := s.Vault.MountKV(ctx); err != nil {
+		return err
+	}
+	token, err := s.Vault.NewToken(ctx, "mark", vault.KVPolicy(markPath), time.Hour)
+	if err != nil {
+		return err
+	}
+	return vault.WriteToken(s.Dir.Path(markTokenFile), token)
+}
+
+// markFlags tell sallyd init where the mark lies.
+func (s *Site) markFlags() []string {
+	if s.cfg.Replicas == 0 {
+		return nil
+	}
+	return []string{
+		"--mark-vault-addr", s.Vault.Address(), "--mark-vault-ca", s.Vault.CAFile(), "--mark-vault-path", markPath,
+		"--mark-vault-token-file", s.Dir.Path(markTokenFile),
+	}
 }
 
 // VaultTokenFile is where sallyd reads its token.
@@ -48,7 +80,7 @@ func (s *Site) NewVaultToken(ctx context.Context) error {
 
 // vaultFlags tell sallyd init where the CA key lies.
 func (s *Site) vaultFlags() []string {
-	if s.Vault == nil {
+	if !s.cfg.Vault {
 		return nil
 	}
 	return []string{
