@@ -69,24 +69,20 @@ type Level struct {
 	Oldest  int // the oldest schema whose programs work on it
 }
 
-// check refuses a schema that this program, which is written for program, does
-// not work on.
-func (l Level) check(program int) error {
+// Check refuses a schema that this program does not work on. It works on a newer
+// one if that says so.
+func (l Level) Check() error {
 	switch {
 	case l.Version == 0:
 		return fmt.Errorf("%w: it is empty; `sallyd init` makes a ledger", ErrSchema)
-	case l.Version < program:
-		return fmt.Errorf("%w: it has schema %d, this sallyd needs %d; run `sallyd migrate`", ErrSchema, l.Version, program)
-	case l.Version > program && l.Oldest > program:
+	case l.Version < Schema:
+		return fmt.Errorf("%w: it has schema %d, this sallyd needs %d; run `sallyd migrate`", ErrSchema, l.Version, Schema)
+	case l.Version > Schema && l.Oldest > Schema:
 		return fmt.Errorf("%w: it has schema %d, which needs a sallyd of schema %d or newer; this one has %d, run a newer one",
-			ErrSchema, l.Version, l.Oldest, program)
+			ErrSchema, l.Version, l.Oldest, Schema)
 	}
 	return nil
 }
-
-// Check refuses a schema that this program does not work on. It works on a newer
-// one if that says so.
-func (l Level) Check() error { return l.check(Schema) }
 
 // Migration is a way to bring a database's schema up.
 type Migration struct {

@@ -163,7 +163,8 @@ func (s *Store) runBatch(batch []*job) {
 	defer func() {
 		for _, j := range batch {
 			if !ended { // a function ended this goroutine: no caller may wait for ever, or take it for done
-				j.err = errGone
+				j.end(errGone)
+				continue
 			}
 			j.end(j.err)
 		}

@@ -154,10 +154,23 @@ func (a *address) config() (*pgx.ConnConfig, error) {
 	}
 	var text strings.Builder
 	for _, pair := range [][2]string{
-		{"host", strings.Join(names, ",")}, {"port", strings.Join(ports, ",")}, {"user", a.user}, {"dbname", a.database},
-		{"passfile", os.DevNull}, {"sslmode", "disable"}, {"sslrootcert", ""}, {"sslcert", ""}, {"sslkey", ""}, {"sslcertmode", "allow"},
-		{"sslnegotiation", "postgres"}, {"channel_binding", "prefer"}, {"require_auth", ""}, {"options", ""},
-		{"min_protocol_version", "3.0"}, {"max_protocol_version", "3.0"}, {"target_session_attrs", "any"},
+		{"host", strings.Join(names, ",")},
+		{"port", strings.Join(ports, ",")},
+		{"user", a.user},
+		{"dbname", a.database},
+		{"passfile", os.DevNull},
+		{"sslmode", "disable"},
+		{"sslrootcert", ""},
+		{"sslcert", ""},
+		{"sslkey", ""},
+		{"sslcertmode", "allow"},
+		{"sslnegotiation", "postgres"},
+		{"channel_binding", "prefer"},
+		{"require_auth", ""},
+		{"options", ""},
+		{"min_protocol_version", "3.0"},
+		{"max_protocol_version", "3.0"},
+		{"target_session_attrs", "any"},
 	} {
 		fmt.Fprintf(&text, "%s='%s' ", pair[0], strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(pair[1]))
 	}

@@ -64,10 +64,7 @@ func TestPromiseP11_SynchronousCommits(t *testing.T) {
 		// The server has committed, and says so or closes the connection. What follows
 		// is the write that settles it, which waits for the standby in its turn.
 		must(t, lookFor(ctx, other, what+".demo"))
-		if _, err := both.primary.WaitSyncRep(ctx, both.database); err != nil {
-			t.Fatal(err)
-		}
-		waiting(t, "a write that was "+what, done)
+		must(t, both.waits(ctx, "SyncRep", done))
 		if n := one.Acknowledged().Tree.Size; n != acknowledged {
 			t.Errorf("%s: %d leaves count as acknowledged, the standby has %d", what, n, acknowledged)
 		}
@@ -101,7 +98,7 @@ func failover(t *testing.T, ctx context.Context, both *pair, one, other *process
 	must(t, err)
 	must(t, both.primary.Exec(ctx, "SELECT pg_cancel_backend("+itoa(pid)+")"))
 	must(t, lookFor(ctx, other, "lost.demo"))
-	waiting(t, "a write that only the old primary has", done)
+	must(t, both.waits(ctx, "SyncRep", done)) // only the old primary has it
 	both.primary.Kill()
 	must(t, both.standby.Restart(ctx))
 	must(t, both.standby.Promote(ctx))
@@ -145,6 +142,12 @@ func TestPromiseP11_TheOldPrimaryCannotFork(t *testing.T) {
 
 	must(t, both.primary.Resume())
 	wants(t, "on the old primary", old.join("fork.demo", nil), store.ErrUnknownOutcome)
+	// What looks for it waits until the server has ended that commit; nobody has cut
+	// it off.
+	must(t, both.waits(ctx, "transactionid", nil))
+	if n := both.onPrimary(t, `SELECT count(*) FROM state WHERE id = 'fork.demo'`); n != 0 {
+		t.Error("the old primary shows a commit that its standby does not have")
+	}
 	wants(t, "the next one there", old.join("also.demo", nil), store.ErrUnavailable)
 	if n := old.Acknowledged().Tree.Size; n != acknowledged {
 		t.Errorf("%d leaves count as acknowledged, %d are", n, acknowledged)

@@ -179,14 +179,34 @@ func wants(t *testing.T, what string, err, want error) {
 	}
 }
 
-// waiting fails if something is done that must wait.
-func waiting(t *testing.T, what string, done <-chan error) {
-	t.Helper()
-	select {
-	case err := <-done:
-		t.Fatalf("%s was answered: %v", what, err)
-	default:
+// waits returns when somebody on the primary waits for an event, unless done is
+// answered first: then it is an error.
+func (p *pair) waits(ctx context.Context, event string, done <-chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	db, err := p.primary.Admin()
+	if err != nil {
+		return err
 	}
+	return lab.Poll(ctx, "a backend that waits for "+event, func() (bool, error) {
+		select {
+		case err := <-done:
+			return false, fmt.Errorf("the write was answered: %w", err)
+		default:
+		}
+		var n int
+		err := db.QueryRowContext(ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event = $2`, p.database, event).Scan(&n)
+		return n > 0, err
+	})
+}
+
+// onPrimary asks the primary's database past the store.
+func (p *pair) onPrimary(t *testing.T, query string) (n int) {
+	t.Helper()
+	db, err := p.primary.AdminOf(p.database)
+	must(t, err)
+	must(t, errors.Join(db.QueryRowContext(t.Context(), query).Scan(&n), db.Close()))
+	return n
 }
 
 // cutter passes a connection to a cluster's socket on, and cuts it at a commit:

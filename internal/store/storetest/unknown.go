@@ -88,10 +88,12 @@ func testUnsettled(t *testing.T, f *fixture) {
 	wants(t, "the write", err, store.ErrUnknownOutcome)
 	wants(t, "the write", err, store.ErrUnavailable)
 	for name, write := range map[string]func(context.Context, func(*store.Tx) error) error{"a later one": f.s.Write, "a denial": f.s.WriteUrgent} {
-		err := write(t.Context(), func(*store.Tx) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // it is turned away at once
+		err := write(ctx, func(*store.Tx) error {
 			t.Error("it ran")
 			return nil
 		})
+		cancel()
 		wants(t, name, err, store.ErrUnavailable)
 		if errors.Is(err, store.ErrUnknownOutcome) {
 			t.Errorf("%s was not done, and says %v", name, err)
@@ -125,7 +127,11 @@ func testUnsettledAtTheEnd(t *testing.T, f *fixture) {
 	})
 	ended := make(chan error, 1)
 	go func() { ended <- f.write(f.join("unknown.demo")) }()
-	<-asked
+	select {
+	case <-asked:
+	case err := <-ended:
+		t.Fatalf("the write was answered: %v", err)
+	}
 	if err := f.s.Close(); err != nil {
 		t.Error(err)
 	}
