@@ -144,7 +144,7 @@ func (c config) isThere(dir string) error {
 		return nil
 	}
 	path := filepath.Join(dir, databaseFile)
-	switch _, err := os.Stat(path); { //nolint:gosec // the operator names the folder
+	switch _, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s is gone; put it back from where it is, or from a backup", path)
 	case err != nil:
