@@ -19,6 +19,9 @@ func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
 	if f.Issuer == "" || f.ClaimsAt <= 0 || !sortedUnique(f.Groups) || (!f.GroupsKnown && len(f.Groups) > 0) {
 		return nil, fmt.Errorf("%w: a login names its issuer, its time and its groups in order", ErrEvent)
 	}
+	if f.Flow != FlowCode && f.Flow != FlowRefresh {
+		return nil, fmt.Errorf("%w: no login flow is called %q", ErrEvent, f.Flow)
+	}
 	out, err := deviceOf(v, f)
 	if err != nil {
 		return nil, err
@@ -46,8 +49,9 @@ func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
 		}
 		out = append(out, identity)
 	}
-	login, err := put(TableLogin, e.LeafHash.String(), LoginRow{Person: f.Person, Issuer: f.Issuer, Client: f.Client, DeviceKey: f.DeviceKey, ClaimsAt: f.ClaimsAt},
-		Index{"person", string(f.Person)})
+	login, err := put(TableLogin, e.LeafHash.String(), LoginRow{
+		Person: f.Person, Issuer: f.Issuer, Client: f.Client, DeviceKey: f.DeviceKey, ClaimsAt: f.ClaimsAt, GroupsKnown: f.GroupsKnown, Groups: f.Groups,
+	}, Index{"person", string(f.Person)})
 	return append(out, login), err
 }
 
@@ -148,6 +152,9 @@ func (e Event) personSnapshot(v View, f PersonSnapshot) ([]Change, error) {
 	}
 	if login.Person != f.Person || login.Issuer != f.Issuer || !sortedUnique(f.Groups) || (!f.GroupsKnown && len(f.Groups) > 0) {
 		return nil, fmt.Errorf("%w: a snapshot is of the person and issuer of its login", ErrEvent)
+	}
+	if f.Source != SourceIDToken || !login.says(f) {
+		return nil, fmt.Errorf("%w: a snapshot has the groups that its login has", ErrEvent)
 	}
 	person.Snapshots = slices.DeleteFunc(person.Snapshots, func(s SnapshotRef) bool { return s.Issuer == f.Issuer })
 	person.Snapshots = append(person.Snapshots, SnapshotRef{Issuer: f.Issuer, Leaf: e.LeafHash})

@@ -284,6 +284,9 @@ func subjectOf(v View, terms *contract.Terms, id canon.ID, c Claims, now canon.M
 	if login.Person != id || snapshot.Person != id || snapshot.Issuer != login.Issuer || c.ClaimsAt != login.ClaimsAt {
 		return contract.Subject{}, fmt.Errorf("%w: the claims are another person's", ErrEvent)
 	}
+	if !login.says(snapshot) {
+		return contract.Subject{}, fmt.Errorf("%w: the login and the snapshot of the claims name other groups", ErrEvent)
+	}
 	if err := usable(terms, login, now, maxAge); err != nil {
 		return contract.Subject{}, err
 	}

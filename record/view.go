@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/sallyport/sallyport/approval"
@@ -128,13 +129,20 @@ type IdentityRow struct {
 	Person canon.ID `json:"person"`
 }
 
-// LoginRow is a login and the snapshot that held right after it.
+// LoginRow is a login as far as later leaves rest on it.
 type LoginRow struct {
-	Person    canon.ID     `json:"person"`
-	Issuer    string       `json:"issuer"`
-	Client    string       `json:"client"`
-	DeviceKey string       `json:"device_key,omitempty"`
-	ClaimsAt  canon.Micros `json:"claims_at"`
+	Person      canon.ID     `json:"person"`
+	Issuer      string       `json:"issuer"`
+	Client      string       `json:"client"`
+	DeviceKey   string       `json:"device_key,omitempty"`
+	ClaimsAt    canon.Micros `json:"claims_at"`
+	GroupsKnown bool         `json:"groups_known,omitempty"`
+	Groups      []string     `json:"groups,omitempty"`
+}
+
+// says reports whether a snapshot has the groups that the login has.
+func (l LoginRow) says(s PersonSnapshot) bool {
+	return l.GroupsKnown == s.GroupsKnown && slices.Equal(l.Groups, s.Groups)
 }
 
 // DeviceRow says whose a device key is, and what its newest login said. A device

@@ -86,7 +86,7 @@ func (w *World) Login(l Ledger, u *User) Draft {
 // Snapshot is the leaf of u's groups, read at a login.
 func (w *World) Snapshot(l Ledger, u *User, login canon.Digest) record.PersonSnapshot {
 	return record.PersonSnapshot{
-		At: l.Now(), Snapshot: w.ID(), Person: u.Person, Issuer: Issuer, Source: "id_token", Login: login,
+		At: l.Now(), Snapshot: w.ID(), Person: u.Person, Issuer: Issuer, Source: record.SourceIDToken, Login: login,
 		GroupsKnown: u.GroupsKnown, Groups: u.Groups,
 	}
 }
