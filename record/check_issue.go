@@ -176,7 +176,7 @@ func openIssue(v View, f CertificateIssue) (ssh.PublicKey, IssueDoc, error) {
 	if err != nil {
 		return nil, IssueDoc{}, err
 	}
-	doc, key, err := OpenIssue(f.Document, f.DeviceSig, f.Possession, device)
+	doc, key, err := checkingOf(v).openIssue(f.Document, f.DeviceSig, f.Possession, device)
 	if err != nil {
 		return nil, IssueDoc{}, err
 	}

@@ -101,7 +101,7 @@ func openRequest(v View, f RequestSubmit) (RequestDoc, error) {
 	if err != nil {
 		return RequestDoc{}, err
 	}
-	doc, err := OpenRequest(f.Document, f.Signature, device)
+	doc, err := checkingOf(v).openRequest(f.Document, f.Signature, device)
 	if err != nil {
 		return RequestDoc{}, err
 	}
