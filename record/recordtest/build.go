@@ -77,8 +77,12 @@ func (w *World) Login(l Ledger, u *User) Draft {
 		Subject: u.Subject, Name: strings.ToUpper(u.Name[:1]) + u.Name[1:], Email: u.Name + "@acme.example", Handle: u.Name,
 		IDToken: "header.payload-of-" + u.Name + ".signature",
 	}
-	if rz := w.Digest(); u.Device != nil {
+	rz := w.Digest()
+	if u.Device != nil {
 		f.DeviceKey, part.RZ = Wire(u.Device.PublicKey()), canon.B64(rz[:])
+	}
+	if w.Token != nil {
+		part.IDToken = w.Token(u, f, rz)
 	}
 	return Draft{Facts: f, PersonID: u.Person, Person: part}
 }
