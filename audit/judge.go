@@ -29,12 +29,12 @@ func (p *Replay) judge(o Opened, g *gap) {
 	}
 	signature := p.checkSigned(o.signed)
 	switch {
+	case !p.vouched(o.leaf.Lineage):
+		c.unjustified(fmt.Sprintf("its contract begins with version 1 %s, which is none that you vouch for", o.leaf.Lineage), p.proposal(o.leaf.Lineage, c.Leaf))
 	case g != nil && g.verdict == Unjustified:
 		c.unjustified(g.rule, g.cause)
 	case signature != nil:
 		c.unjustified(signature.Error(), c.Leaf)
-	case !p.vouched(o.leaf.Lineage):
-		c.unjustified(fmt.Sprintf("its contract begins with version 1 %s, which is none that you vouch for", o.leaf.Lineage), p.proposal(o.leaf.Lineage, c.Leaf))
 	case g != nil:
 		c.unknown(g)
 	default:

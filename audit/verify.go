@@ -27,11 +27,10 @@ func Verify(ctx context.Context, r io.Reader, c Config) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	checkpoint, err := p.policy.OpenCheckpoint([]byte(end.Checkpoint))
-	if err != nil {
-		return Report{}, fmt.Errorf("the last line: %w", err)
+	if err := checkSignedRoot(p.policy, end, p.tree); err != nil {
+		return Report{}, err
 	}
-	return p.Finish(checkpoint)
+	return p.Finish()
 }
 
 // read folds every leaf of a bundle and returns its last line.
@@ -107,14 +106,16 @@ type openedLine struct {
 }
 
 func (p *Replay) openBatch(lines [][]byte) []openedLine {
-	out := make([]openedLine, len(lines))
-	for i, line := range lines {
-		e, err := parseLine(line)
-		if err != nil {
-			out[i].err = err
-			continue
+	out := make([]openedLine, 0, len(lines))
+	for _, line := range lines {
+		o := openedLine{}
+		var e Entry
+		if e, o.err = parseLine(line); o.err == nil {
+			o.Opened = p.Open(e)
 		}
-		out[i].Opened = p.Open(e)
+		if out = append(out, o); o.err != nil || o.Mismatch != nil {
+			break // nothing behind it counts
+		}
 	}
 	return out
 }

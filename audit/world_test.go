@@ -91,52 +91,39 @@ func (b told) issue(r approval.Request) uint64 {
 	return f.Serial
 }
 
-// wholeStory has a leaf of every kind and more than one of most: a narrowed grant
-// with two certificates, one of them void, a denial, a silence, a request that
-// two stages decide, and a link.
+// wholeStory has a leaf of every kind: a request that three people decide in two
+// stages, with a narrowed grant and two certificates, one of them void, a denial,
+// a silence, and a link.
 func wholeStory(t fataler) told {
 	t.Helper()
 	b := newTold(t, "whole story")
 	w, m := b.w, b.m
+	erin := w.User("erin", "owners")
+	must(t, w.LogIn(m, erin))
 	b.pass(20 * time.Second)
 	silent := w.Ask(m, w.Alice)
 	b.append(w.Submit(m, w.Alice, silent))
-	granted := w.Granted(m, 300)
-	b.pass(2 * time.Second)
-	b.issue(granted)
-	serial := b.issue(granted)
-	row, err := record.Certificate(m, serial)
-	must(t, err)
-	b.append(recordtest.Draft{Facts: w.Void(m, row)})
 	denied := w.Ask(m, w.Alice)
 	b.append(w.Submit(m, w.Alice, denied))
 	b.append(w.Decide(m, w.Carol, w.Request(m, denied.Doc.Request), approval.Deny, 0))
+	ask := w.Ask(m, w.Alice)
+	ask.Doc.Role, ask.Doc.Logins, ask.Doc.Hosts = "admin", []sshcert.Login{"root"}, []sshcert.Host{"web-1.demo", "web-2.demo"}
+	b.append(w.Submit(m, w.Alice, ask))
+	for i, u := range []*recordtest.User{w.Bob, w.Carol, erin} {
+		b.pass(time.Second)
+		b.append(w.Decide(m, u, w.Request(m, ask.Doc.Request), approval.Approve, int64(400-100*i)))
+	}
+	b.pass(2 * time.Second)
+	granted := w.Request(m, ask.Doc.Request)
+	b.issue(granted)
+	row, err := record.Certificate(m, b.issue(granted))
+	must(t, err)
+	b.append(recordtest.Draft{Facts: w.Void(m, row)})
+	b.append(w.Link(m, w.Bob, w.Carol))
+	must(t, w.LogIn(m, w.Alice))
 	b.pass(16 * time.Minute)
 	b.append(recordtest.Draft{Facts: w.Expire(m, w.Request(m, silent.Doc.Request))})
-	b.admin()
-	other := w.User("dave", "engineers")
-	must(t, w.LogIn(m, other))
-	b.append(w.Link(m, w.Alice, other))
-	b.issue(w.Granted(m, 0))
 	return b
-}
-
-// admin has a request decided in two stages by three people, and a certificate
-// made of it.
-func (b told) admin() {
-	w, m := b.w, b.m
-	erin := w.User("erin", "owners")
-	for _, u := range []*recordtest.User{w.Alice, w.Bob, w.Carol, erin} {
-		must(b.t, w.LogIn(m, u))
-	}
-	ask := w.Ask(m, w.Alice)
-	ask.Doc.Role, ask.Doc.Logins = "admin", []sshcert.Login{"root"}
-	b.append(w.Submit(m, w.Alice, ask))
-	for _, u := range []*recordtest.User{w.Bob, w.Carol, erin} {
-		b.pass(time.Second)
-		b.append(w.Decide(m, u, w.Request(m, ask.Doc.Request), approval.Approve, 0))
-	}
-	b.issue(w.Request(m, ask.Doc.Request))
 }
 
 // randomStory is what people made of so many steps.

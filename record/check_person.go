@@ -108,6 +108,7 @@ func refreshes(row DeviceRow, known bool, f PersonLogin) error {
 // newest is refused: an ID token from before a group was taken away must not
 // give it back.
 func (p *PersonRow) vouch(issuer string, at canon.Micros) error {
+	p.Vouched = slices.Clone(p.Vouched)
 	for i, v := range p.Vouched {
 		if v.Issuer != issuer {
 			continue
@@ -156,7 +157,7 @@ func (e Event) personSnapshot(v View, f PersonSnapshot) ([]Change, error) {
 	if f.Source != SourceIDToken || !login.says(f) {
 		return nil, fmt.Errorf("%w: a snapshot has the groups that its login has", ErrEvent)
 	}
-	person.Snapshots = slices.DeleteFunc(person.Snapshots, func(s SnapshotRef) bool { return s.Issuer == f.Issuer })
+	person.Snapshots = slices.DeleteFunc(slices.Clone(person.Snapshots), func(s SnapshotRef) bool { return s.Issuer == f.Issuer })
 	person.Snapshots = append(person.Snapshots, SnapshotRef{Issuer: f.Issuer, Leaf: e.LeafHash})
 	slices.SortFunc(person.Snapshots, func(a, b SnapshotRef) int { return strings.Compare(a.Issuer, b.Issuer) })
 	out, err := changes(put(TablePerson, string(f.Person), person, Index{"all", ""}))

@@ -63,7 +63,7 @@ func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return changes(once(putRequest(r)))
+	return changes(fresh(putRequest(r)))
 }
 
 // requestOf makes the request that a submission stands for, or returns the
@@ -171,7 +171,7 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 		return nil, err
 	}
 	key := string(r.ID) + "/" + f.Stage + "/" + string(f.Person)
-	mark, err := once(put(TableDecision, key, DecisionRow{Leaf: e.LeafHash}, Index{"by", string(f.Person)}))
+	mark, err := fresh(put(TableDecision, key, DecisionRow{Leaf: e.LeafHash}, Index{"by", string(f.Person)}))
 	return []Change{request, mark}, err
 }
 
@@ -194,7 +194,7 @@ func (e Event) requestExpire(v View, f RequestExpire) ([]Change, error) {
 	case !errors.Is(err, ErrNotFound):
 		return nil, err
 	}
-	mark, err := once(put(TableExpiry, string(r.ID), ExpiryRow{At: f.At}))
+	mark, err := fresh(put(TableExpiry, string(r.ID), ExpiryRow{At: f.At}))
 	if err != nil {
 		return nil, err
 	}

@@ -26,13 +26,17 @@ type Memory struct {
 
 	versions map[canon.Digest]*contract.Version
 	last     canon.Micros // ledger time of the newest leaf that was folded
+	decoded  map[Key]any  // some of the rows, as they were read
 }
+
+// maxDecoded bounds how many rows are kept as they were read.
+const maxDecoded = 1 << 14
 
 var _ View = (*Memory)(nil)
 
 // NewMemory returns the state before any leaf.
 func NewMemory() *Memory {
-	return &Memory{Rows: make(map[Key][]byte), versions: make(map[canon.Digest]*contract.Version)}
+	return &Memory{Rows: make(map[Key][]byte), versions: make(map[canon.Digest]*contract.Version), decoded: make(map[Key]any)}
 }
 
 // Row returns a row that the leaves made.
@@ -51,6 +55,15 @@ func (m *Memory) Version(d canon.Digest) (*contract.Version, error) {
 		return nil, fmt.Errorf("contract version %s: %w", d, ErrNotFound)
 	}
 	return v, nil
+}
+
+func (m *Memory) decodedRow(k Key) any { return m.decoded[k] }
+
+func (m *Memory) keepDecoded(k Key, row any) {
+	if len(m.decoded) >= maxDecoded {
+		clear(m.decoded)
+	}
+	m.decoded[k] = row
 }
 
 // Last returns the ledger time of the newest leaf that was folded, 0 before the
@@ -80,6 +93,7 @@ func (m *Memory) Fold(v View, e Event) ([]Change, error) {
 	}
 	for _, c := range changes {
 		m.Rows[Key{c.Table, c.Key}] = c.Row
+		delete(m.decoded, Key{c.Table, c.Key})
 	}
 	m.last = e.Facts.When()
 	return changes, nil

@@ -262,14 +262,30 @@ func InForce(v View, lineage canon.Digest, now canon.Micros) (*contract.Version,
 	return v.Version(row.Current)
 }
 
+// decoded is a View that keeps rows as they were read, so that the same one is not
+// read again. Rules change nothing in what they were given.
+type decoded interface {
+	decodedRow(k Key) any
+	keepDecoded(k Key, row any)
+}
+
 func get[T any](v View, t Table, key string) (T, error) {
 	var out T
+	kept, keeps := v.(decoded)
+	if keeps {
+		if known, ok := kept.decodedRow(Key{t, key}).(T); ok {
+			return known, nil
+		}
+	}
 	row, err := v.Row(t, key)
 	if err != nil {
 		return out, fmt.Errorf("%s %s: %w", t, key, err)
 	}
 	if err := canon.Unmarshal(row, &out); err != nil {
 		return out, fmt.Errorf("%s %s: %w", t, key, err)
+	}
+	if keeps {
+		kept.keepDecoded(Key{t, key}, out)
 	}
 	return out, nil
 }
