@@ -181,7 +181,7 @@ func TestWriterRefuses(t *testing.T) {
 		must(t, err)
 		return w
 	}
-	if err := start().Close(nil); !errors.Is(err, audit.ErrBundle) {
+	if _, err := start().Close(nil); !errors.Is(err, audit.ErrBundle) {
 		t.Errorf("closed too early: %v", err)
 	}
 	for name, e := range map[string]audit.Entry{
@@ -298,7 +298,8 @@ func writtenAgain(t *testing.T, bundle []byte, entries []audit.Entry) {
 	for _, e := range entries {
 		must(t, w.Leaf(e))
 	}
-	must(t, w.Close([]byte(r.End().Checkpoint)))
+	_, err = w.Close([]byte(r.End().Checkpoint))
+	must(t, err)
 	if !bytes.Equal(out.Bytes(), bundle) {
 		t.Errorf("a bundle has two texts:\n%s\n%s", bundle, out.Bytes())
 	}

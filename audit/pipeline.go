@@ -26,7 +26,7 @@ func inOrder[In, Out any](ctx context.Context, next func() (In, error), do func(
 		err  error // of next
 		done chan struct{}
 	}
-	workers := runtime.GOMAXPROCS(0)
+	workers := max(2, runtime.GOMAXPROCS(0))
 	todo, order := make(chan *job), make(chan *job, 2*workers)
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -222,7 +222,8 @@ func (b told) bundle(entries []audit.Entry) []byte {
 	for _, e := range entries {
 		must(b.t, w.Leaf(e))
 	}
-	must(b.t, w.Close(b.checkpoint(hashesOf(b.t, entries), int64(len(entries)))))
+	_, err = w.Close(b.checkpoint(hashesOf(b.t, entries), int64(len(entries))))
+	must(b.t, err)
 	return out.Bytes()
 }
 

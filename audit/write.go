@@ -42,13 +42,13 @@ func (b *Writer) Leaf(e Entry) error {
 }
 
 // Close ends the bundle with a signed checkpoint over its leaves, which it does
-// not verify.
-func (b *Writer) Close(checkpoint []byte) error {
+// not verify, and returns the last line.
+func (b *Writer) Close(checkpoint []byte) (End, error) {
 	if b.end.Leaves != b.head.Size {
-		return fmt.Errorf("%w: it has %d of %d leaves", ErrBundle, b.end.Leaves, b.head.Size)
+		return End{}, fmt.Errorf("%w: it has %d of %d leaves", ErrBundle, b.end.Leaves, b.head.Size)
 	}
 	b.end.Checkpoint = string(checkpoint)
-	return b.writeJSON(b.end)
+	return b.end, b.writeJSON(b.end)
 }
 
 func (b *Writer) writeJSON(v any) error {
