@@ -19,8 +19,14 @@ type gap struct {
 	facts   record.Facts // nil if closed
 	verdict Verdict      // Unknown or Unjustified
 	rule    string       // of the cause
-	cause   int64        // the leaf that it comes from in the end
+	cause   cause        // what it comes from in the end
 	waived  bool         // the cause is
+}
+
+// cause is the leaf that something comes from.
+type cause struct {
+	leaf int64
+	kind ledger.Kind
 }
 
 // gaps are the leaves that are not applied so far.
@@ -72,7 +78,7 @@ func (s *gaps) add(g *gap) {
 	if k := (kindIn{g.leaf.Kind, g.leaf.Lineage}); s.first[k] == nil {
 		s.first[k] = g
 	}
-	if g.cause == g.index {
+	if g.cause.leaf == g.index {
 		g.waived = s.waive.leaf(g.index, g.leaf.Kind)
 	}
 	if undoes, lineage := reach(g.leaf); undoes {
@@ -117,7 +123,7 @@ func (s *gaps) doubts(lineage canon.Digest) *gap {
 // said what is missed. missed is the row that was looked for last, open says that
 // the request which it is about, if any, waits for decisions.
 func (s *gaps) blame(g *gap, err error, missed record.Key, open bool) {
-	g.verdict, g.rule, g.cause = Unjustified, err.Error(), g.index
+	g.verdict, g.rule = Unjustified, err.Error()
 	if !absence(err) {
 		return // whatever else there is, this may not be
 	}

@@ -30,11 +30,11 @@ func (p *Replay) judge(o Opened, g *gap) {
 	signature := p.checkSigned(o.signed)
 	switch {
 	case !p.vouched(o.leaf.Lineage):
-		c.unjustified(fmt.Sprintf("its contract begins with version 1 %s, which is none that you vouch for", o.leaf.Lineage), p.proposal(o.leaf.Lineage, c.Leaf))
+		c.unjustified(fmt.Sprintf("its contract begins with version 1 %s, which is none that you vouch for", o.leaf.Lineage), p.proposal(o.leaf.Lineage, c.itself()))
 	case g != nil && g.verdict == Unjustified:
 		c.unjustified(g.rule, g.cause)
 	case signature != nil:
-		c.unjustified(signature.Error(), c.Leaf)
+		c.unjustified(signature.Error(), c.itself())
 	case g != nil:
 		c.unknown(g)
 	default:
@@ -77,24 +77,27 @@ func (c *Certificate) describe(cert *ssh.Certificate) {
 }
 
 // unjustified makes the verdict that, unless it is already.
-func (c *Certificate) unjustified(rule string, cause int64) {
+func (c *Certificate) unjustified(rule string, by cause) {
 	if c.Verdict != Unjustified {
-		c.Verdict, c.Rule, c.Cause, c.Waived = Unjustified, rule, cause, false
+		c.Verdict, c.Rule, c.Cause, c.CauseKind, c.Waived = Unjustified, rule, by.leaf, string(by.kind), false
 	}
 }
 
 func (c *Certificate) unknown(g *gap) {
-	c.Verdict, c.Rule, c.Cause, c.Waived = Unknown, g.rule, g.cause, g.waived
+	c.Verdict, c.Rule, c.Cause, c.CauseKind, c.Waived = Unknown, g.rule, g.cause.leaf, string(g.cause.kind), g.waived
 }
+
+// itself is the certificate's own leaf as what something comes from.
+func (c *Certificate) itself() cause { return cause{c.Leaf, ledger.CertificateIssue} }
 
 func (p *Replay) vouched(lineage canon.Digest) bool {
 	return p.config.AnyContract || slices.Contains(p.config.Contracts, lineage)
 }
 
 // proposal returns the leaf that proposed a contract version.
-func (p *Replay) proposal(version canon.Digest, otherwise int64) int64 {
+func (p *Replay) proposal(version canon.Digest, otherwise cause) cause {
 	if leaf, ok := p.contracts[version]; ok {
-		return leaf
+		return cause{leaf, ledger.ContractPropose}
 	}
 	return otherwise
 }
@@ -191,7 +194,7 @@ func (p *Replay) voided(serial uint64, leaf int64) {
 	}
 	c := &p.report.Certificates[i]
 	if c.Void = leaf; c.Signed {
-		c.unjustified("it is void, and somebody has it signed", leaf)
+		c.unjustified("it is void, and somebody has it signed", cause{leaf, ledger.CertificateVoid})
 	}
 }
 
@@ -213,7 +216,7 @@ func (p *Replay) listContracts() error {
 		p.report.Contracts = append(p.report.Contracts, c)
 		if c.InForceAt != 0 && !c.Vouched {
 			p.report.Findings = append(p.report.Findings, Finding{
-				Leaf: c.Leaf, Kind: string(ledger.ContractPropose), Cause: c.Leaf,
+				Leaf: c.Leaf, Kind: string(ledger.ContractPropose), Cause: c.Leaf, CauseKind: string(ledger.ContractPropose),
 				Rule: fmt.Sprintf("contract %s is in force, and its version 1, %s, is none that you vouch for", row.ID, row.Lineage),
 			})
 		}

@@ -69,14 +69,11 @@ type expected struct {
 
 // NewReplay returns a replay before leaf 0.
 func NewReplay(c Config) (*Replay, error) {
-	if len(c.LogKeys) == 0 {
-		return nil, fmt.Errorf("%w: no log key", ErrConfig)
-	}
-	origin, _, _ := strings.Cut(c.LogKeys[0], "+")
-	policy, err := ledger.NewPolicy(origin, c.LogKeys...)
+	policy, err := PolicyOf(c.LogKeys)
 	if err != nil {
 		return nil, err
 	}
+	origin := policy.Origin()
 	p := &Replay{
 		config: c, policy: policy, userCA: c.UserCA, memo: &memo{holds: make(map[[32]byte]struct{})},
 		gaps: newGaps(c.Waive), report: Report{Origin: origin},
@@ -91,6 +88,16 @@ func NewReplay(c Config) (*Replay, error) {
 		p.expected[e.Size] = append(p.expected[e.Size], expected{e.Root, -1})
 	}
 	return p, nil
+}
+
+// PolicyOf returns the policy that believes the checkpoints of the log that keys
+// are named after, if one of them has signed.
+func PolicyOf(logKeys []string) (*ledger.Policy, error) {
+	if len(logKeys) == 0 {
+		return nil, fmt.Errorf("%w: no log key", ErrConfig)
+	}
+	origin, _, _ := strings.Cut(logKeys[0], "+")
+	return ledger.NewPolicy(origin, logKeys...)
 }
 
 // Tree returns the tree of the leaves so far.
@@ -119,7 +126,9 @@ func (p *Replay) Add(o Opened) error {
 	case o.leaf.Kind == ledger.CertificateIssue:
 		p.judge(o, gap)
 	case gap != nil && gap.verdict == Unjustified:
-		p.report.Findings = append(p.report.Findings, Finding{Leaf: o.Index, Kind: string(o.leaf.Kind), Rule: gap.rule, Cause: gap.cause})
+		p.report.Findings = append(p.report.Findings, Finding{
+			Leaf: o.Index, Kind: string(o.leaf.Kind), Rule: gap.rule, Cause: gap.cause.leaf, CauseKind: string(gap.cause.kind),
+		})
 	}
 	if o.Index == 0 {
 		if err := p.checkOpen(o); err != nil {
@@ -150,7 +159,7 @@ func (p *Replay) count(o Opened) {
 
 // fold applies a leaf, or returns why it is not applied.
 func (p *Replay) fold(o Opened) *gap {
-	g := gap{index: o.Index, leaf: o.leaf, hash: canon.Digest(o.hash), facts: o.facts, cause: o.Index, verdict: Unknown}
+	g := gap{index: o.Index, leaf: o.leaf, hash: canon.Digest(o.hash), facts: o.facts, cause: cause{o.Index, o.leaf.Kind}, verdict: Unknown}
 	switch {
 	case o.Mismatch != nil:
 		g.rule = "what it hides is not what it commits to"
@@ -264,7 +273,7 @@ func (p *Replay) checkRoots() error {
 			return fmt.Errorf("%w: its first %d leaves are not those of the checkpoint that you kept", ledger.ErrForked, p.tree.Size)
 		default:
 			c := &p.report.Certificates[e.certificate]
-			c.unjustified(fmt.Sprintf("the log key signed another ledger of %d leaves, in the certificate's own proof: %s", p.tree.Size, ledger.ErrForked), c.Leaf)
+			c.unjustified(fmt.Sprintf("the log key signed another ledger of %d leaves, in the certificate's own proof: %s", p.tree.Size, ledger.ErrForked), c.itself())
 		}
 	}
 	return nil

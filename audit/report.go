@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"fmt"
-
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
 )
@@ -75,8 +73,9 @@ type Certificate struct {
 	Waived  bool    `json:"waived,omitempty"` // unknown, and waived by name
 	// Rule says, of an unjustified certificate, which rule is broken first, and of an
 	// unknown one what is missing. Cause is the leaf that breaks it, or is missing.
-	Rule  string `json:"rule,omitempty"`
-	Cause int64  `json:"cause,omitempty"`
+	Rule      string `json:"rule,omitempty"`
+	Cause     int64  `json:"cause,omitempty"`
+	CauseKind string `json:"cause_kind,omitempty"`
 	// Signed says that the bundle has the signed certificate. Void is the leaf that
 	// voids it, 0 for none.
 	Signed bool  `json:"signed,omitempty"`
@@ -106,7 +105,8 @@ type Finding struct {
 	Kind string `json:"kind"` // of the leaf
 	Rule string `json:"rule"` // the first that is broken
 	// Cause is the leaf that breaks it: the leaf itself, or one that it rests on.
-	Cause int64 `json:"cause"`
+	Cause     int64  `json:"cause"`
+	CauseKind string `json:"cause_kind"`
 }
 
 // Contract is a contract version that the ledger holds.
@@ -163,6 +163,3 @@ func (r Report) Failed() int {
 
 // OK reports whether everything passed.
 func (r Report) OK() bool { return r.Failed() == 0 }
-
-// named says which leaf is meant.
-func named(index int64, kind ledger.Kind) string { return fmt.Sprintf("leaf %d (%s)", index, kind) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -16,11 +15,7 @@ import (
 // the tree to the checkpoint, the checkpoint to the log keys, and every opening to
 // its leaf. It replays nothing, so it does not say that anything was allowed.
 func CheckTree(ctx context.Context, r io.Reader, logKeys []string) (Head, End, error) {
-	if len(logKeys) == 0 {
-		return Head{}, End{}, fmt.Errorf("%w: no log key", ErrConfig)
-	}
-	origin, _, _ := strings.Cut(logKeys[0], "+")
-	policy, err := ledger.NewPolicy(origin, logKeys...)
+	policy, err := PolicyOf(logKeys)
 	if err != nil {
 		return Head{}, End{}, err
 	}
@@ -28,7 +23,7 @@ func CheckTree(ctx context.Context, r io.Reader, logKeys []string) (Head, End, e
 	if err != nil {
 		return Head{}, End{}, err
 	}
-	if l.head.Origin != origin {
+	if l.head.Origin != policy.Origin() {
 		return Head{}, End{}, fmt.Errorf("line 1: it is of %s: %w", l.head.Origin, ErrOther)
 	}
 	var seen sum

@@ -1,0 +1,139 @@
+package client
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/canon"
+)
+
+// printReport writes a line for each certificate, a line for each finding, and
+// what there is to know of the whole.
+func printReport(e Env, r audit.Report) error {
+	var b bytes.Buffer
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, c := range r.Certificates {
+		fmt.Fprintf(table, "%s certificate %d\t%s\t%s\t%s\n", resultMark(e, c), c.Serial, verdictWords(c), visible(first(strings.Join(c.Principals, " "), "-")), visible(certificateNote(c)))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "%s %s\n", e.colour("31", "✗"), visible(findingWords(f)))
+	}
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
+	for _, line := range summary(r) {
+		fmt.Fprintf(&b, "%-13s%s\n", line[0], visible(line[1]))
+	}
+	return e.write(b.Bytes())
+}
+
+func resultMark(e Env, c audit.Certificate) string {
+	switch {
+	case c.Verdict == audit.Unknown:
+		return e.colour("33", "?")
+	case c.Failed():
+		return e.colour("31", "✗")
+	default:
+		return e.colour("32", "✓")
+	}
+}
+
+func verdictWords(c audit.Certificate) string {
+	if c.Waived {
+		return string(c.Verdict) + ", waived"
+	}
+	return string(c.Verdict)
+}
+
+// certificateNote says what makes a certificate's verdict, or when it was valid.
+func certificateNote(c audit.Certificate) string {
+	var notes []string
+	if c.ValidBeforeAt != 0 {
+		notes = append(notes, "until "+stamp(c.ValidBeforeAt))
+	}
+	switch {
+	case c.Void != 0:
+		notes = append(notes, fmt.Sprintf("void by leaf %d", c.Void))
+	case !c.Signed:
+		notes = append(notes, "no signed one is shown")
+	}
+	if c.Rule != "" {
+		notes = append(notes, causeWords(c.Cause, c.CauseKind)+": "+c.Rule)
+	}
+	return strings.Join(notes, "; ")
+}
+
+func causeWords(leaf int64, kind string) string {
+	if kind == "" {
+		return fmt.Sprintf("leaf %d", leaf)
+	}
+	return fmt.Sprintf("leaf %d (%s)", leaf, kind)
+}
+
+func findingWords(f audit.Finding) string {
+	switch {
+	case f.Kind == "":
+		return f.Rule
+	case f.Leaf == f.Cause:
+		return causeWords(f.Leaf, f.Kind) + ": " + f.Rule
+	default:
+		return fmt.Sprintf("%s rests on %s: %s", causeWords(f.Leaf, f.Kind), causeWords(f.Cause, f.CauseKind), f.Rule)
+	}
+}
+
+// summary is what there is to know of the ledger as a whole.
+func summary(r audit.Report) [][2]string {
+	lines := [][2]string{{"ledger", fmt.Sprintf("%s, %d leaves, root %s, under a checkpoint that the pinned log key signed", r.Origin, r.Size, r.Root)}}
+	for _, c := range r.Contracts {
+		state := "not in force"
+		if c.InForceAt != 0 {
+			state = "in force from " + stamp(c.InForceAt)
+		}
+		vouched := "its version 1 is none that you named"
+		if c.Vouched {
+			vouched = "its version 1 is one that you named"
+		}
+		lines = append(lines, [2]string{"contract", fmt.Sprintf("%s version %d, %s, signed by %s, %s; %s",
+			c.ID, c.Version, c.Contract, first(strings.Join(c.Signed, ", "), "nobody"), state, vouched)})
+	}
+	lines = append(lines, [2]string{"certificates", certificateCount(r)})
+	if r.Closed > 0 {
+		lines = append(lines, [2]string{"closed", fmt.Sprintf("%d leaves whose facts the bundle does not show", r.Closed)})
+	}
+	if r.NoPerson > 0 {
+		lines = append(lines, [2]string{"persons", fmt.Sprintf("%d person parts are erased or not shown; no verdict rests on them", r.NoPerson)})
+	}
+	for _, kind := range slices.Sorted(maps.Keys(r.UnknownKinds)) {
+		n := r.UnknownKinds[kind]
+		lines = append(lines, [2]string{"unknown", fmt.Sprintf("%d leaves of kind %s, which this version of sally does not know; what stands behind them is unknown", n, kind)})
+	}
+	if r.Count(audit.Attested) > 0 {
+		lines = append(lines, [2]string{"attested", "rests on the server's word in the ledger, for the decisions and for who somebody is (docs/audit.md)"})
+	}
+	return lines
+}
+
+func certificateCount(r audit.Report) string {
+	void, unsigned := 0, 0
+	for _, c := range r.Certificates {
+		switch {
+		case c.Void != 0:
+			void++
+		case !c.Signed:
+			unsigned++
+		}
+	}
+	return fmt.Sprintf("%d: %d proved, %d attested, %d unknown, %d unjustified; of these %d void, and %d without a signed one",
+		len(r.Certificates), r.Count(audit.Proved), r.Count(audit.Attested), r.Count(audit.Unknown), r.Count(audit.Unjustified), void, unsigned)
+}
+
+// stamp is a moment of the ledger in UTC: an audit reads the same everywhere.
+func stamp(m canon.Micros) string { return m.Time().Format("2006-01-02 15:04:05Z") }
