@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -47,13 +48,14 @@ type refusedBundle struct {
 func refusedBundles(bundle []byte) []refusedBundle {
 	lines := strings.Split(string(bundle), "\n")
 	last := int64(len(lines) - 1)
+	size := fmt.Sprintf(`"size":%d`, last-2)
 	return []refusedBundle{
 		{"another version", `"v":"sallyport.export/v1"`, `"v":"sallyport.export/v2"`, 1},
 		{"white space", `{"log_key":`, `{"log_key": `, 1},
 		{"a member more in the first line", `{"log_key":`, `{"a":1,"log_key":`, 1},
 		{"a member less in the first line", `"origin":"ledger.example/test",`, ``, 1},
-		{"no leaves", `"size":28`, `"size":0`, 1},
-		{"a leaf less than the first line says", `"size":28`, `"size":29`, last},
+		{"no leaves", size, `"size":0`, 1},
+		{"a leaf less than the first line says", size, fmt.Sprintf(`"size":%d`, last-1), last},
 		{"a log key that is none", `+AWUH`, `+BWUH`, 1},
 		{"a member more in a leaf", `"index":0,`, `"index":0,"kind":"ledger.open",`, 2},
 		{"no index", `"index":0,`, ``, 2},
@@ -63,7 +65,7 @@ func refusedBundles(bundle []byte) []refusedBundle {
 		{"the salt left out", `,"facts_salt"`, `,"facts_sale"`, 2},
 		{"facts that are text", `"facts":{"at":`, `"facts":"x","unused":{"at":`, 2},
 		{"another last line", `"v":"sallyport.export.end/v1"`, `"v":"sallyport.export/v1"`, last},
-		{"a leaf more than the last line counts", `"leaves":28`, `"leaves":27`, last},
+		{"a leaf more than the last line counts", fmt.Sprintf(`"leaves":%d`, last-2), `"leaves":9`, last},
 		{"a certificate more than the last line counts", `{"certificates":1,`, `{"certificates":0,`, last},
 	}
 }
@@ -230,13 +232,13 @@ func TestPythonReadsTheBundle(t *testing.T) {
 	t.Parallel()
 	checker := filepath.Join("testdata", "check_bundle.py")
 	bundle := filepath.Join("testdata", "bundle.jsonl")
-	if out, err := exec.CommandContext(t.Context(), "python3", checker, bundle).CombinedOutput(); err != nil || string(out) != "ok: 28 leaves\n" {
+	if out, err := exec.CommandContext(t.Context(), "python3", checker, bundle).CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "ok: ") {
 		t.Fatalf("check_bundle.py: %v (it needs python3 with its standard library)\n%s", err, out)
 	}
 	text, err := os.ReadFile(bundle)
 	must(t, err)
 	for name, change := range map[string][2]string{
-		"facts": {`"port":22`, `"port":23`}, "a leaf": {`\nhost.join\n`, `\nhost.left\n`}, "the person part": {`"reason":"INC`, `"reason":"INK`}, "the checkpoint": {`\n28\n`, `\n27\n`},
+		"facts": {`"port":22`, `"port":23`}, "a leaf": {`\nhost.join\n`, `\nhost.left\n`}, "the person part": {`"reason":"INC`, `"reason":"INK`}, "the checkpoint": {`"checkpoint":"ledger.example/test\n`, `"checkpoint":"ledger.example/test\n1`},
 	} {
 		spoiled := filepath.Join(t.TempDir(), "bundle.jsonl")
 		must(t, os.WriteFile(spoiled, bytes.Replace(text, []byte(change[0]), []byte(change[1]), 1), 0o600))

@@ -33,7 +33,7 @@ type cause struct {
 type gaps struct {
 	waive     Waivers
 	byHash    map[canon.Digest]*gap
-	byRequest map[canon.ID][]*gap     // submissions by their reference; decisions and expiries whose facts are known
+	byRequest map[canon.ID][]*gap     // submissions by their reference; what else is about a request, if its facts are known
 	byVersion map[canon.Digest][]*gap // proposals by their reference, and signatures whose facts are known
 	// first has the first closed leaf of each kind, per lineage for the kinds that
 	// have one.
@@ -71,6 +71,8 @@ func (s *gaps) add(g *gap) {
 		s.byRequest[f.Request] = append(s.byRequest[f.Request], g)
 	case record.RequestExpire:
 		s.byRequest[f.Request] = append(s.byRequest[f.Request], g)
+	case record.RequestCancel:
+		s.byRequest[f.Request] = append(s.byRequest[f.Request], g)
 	}
 	if g.verdict == Unjustified {
 		return // it stands for nothing, so it undoes nothing
@@ -96,7 +98,7 @@ func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 		return false, lineage // nothing rests on another's certificate
 	case ledger.RequestSubmit:
 		return false, lineage // its reference says which request it is
-	case ledger.RequestDecide, ledger.RequestExpire:
+	case ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel:
 		return true, l.Lineage // a denial, say
 	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink:
 	}
@@ -197,6 +199,9 @@ func (s *gaps) rests(g *gap) []*gap {
 	case record.RequestExpire:
 		request(f.Request)
 		hash(f.RequestLeaf)
+	case record.RequestCancel:
+		request(f.Request)
+		hash(f.RequestLeaf, f.Login)
 	case record.CertificateIssue:
 		request(f.Grant)
 		hash(f.GrantLeaf, f.Claims.Login, f.Claims.Snapshot)
@@ -249,7 +254,7 @@ func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 	switch kind {
 	case ledger.LedgerOpen, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink:
 		return canon.Digest{}
-	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire,
+	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
 		ledger.CertificateIssue, ledger.CertificateVoid:
 	}
 	return lineage

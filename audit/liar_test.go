@@ -19,20 +19,21 @@ import (
 // serversWord is what a server can say otherwise without contradicting anybody's
 // signature: what *attested* means. docs/audit.md has the same list, in words.
 var serversWord = map[string]string{
-	"certificate.issue facts.at":     "the ledger's clock, within what stands around it",
-	"ledger.open facts.at":           "the ledger's clock",
-	"person.snapshot facts.at":       "the ledger's clock",
-	"request.submit facts.at":        "the ledger's clock, within the document's life",
-	"request.decide facts.at":        "the ledger's clock, within the stage's time",
-	"request.expire facts.at":        "the ledger's clock, after the deadline",
-	"ledger.open facts.ledger":       "a random id",
-	"host.join facts.join":           "a random id",
-	"person.login facts.login":       "a random id",
-	"person.snapshot facts.snapshot": "a random id",
-	"person.link facts.link":         "a random id",
-	"request.decide facts.decision":  "a random id",
-	"request.expire facts.expiry":    "a random id",
-	"certificate.void facts.void":    "a random id",
+	"certificate.issue facts.at":        "the ledger's clock, within what stands around it",
+	"ledger.open facts.at":              "the ledger's clock",
+	"person.snapshot facts.at":          "the ledger's clock",
+	"request.submit facts.at":           "the ledger's clock, within the document's life",
+	"request.decide facts.at":           "the ledger's clock, within the stage's time",
+	"request.expire facts.at":           "the ledger's clock, after the deadline",
+	"ledger.open facts.ledger":          "a random id",
+	"host.join facts.join":              "a random id",
+	"person.login facts.login":          "a random id",
+	"person.snapshot facts.snapshot":    "a random id",
+	"person.link facts.link":            "a random id",
+	"request.decide facts.decision":     "a random id",
+	"request.expire facts.expiry":       "a random id",
+	"request.cancel facts.cancellation": "a random id",
+	"certificate.void facts.void":       "a random id",
 
 	"host.join facts.address":        "the operator's",
 	"host.join facts.port":           "the operator's",
@@ -47,11 +48,6 @@ var serversWord = map[string]string{
 
 	"person.snapshot facts.login":  "which of two logins with the same groups",
 	"person.login person.id_token": "its signature: nobody has the identity provider's keys of that day",
-
-	"contract.sign facts.signature":                "what stands behind the armor; it says nothing",
-	"request.submit facts.signature":               "what stands behind the armor; it says nothing",
-	"certificate.issue facts.device_signature":     "what stands behind the armor; it says nothing",
-	"certificate.issue facts.possession_signature": "what stands behind the armor; it says nothing",
 }
 
 // A server that lies has the log key and the authority key. It changes one thing

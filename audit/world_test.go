@@ -93,7 +93,7 @@ func (b told) issue(r approval.Request) uint64 {
 
 // wholeStory has a leaf of every kind: a request that three people decide in two
 // stages, with a narrowed grant and two certificates, one of them void, a denial,
-// a silence, and a link.
+// a cancellation, a silence, and a link.
 func wholeStory(t fataler) told {
 	t.Helper()
 	b := newTold(t, "whole story")
@@ -106,6 +106,9 @@ func wholeStory(t fataler) told {
 	denied := w.Ask(m, w.Alice)
 	b.append(w.Submit(m, w.Alice, denied))
 	b.append(w.Decide(m, w.Carol, w.Request(m, denied.Doc.Request), approval.Deny, 0))
+	cancelled := w.Ask(m, w.Alice)
+	b.append(w.Submit(m, w.Alice, cancelled))
+	b.append(recordtest.Draft{Facts: w.Cancel(m, w.Alice, w.Request(m, cancelled.Doc.Request))})
 	ask := w.Ask(m, w.Alice)
 	ask.Doc.Role, ask.Doc.Logins, ask.Doc.Hosts = "admin", []sshcert.Login{"root"}, []sshcert.Host{"web-1.demo", "web-2.demo"}
 	b.append(w.Submit(m, w.Alice, ask))

@@ -28,7 +28,8 @@ type story struct {
 	signatures []signatureLeaf
 	request    *requestLeaf // nil if it is not shown
 	decisions  []decisionLeaf
-	expiredAt  int64 // leaf, 0 for none
+	endedAt    int64 // leaf of its expiry or cancellation, 0 for none
+	ended      string
 	logins     map[canon.Digest]loginLeaf
 	closed     int // leaves of the contract that could belong to it and are not shown
 }
@@ -106,7 +107,7 @@ func eachEntry(path string, fn func(audit.Entry, ledger.Leaf) error) (err error)
 // take keeps a leaf that belongs to the certificate.
 func (s *story) take(e audit.Entry, leaf ledger.Leaf) error {
 	switch leaf.Kind {
-	case ledger.ContractPropose, ledger.ContractSign, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire:
+	case ledger.ContractPropose, ledger.ContractSign, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel:
 	default:
 		return nil
 	}
@@ -142,7 +143,11 @@ func (s *story) take(e audit.Entry, leaf ledger.Leaf) error {
 		}
 	case record.RequestExpire:
 		if f.Request == s.certificate.Request {
-			s.expiredAt = e.Index
+			s.endedAt, s.ended = e.Index, "silence ended it"
+		}
+	case record.RequestCancel:
+		if f.Request == s.certificate.Request {
+			s.endedAt, s.ended = e.Index, "it was taken back"
 		}
 	}
 	return err

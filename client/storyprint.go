@@ -168,8 +168,8 @@ func (p *page) decisions() {
 		}
 		p.login(d.facts.Claims.Login)
 	}
-	if p.s.expiredAt != 0 {
-		p.line(p.s.expiredAt, "silence ended it")
+	if p.s.endedAt != 0 {
+		p.line(p.s.endedAt, "%s", p.s.ended)
 	}
 	if p.s.closed > 0 {
 		p.plain("%d leaves of this contract are not shown; some may belong here", p.s.closed)

@@ -114,12 +114,16 @@ func (c checking) openRequest(text, signature string, device ssh.PublicKey) (Req
 
 // OpenCancel reads a cancel document and checks the device key's signature.
 func OpenCancel(text, signature string, device ssh.PublicKey) (CancelDoc, error) {
+	return directly.openCancel(text, signature, device)
+}
+
+func (c checking) openCancel(text, signature string, device ssh.PublicKey) (CancelDoc, error) {
 	var d CancelDoc
 	err := open(text, &d, func() string { return d.V }, CancelVersion)
 	if err != nil {
 		return CancelDoc{}, err
 	}
-	return d, verify(device, sshcert.NamespaceDevice, text, signature)
+	return d, c.verify(device, sshcert.NamespaceDevice, text, signature)
 }
 
 // OpenIssue reads an issue document and checks both signatures: the device
