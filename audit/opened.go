@@ -31,6 +31,25 @@ type Opened struct {
 	signed   *signed          // of the certificate that came with the entry
 }
 
+// Leaf returns the leaf; zero if the entry is none.
+func (o Opened) Leaf() ledger.Leaf { return o.leaf }
+
+// Facts returns the facts, nil if they are not shown, not the leaf's or of a kind
+// that this version does not know.
+func (o Opened) Facts() record.Facts { return o.facts }
+
+// Hash returns the leaf's hash.
+func (o Opened) Hash() tlog.Hash { return o.hash }
+
+// Signed returns the certificate that came with the entry, nil if there was none
+// or it can't be read.
+func (o Opened) Signed() *ssh.Certificate {
+	if o.signed == nil {
+		return nil
+	}
+	return o.signed.cert
+}
+
 // signed is a certificate that somebody has.
 type signed struct {
 	cert   *ssh.Certificate

@@ -2,8 +2,6 @@ package audit_test
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -43,34 +41,16 @@ type told struct {
 }
 
 // newTold is a ledger with what every story begins with. Its logins have ID tokens
-// that say what the facts say; who would have signed them is of no matter here.
+// that say what the facts say.
 func newTold(t fataler, seed string) told {
 	t.Helper()
 	w := recordtest.New(t, seed)
-	w.Token = func(u *recordtest.User, f record.PersonLogin, rz canon.Digest) string {
-		wire, err := canon.ParseB64(f.DeviceKey)
-		must(t, err)
-		claims := map[string]any{
-			"iss": f.Issuer, "sub": u.Subject, "aud": f.Client, "iat": f.ClaimsAt / 1e6, "exp": f.ClaimsAt/1e6 + 300, "auth_time": f.AuthTimeAt / 1e6,
-			"amr": f.AMR, "nonce": canon.Sum("sallyport.device/v1", rz[:], wire).String(), "email_verified": true,
-			"name": string(u.Name[0]-'a'+'A') + u.Name[1:], "email": u.Name + "@acme.example", "preferred_username": u.Name,
-		}
-		if f.GroupsKnown {
-			claims["groups"] = append([]string{}, f.Groups...)
-		}
-		return token(t, claims)
-	}
+	w.SpeakIDTokens()
 	m := w.NewMap()
 	w.Setup(m)
 	log, err := ledger.NewLogSigner(w.LogPrivate)
 	must(t, err)
 	return told{t, w, m, log}
-}
-
-func token(t fataler, claims map[string]any) string {
-	payload, err := json.Marshal(claims)
-	must(t, err)
-	return "eyJhbGciOiJFUzI1NiJ9." + base64.RawURLEncoding.EncodeToString(payload) + ".c2lnbmF0dXJl"
 }
 
 func (b told) pass(d time.Duration) { b.m.Clock += canon.Micros(d.Microseconds()) }

@@ -26,7 +26,13 @@ type Memory struct {
 
 	versions map[canon.Digest]*contract.Version
 	last     canon.Micros // ledger time of the newest leaf that was folded
-	decoded  map[Key]any  // some of the rows, as they were read
+	decoded  map[Key]decodedRow
+}
+
+// decodedRow is a row as it was read.
+type decodedRow struct {
+	text  []byte // that it was read from
+	value any
 }
 
 // maxDecoded bounds how many rows are kept as they were read.
@@ -36,7 +42,7 @@ var _ View = (*Memory)(nil)
 
 // NewMemory returns the state before any leaf.
 func NewMemory() *Memory {
-	return &Memory{Rows: make(map[Key][]byte), versions: make(map[canon.Digest]*contract.Version), decoded: make(map[Key]any)}
+	return &Memory{Rows: make(map[Key][]byte), versions: make(map[canon.Digest]*contract.Version), decoded: make(map[Key]decodedRow)}
 }
 
 // Row returns a row that the leaves made.
@@ -57,13 +63,21 @@ func (m *Memory) Version(d canon.Digest) (*contract.Version, error) {
 	return v, nil
 }
 
-func (m *Memory) decodedRow(k Key) any { return m.decoded[k] }
+// decodedRow returns a row as it was read from the text that stands there now, nil
+// if that was not read yet.
+func (m *Memory) decodedRow(k Key) any {
+	kept, ok := m.decoded[k]
+	if now := m.Rows[k]; !ok || len(now) == 0 || len(now) != len(kept.text) || &now[0] != &kept.text[0] {
+		return nil
+	}
+	return kept.value
+}
 
-func (m *Memory) keepDecoded(k Key, row any) {
+func (m *Memory) keepDecoded(k Key, value any) {
 	if len(m.decoded) >= maxDecoded {
 		clear(m.decoded)
 	}
-	m.decoded[k] = row
+	m.decoded[k] = decodedRow{m.Rows[k], value}
 }
 
 // Last returns the ledger time of the newest leaf that was folded, 0 before the
@@ -93,7 +107,6 @@ func (m *Memory) Fold(v View, e Event) ([]Change, error) {
 	}
 	for _, c := range changes {
 		m.Rows[Key{c.Table, c.Key}] = c.Row
-		delete(m.decoded, Key{c.Table, c.Key})
 	}
 	m.last = e.Facts.When()
 	return changes, nil

@@ -123,38 +123,32 @@ type CheckpointRow struct {
 	Note []byte
 }
 
-// EachCheckpointRow calls fn with every signed checkpoint, smallest first. fn
-// reads nothing.
-func (r *Reader) EachCheckpointRow(fn func(CheckpointRow) error) error {
-	rows, err := r.db.QueryContext(r.ctx, `SELECT size, root, note FROM checkpoint ORDER BY size`)
+// CheckpointRows returns the signed checkpoints over more than after leaves and at
+// most upTo, smallest first.
+func (r *Reader) CheckpointRows(after, upTo int64) ([]CheckpointRow, error) {
+	rows, err := r.db.QueryContext(r.ctx, `SELECT size, root, note FROM checkpoint WHERE size > $1 AND size <= $2 ORDER BY size`, after, upTo)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return each(rows, fn, func(rows *sql.Rows) (c CheckpointRow, err error) { return c, rows.Scan(&c.Size, &c.Root, &c.Note) })
+	return scanAll(rows, func(rows *sql.Rows) (c CheckpointRow, err error) { return c, rows.Scan(&c.Size, &c.Root, &c.Note) })
 }
 
 // CertificateRow is a signed certificate.
 type CertificateRow struct {
-	Serial  uint64
+	Serial  int64
 	Request canon.ID
 	KeyHash []byte
 	Body    []byte
 }
 
-// CertificateRows returns at most limit signed certificates with a serial of at
-// least from, in order.
-func (r *Reader) CertificateRows(from uint64, limit int) ([]CertificateRow, error) {
-	rows, err := r.db.QueryContext(r.ctx, `SELECT serial, request, key_hash, body FROM certificate WHERE serial >= $1 ORDER BY serial LIMIT $2`,
-		int64(from), limit) //nolint:gosec // a serial is a leaf index plus one
+// CertificateRows returns the signed certificates with a serial over after and at
+// most upTo, in order. A serial is a leaf's index plus one.
+func (r *Reader) CertificateRows(after, upTo int64) ([]CertificateRow, error) {
+	rows, err := r.db.QueryContext(r.ctx, `SELECT serial, request, key_hash, body FROM certificate WHERE serial > $1 AND serial <= $2 ORDER BY serial`, after, upTo)
 	if err != nil {
 		return nil, err
 	}
-	return scanAll(rows, func(rows *sql.Rows) (c CertificateRow, err error) {
-		var serial int64
-		err = rows.Scan(&serial, &c.Request, &c.KeyHash, &c.Body)
-		c.Serial = uint64(max(0, serial)) //nolint:gosec // not negative
-		return c, err
-	})
+	return scanAll(rows, func(rows *sql.Rows) (c CertificateRow, err error) { return c, rows.Scan(&c.Serial, &c.Request, &c.KeyHash, &c.Body) })
 }
 
 func each[T any](rows *sql.Rows, fn func(T) error, scan func(*sql.Rows) (T, error)) error {

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/internal/store/sqlite"
+	"github.com/sallyport/sallyport/server"
+)
+
+func ledgerCommand(dir *string) *cobra.Command {
+	return group("ledger", "Export the ledger, or check the database against it", ledgerExportCommand(dir), ledgerFsckCommand(dir))
+}
+
+func ledgerExportCommand(dir *string) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "export --out FILE",
+		Short: "Write the ledger with everything that it hides to one file",
+		Long: `Writes the ledger, up to its newest signed checkpoint, as an export bundle with every opening: facts, and the person parts
+that are not erased, ID tokens included. It is for those who may see all of that; the file has mode 0600. "sally audit verify"
+reads it without this server.
+
+It only reads, so it runs beside "sallyd serve".`,
+		Example: "  sallyd --dir /var/lib/sallyport ledger export --out ledger.jsonl",
+		Args:    cobra.NoArgs,
+		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return runLedgerExport(cmd, *dir, out) }),
+	}
+	cmd.Flags().StringVar(&out, "out", "", "file to make; it must not be there (required)")
+	_ = cmd.MarkFlagRequired("out") // the flag is there
+	return cmd
+}
+
+func runLedgerExport(cmd *cobra.Command, dir, out string) error {
+	var end audit.End
+	var size int64
+	err := reading(cmd.Context(), dir, func(r *store.Reader) error {
+		head, err := r.Head()
+		if err != nil {
+			return err
+		}
+		size = head.Tree.Size
+		return newFile(out, func(w io.Writer) error {
+			end, err = server.WriteBundle(cmd.Context(), r, w, func(store.Entry) (facts, person bool, err error) { return true, true, nil })
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote       %s\nleaves      %d, with %d person parts and %d signed certificates\n", out, end.Leaves, end.Persons, end.Certificates); err != nil {
+		return err
+	}
+	if newer := size - end.Leaves; newer > 0 {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "not in it   %d newer leaves, over which no checkpoint is signed yet\n", newer)
+	}
+	return err
+}
+
+// reading reads one committed state of a folder's database, beside whoever serves
+// it. It changes nothing.
+func reading(ctx context.Context, dir string, fn func(*store.Reader) error) (err error) {
+	if err := isFolder(dir); err != nil {
+		return err
+	}
+	engine, err := sqlite.OpenReadOnly(ctx, filepath.Join(dir, databaseFile))
+	if err != nil {
+		return err
+	}
+	s, err := store.New(store.Config{Engine: engine, Now: time.Now, Rand: rand.Reader})
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Read(ctx, fn)
+}
+
+// newFile makes a file for its owner alone and has it written. What did not get
+// finished is deleted.
+func newFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already; an export replaces nothing, so name another file", path)
+	}
+	if err != nil {
+		return fmt.Errorf("making the file: %w", err)
+	}
+	if err = write(f); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
