@@ -92,6 +92,24 @@ func TestPromiseP12_UnknownNeverPasses(t *testing.T) {
 	}
 }
 
+// Where one decision can't be judged, those of the later stages can't either.
+func TestPromiseP12_UnknownGoesOnThroughTheStages(t *testing.T) {
+	t.Parallel()
+	b := wholeStory(t)
+	entries := b.entries()
+	for name, closed := range map[string]int64{"an approver's groups": 9, "the first decision": 20, "the last decision": 22} {
+		report := b.verify(t, b.bundle(shut(entries, closed)))
+		if len(report.Findings) > 0 || report.Count(audit.Unknown) != 2 {
+			t.Errorf("%s: %+v", name, report)
+		}
+		for _, c := range report.Certificates {
+			if c.Cause != closed {
+				t.Errorf("%s: certificate %d is unknown by leaf %d (%s), want by leaf %d", name, c.Serial, c.Cause, c.Rule, closed)
+			}
+		}
+	}
+}
+
 // What is unjustified stays so, whatever else is closed.
 func TestPromiseP12_ClosedLeavesHideNothing(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
@@ -126,7 +127,7 @@ func (s *gaps) doubts(lineage canon.Digest) *gap {
 // the request which it is about, if any, waits for decisions.
 func (s *gaps) blame(g *gap, err error, missed record.Key, open bool) {
 	g.verdict, g.rule = Unjustified, err.Error()
-	if !absence(err) {
+	if !absence(err, open) {
 		return // whatever else there is, this may not be
 	}
 	var unknown *gap
@@ -139,7 +140,7 @@ func (s *gaps) blame(g *gap, err error, missed record.Key, open bool) {
 			unknown = on
 		}
 	}
-	for _, kind := range missing(err, missed, open) {
+	for _, kind := range missing(err, missed) {
 		if on := s.first[kindIn{kind, lineageOf(kind, g.leaf.Lineage)}]; on != nil && unknown == nil {
 			unknown = on
 		}
@@ -149,16 +150,20 @@ func (s *gaps) blame(g *gap, err error, missed record.Key, open bool) {
 	}
 }
 
-// absence reports whether a refusal may come from something that is not there.
-func absence(err error) bool {
-	for _, target := range []error{
-		record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, approval.ErrNotGranted, approval.ErrDecision, contract.ErrHostNotInRole,
-	} {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
+// absence reports whether a refusal may come from something that is not there. As
+// long as a request is open, a decision that is missing may have ended its stage:
+// then others decide, and later.
+func absence(err error, open bool) bool {
+	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, contract.ErrHostNotInRole) || open && staged(err)
+}
+
+// staged reports whether a refusal depends on the decisions so far.
+func staged(err error) bool {
+	return anyOf(err, approval.ErrNotGranted, approval.ErrDecision, approval.ErrNotEligible, approval.ErrSettled)
+}
+
+func anyOf(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
 // rests returns the leaves that facts name and that were not applied, in the order
@@ -213,13 +218,10 @@ func (s *gaps) rests(g *gap) []*gap {
 }
 
 // missing returns the kinds of leaf that could have made what a refusal misses.
-func missing(err error, missed record.Key, open bool) []ledger.Kind {
+func missing(err error, missed record.Key) []ledger.Kind {
 	switch {
-	case errors.Is(err, approval.ErrNotGranted), errors.Is(err, approval.ErrDecision):
-		if open {
-			return []ledger.Kind{ledger.RequestDecide}
-		}
-		return nil
+	case staged(err):
+		return []ledger.Kind{ledger.RequestDecide}
 	case errors.Is(err, record.ErrNotInForce):
 		return []ledger.Kind{ledger.ContractSign, ledger.ContractPropose}
 	case errors.Is(err, contract.ErrHostNotInRole):

@@ -86,8 +86,8 @@ func failed(r audit.Report) error {
 	case findings == 0:
 		return fmt.Errorf("the ledger does not pass: %d of %d certificates; ask whoever runs it, and keep the bundle", certificates, len(r.Certificates))
 	default:
-		return fmt.Errorf("the ledger does not pass: %d of %d certificates, and %d findings; ask whoever runs it, and keep the bundle",
-			certificates, len(r.Certificates), findings)
+		return fmt.Errorf("the ledger does not pass: %d of %d certificates, and %s; ask whoever runs it, and keep the bundle",
+			certificates, len(r.Certificates), counted(int64(findings), "finding", "findings"))
 	}
 }
 

@@ -91,7 +91,7 @@ func findingWords(f audit.Finding) string {
 
 // summary is what there is to know of the ledger as a whole.
 func summary(r audit.Report) [][2]string {
-	lines := [][2]string{{"ledger", fmt.Sprintf("%s, %d leaves, root %s, under a checkpoint that the pinned log key signed", r.Origin, r.Size, r.Root)}}
+	lines := [][2]string{{"ledger", fmt.Sprintf("%s, %s, root %s, under a checkpoint that the pinned log key signed", r.Origin, counted(r.Size, "leaf", "leaves"), r.Root)}}
 	for _, c := range r.Contracts {
 		state := "not in force"
 		if c.InForceAt != 0 {
@@ -106,14 +106,14 @@ func summary(r audit.Report) [][2]string {
 	}
 	lines = append(lines, [2]string{"certificates", certificateCount(r)})
 	if r.Closed > 0 {
-		lines = append(lines, [2]string{"closed", fmt.Sprintf("%d leaves whose facts the bundle does not show", r.Closed)})
+		lines = append(lines, [2]string{"closed", counted(r.Closed, "leaf", "leaves") + " whose facts the bundle does not show"})
 	}
 	if r.NoPerson > 0 {
-		lines = append(lines, [2]string{"persons", fmt.Sprintf("%d person parts are erased or not shown; no verdict rests on them", r.NoPerson)})
+		lines = append(lines, [2]string{"persons", counted(r.NoPerson, "person part is", "person parts are") + " erased or not shown; no verdict rests on them"})
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.UnknownKinds)) {
 		n := r.UnknownKinds[kind]
-		lines = append(lines, [2]string{"unknown", fmt.Sprintf("%d leaves of kind %s, which this version of sally does not know; what stands behind them is unknown", n, kind)})
+		lines = append(lines, [2]string{"unknown", fmt.Sprintf("%s of kind %s, which this version of sally does not know; what stands behind is unknown", counted(n, "leaf", "leaves"), kind)})
 	}
 	if r.Count(audit.Attested) > 0 {
 		lines = append(lines, [2]string{"attested", "rests on the server's word in the ledger, for the decisions and for who somebody is (docs/audit.md)"})
@@ -133,6 +133,14 @@ func certificateCount(r audit.Report) string {
 	}
 	return fmt.Sprintf("%d: %d proved, %d attested, %d unknown, %d unjustified; of these %d void, and %d without a signed one",
 		len(r.Certificates), r.Count(audit.Proved), r.Count(audit.Attested), r.Count(audit.Unknown), r.Count(audit.Unjustified), void, unsigned)
+}
+
+// counted is a number with its noun.
+func counted(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // stamp is a moment of the ledger in UTC: an audit reads the same everywhere.

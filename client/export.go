@@ -41,8 +41,8 @@ func LedgerExport(ctx context.Context, o LedgerExportOptions) error {
 	}
 	return o.print(
 		o.Out,
-		fmt.Sprintf("%d leaves of %s under a checkpoint that the pinned log key signed; you are shown the facts of %d, the person parts of %d, %d signed certificates",
-			end.Leaves, a.at.pin.Origin, end.Facts, end.Persons, end.Certificates),
+		fmt.Sprintf("%s of %s under a checkpoint that the pinned log key signed; you are shown the facts of %d, the person parts of %d, and %s",
+			counted(end.Leaves, "leaf", "leaves"), a.at.pin.Origin, end.Facts, end.Persons, counted(end.Certificates, "signed certificate", "signed certificates")),
 	)
 }
 

@@ -172,7 +172,7 @@ func (p *page) decisions() {
 		p.line(p.s.endedAt, "%s", p.s.ended)
 	}
 	if p.s.closed > 0 {
-		p.plain("%d leaves of this contract are not shown; some may belong here", p.s.closed)
+		p.plain("not shown: %s of this contract; some may belong here", counted(int64(p.s.closed), "leaf", "leaves"))
 	}
 }
 

@@ -100,7 +100,7 @@ func (f *fsck) end() error {
 		return fmt.Errorf("%d differences; do not sign with this database, and put a good copy back", f.found)
 	}
 	c := f.counted
-	_, err := fmt.Fprintf(f.out, "ok          %d leaves, %d hashes, %d rows, %d list entries, %d signed certificates, %d checkpoints\n",
+	_, err := fmt.Fprintf(f.out, "ok          leaves %d, hashes %d, rows %d, list entries %d, signed certificates %d, checkpoints %d\n",
 		f.tree.Size, c.nodes, c.rows, c.listed, c.certificates, c.checkpoints)
 	return err
 }

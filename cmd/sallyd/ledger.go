@@ -59,11 +59,11 @@ func runLedgerExport(cmd *cobra.Command, dir, out string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote       %s\nleaves      %d, with %d person parts and %d signed certificates\n", out, end.Leaves, end.Persons, end.Certificates); err != nil {
+	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote       %s\nleaves      %d, person parts %d, signed certificates %d\n", out, end.Leaves, end.Persons, end.Certificates); err != nil {
 		return err
 	}
 	if newer := size - end.Leaves; newer > 0 {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "not in it   %d newer leaves, over which no checkpoint is signed yet\n", newer)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "not in it   what is newer (%d), over which no checkpoint is signed yet\n", newer)
 	}
 	return err
 }
