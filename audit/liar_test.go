@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/audit/audittest"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
@@ -147,26 +148,26 @@ type lie struct {
 // lies are the ledgers that come of changing one thing in leaf i.
 func (b told) lies(t *testing.T, entries []audit.Entry, i int) []lie {
 	t.Helper()
-	seen := pool{}
+	seen := audittest.Pool{}
 	texts := func(e audit.Entry) map[string][]byte {
 		return map[string][]byte{"facts": e.Opening.Facts, "person": e.Opening.Person}
 	}
 	kind := func(e audit.Entry) string { return strings.Split(string(e.Text), "\n")[1] }
 	for _, e := range entries {
 		for part, text := range texts(e) {
-			if v, err := parseJSON(text); err == nil && kind(e) == kind(entries[i]) {
-				seen.collect(v, part)
+			if v, err := audittest.ParseJSON(text); err == nil && kind(e) == kind(entries[i]) {
+				seen.Collect(v, part)
 			}
 		}
 	}
 	var out []lie
 	for part, text := range texts(entries[i]) {
-		v, err := parseJSON(text)
+		v, err := audittest.ParseJSON(text)
 		if err != nil {
 			continue
 		}
-		for _, m := range seen.mutants(v, part) {
-			changed, err := canon.Marshal(m.value)
+		for _, m := range seen.Mutants(v, part) {
+			changed, err := canon.Marshal(m.Value)
 			if err != nil || bytes.Equal(changed, text) {
 				continue // no leaf can hide it
 			}
@@ -177,7 +178,7 @@ func (b told) lies(t *testing.T, entries []audit.Entry, i int) []lie {
 				lied[i].Opening.Person = changed
 			}
 			b.commit(t, lied, i)
-			out = append(out, lie{m.path, m.how, lied})
+			out = append(out, lie{m.Path, m.How, lied})
 		}
 	}
 	return out

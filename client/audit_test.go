@@ -262,7 +262,7 @@ func TestAuditExplainTellsTheStory(t *testing.T) {
 			"to which the ID token of the login in leaf 6 is bound",
 			"Bob <bob@acme.example> (person ", " approved it for 6m40s at most, in stage lead  [leaf 20, attested]\n  | seen the ticket\n",
 			"Erin <erin@acme.example>", "in stage owner  [leaf 22, attested]",
-			"\nCertificate\n  2026-12-01 08:00:25Z: recorded for key SHA256:", "[leaf 23, attested]\n  made again from the grant, byte for byte",
+			"\nCertificate\n  2026-12-01 08:00:25Z: recorded for key SHA256:", "[leaf 23, proved]\n  made again from the grant, byte for byte",
 			"\nLogins\n  no host has reported one",
 		}},
 		{"void", "25", b.bundle, ExitOK, []string{"✓ certificate 25 of", "  void: it was never signed  [leaf 25]\n"}},

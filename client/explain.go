@@ -108,7 +108,9 @@ func (s *story) find(r audit.Report, serial uint64) error {
 			s.verdicts[p.Leaf] = p.Verdict
 			s.words = append(s.words, p)
 		}
-		s.verdicts[c.Leaf] = c.Verdict
+		if len(c.Parts) == 0 {
+			s.verdicts[c.Leaf] = c.Verdict
+		}
 		return nil
 	}
 	if serial > uint64(r.Size) { //nolint:gosec // a size is never negative

@@ -6,10 +6,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sallyport/sallyport/api"
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/audit/audittest"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/client"
 	"github.com/sallyport/sallyport/internal/store"
@@ -116,4 +118,41 @@ func TestExportRefuses(t *testing.T) {
 	if r.status != http.StatusMethodNotAllowed {
 		t.Errorf("HEAD: %d, want 405: it would read the whole ledger for nothing", r.status)
 	}
+}
+
+// A bundle that a server has made, with real logins, is as little to be changed as
+// the told ones: see package audit.
+func TestPromiseP12_AnExportCantBeChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice := w.logIn("alice")
+	q := alice.submit(nil)
+	b, page := w.signIn("bob", requestPath(q.ID))
+	b.press(page, q.ID, "Approve", nil)
+	into[api.Certificate](t, alice.call("/v1/grants/"+string(q.ID)+"/certificates", alice.issueBody(q, newKey(t))), 200)
+	var whole bytes.Buffer
+	must(t, w.store.Read(t.Context(), func(r *store.Reader) error {
+		_, err := server.WriteBundle(t.Context(), r, &whole, func(store.Entry) (bool, bool, error) { return true, true, nil })
+		return err
+	}))
+	config := w.auditOf(whole.Bytes())
+	honest, err := audit.Verify(t.Context(), bytes.NewReader(whole.Bytes()), config)
+	must(t, err)
+	if !honest.OK() {
+		t.Fatalf("%+v", honest)
+	}
+	list := audittest.Tampered(whole.Bytes())
+	var wait sync.WaitGroup
+	for shard := range 2 {
+		wait.Go(func() {
+			for i := shard; i < len(list); i += 2 {
+				report, err := audit.Verify(t.Context(), bytes.NewReader(list[i].Bundle), config)
+				if err != nil || !report.OK() || report.NoPerson > honest.NoPerson || !report.Certificates[0].Signed {
+					continue // refused, or told
+				}
+				t.Errorf("%s: passes", list[i].Name)
+			}
+		})
+	}
+	wait.Wait()
 }

@@ -1,4 +1,7 @@
-package audit_test
+// Package audittest owns what changes a bundle for tests: every value of every
+// line, and every line's place. It changes and judges nothing; the tests say what
+// must come of it.
+package audittest
 
 import (
 	"bytes"
@@ -11,39 +14,40 @@ import (
 	"github.com/sallyport/sallyport/canon"
 )
 
-// mutant is a JSON value with one thing changed.
-type mutant struct {
-	path  string // of what was changed, "facts.claims.login"; [] for elements
-	how   string
-	value any
+// Mutant is a JSON value with one thing changed.
+type Mutant struct {
+	Path  string // of what was changed, "facts.claims.login"; [] for elements
+	How   string
+	Value any
 }
 
-// pool has, by path, the values that stand there anywhere: what one leaf says is
+// Pool has, by path, the values that stand there anywhere: what one leaf says is
 // tried in another.
-type pool map[string][]any
+type Pool map[string][]any
 
-func (p pool) collect(v any, path string) {
+// Collect adds the values of v.
+func (p Pool) Collect(v any, path string) {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, child := range v {
-			p.collect(child, join(path, k))
+			p.Collect(child, join(path, k))
 		}
 	case []any:
 		for _, child := range v {
-			p.collect(child, path+"[]")
+			p.Collect(child, path+"[]")
 		}
 	default:
 		if !slices.Contains(p[path], v) {
 			p[path] = append(p[path], v)
 		}
 		if inner, ok := embedded(v); ok {
-			p.collect(inner, path)
+			p.Collect(inner, path)
 		}
 	}
 }
 
-// mutants returns v with each single value in it changed, in several ways.
-func (p pool) mutants(v any, path string) []mutant {
+// Mutants returns v with each single value in it changed, in several ways.
+func (p Pool) Mutants(v any, path string) []Mutant {
 	switch v := v.(type) {
 	case map[string]any:
 		return p.ofObject(v, path)
@@ -54,46 +58,46 @@ func (p pool) mutants(v any, path string) []mutant {
 	}
 }
 
-func (p pool) ofObject(v map[string]any, path string) []mutant {
-	var out []mutant
+func (p Pool) ofObject(v map[string]any, path string) []Mutant {
+	var out []Mutant
 	for _, k := range slices.Sorted(maps.Keys(v)) {
-		for _, m := range p.mutants(v[k], join(path, k)) {
+		for _, m := range p.Mutants(v[k], join(path, k)) {
 			changed := maps.Clone(v)
-			changed[k] = m.value
-			out = append(out, mutant{m.path, m.how, changed})
+			changed[k] = m.Value
+			out = append(out, Mutant{m.Path, m.How, changed})
 		}
 		without := maps.Clone(v)
 		delete(without, k)
-		out = append(out, mutant{join(path, k), "left out", without})
+		out = append(out, Mutant{join(path, k), "left out", without})
 	}
 	more := maps.Clone(v)
 	more["zz"] = json.Number("1")
-	return append(out, mutant{join(path, "zz"), "put in", more})
+	return append(out, Mutant{join(path, "zz"), "put in", more})
 }
 
-func (p pool) ofArray(v []any, path string) []mutant {
-	var out []mutant
+func (p Pool) ofArray(v []any, path string) []Mutant {
+	var out []Mutant
 	for i, child := range v {
-		for _, m := range p.mutants(child, path+"[]") {
+		for _, m := range p.Mutants(child, path+"[]") {
 			changed := slices.Clone(v)
-			changed[i] = m.value
-			out = append(out, mutant{m.path, m.how, changed})
+			changed[i] = m.Value
+			out = append(out, Mutant{m.Path, m.How, changed})
 		}
 	}
-	out = append(out, mutant{path + "[]", "one left out", slices.Clone(v[1:])}, mutant{path + "[]", "one twice", append(slices.Clone(v), v[0])})
+	out = append(out, Mutant{path + "[]", "one left out", slices.Clone(v[1:])}, Mutant{path + "[]", "one twice", append(slices.Clone(v), v[0])})
 	if len(v) > 1 {
 		backwards := slices.Clone(v)
 		slices.Reverse(backwards)
-		out = append(out, mutant{path + "[]", "backwards", backwards})
+		out = append(out, Mutant{path + "[]", "backwards", backwards})
 	}
 	return out
 }
 
-func (p pool) ofValue(v any, path string) []mutant {
-	var out []mutant
+func (p Pool) ofValue(v any, path string) []Mutant {
+	var out []Mutant
 	add := func(how string, value any) {
 		if value != v {
-			out = append(out, mutant{path, how, value})
+			out = append(out, Mutant{path, how, value})
 		}
 	}
 	switch x := v.(type) {
@@ -109,9 +113,9 @@ func (p pool) ofValue(v any, path string) []mutant {
 		}
 	case string:
 		if inner, ok := embedded(x); ok {
-			for _, m := range p.mutants(inner, path) {
-				if text, err := canon.Marshal(m.value); err == nil {
-					out = append(out, mutant{m.path, m.how, string(text)})
+			for _, m := range p.Mutants(inner, path) {
+				if text, err := canon.Marshal(m.Value); err == nil {
+					out = append(out, Mutant{m.Path, m.How, string(text)})
 				}
 			}
 			return out
@@ -140,7 +144,7 @@ func embedded(v any) (map[string]any, bool) {
 	if !ok || !strings.HasPrefix(text, "{") {
 		return nil, false
 	}
-	inner, err := parseJSON([]byte(text))
+	inner, err := ParseJSON([]byte(text))
 	return inner, err == nil
 }
 
@@ -160,7 +164,8 @@ func flip(s string, at int) string {
 
 func join(path, key string) string { return strings.TrimPrefix(path+"."+key, ".") }
 
-func parseJSON(text []byte) (map[string]any, error) {
+// ParseJSON reads a JSON object, its numbers as they are written.
+func ParseJSON(text []byte) (map[string]any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	var v map[string]any
@@ -168,8 +173,8 @@ func parseJSON(text []byte) (map[string]any, error) {
 	return v, err
 }
 
-// written is v as canonical JSON, or at least as JSON, if it has no such form.
-func written(v any) []byte {
+// Written is v as canonical JSON, or at least as JSON, if it has no such form.
+func Written(v any) []byte {
 	if text, err := canon.Marshal(v); err == nil {
 		return text
 	}
