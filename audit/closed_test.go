@@ -125,12 +125,14 @@ func TestPromiseP12_ClosedLeavesHideNothing(t *testing.T) {
 			t.Errorf("with leaf %d closed: %s by leaf %d (%s)", closed, c.Verdict, c.Cause, c.Rule)
 		}
 	}
-	// A closed login of somebody else excuses no self-approval.
-	waive, err := audit.ParseWaivers([]string{"leaf:10"})
+	// A closed login of somebody else excuses no self-approval, and no waiver does.
+	waive, err := audit.ParseWaivers([]string{"leaf:10", "certificate:" + itoa(cause+2), "request:" + string(r.ID), "person:" + string(r.By)})
 	must(t, err)
-	report := f.verify(t, f.bundle(shut(f.entries, 10)), func(c *audit.Config) { c.Waive = waive })
-	if c := report.Certificates[0]; c.Verdict != audit.Unjustified || c.Cause != cause || report.OK() {
-		t.Errorf("%s by leaf %d (%s), want unjustified by leaf %d", c.Verdict, c.Cause, c.Rule, cause)
+	for _, entries := range [][]audit.Entry{f.entries, shut(f.entries, 10)} {
+		report := f.verify(t, f.bundle(entries), func(c *audit.Config) { c.Waive = waive })
+		if c := report.Certificates[0]; c.Verdict != audit.Unjustified || c.Cause != cause || c.Waived || report.OK() {
+			t.Errorf("%s by leaf %d (%s), want unjustified by leaf %d", c.Verdict, c.Cause, c.Rule, cause)
+		}
 	}
 }
 

@@ -211,3 +211,21 @@ func TestPromiseP03_ARefreshRenewsItsLoginOnly(t *testing.T) {
 		t.Errorf("after a new login: %v", err)
 	}
 }
+
+// Groups that a login does not have any more count no more, also where nobody has
+// recorded a snapshot of that.
+func TestPromiseP03_ClaimsAreOfOneMoment(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	m.Clock += micros(time.Second)
+	mover := *w.Alice
+	mover.Groups = []string{"visitors"}
+	login, err := m.Append(w.Login(m, &mover))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mover.Claims.Login, mover.Claims.ClaimsAt = login, m.Clock-m.Clock%1e6 // and still the snapshot from before
+	if err := m.Check(w.Submit(m, &mover, w.Ask(m, &mover))); !errors.Is(err, record.ErrEvent) {
+		t.Errorf("%v, want ErrEvent", err)
+	}
+}
