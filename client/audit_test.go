@@ -220,12 +220,20 @@ func TestAuditVerifyRefuses(t *testing.T) {
 		{"a folder", with(func(o *AuditVerifyOptions) { o.Bundle = t.TempDir() }), ExitFailed, "reading the bundle"},
 		{"something else", with(func(o *AuditVerifyOptions) { o.Bundle = b.pinFile }), ExitFailed, "line 1: not a whole export bundle"},
 		{"another ledger", with(func(o *AuditVerifyOptions) { o.Pin = other }), ExitFailed, "the bundle is not of the ledger that you pinned; nothing in it counts"},
-		{"a changed fact", with(func(o *AuditVerifyOptions) { o.Bundle = b.changed(t, `"port":22`, `"port":23`) }), ExitFailed,
-			"line 6: the facts: it is not what the leaf commits to; nothing in it counts"},
-		{"a changed leaf", with(func(o *AuditVerifyOptions) { o.Bundle = b.changed(t, `\nhost.join\n`, `\nhost.left\n`) }), ExitFailed,
-			"the 30 leaves do not have the root that the checkpoint signs; nothing in it counts"},
-		{"a changed checkpoint", with(func(o *AuditVerifyOptions) { o.Bundle = b.changed(t, `"checkpoint":"ledger.example/test\n30`, `"checkpoint":"ledger.example/test\n31`) }), ExitFailed,
-			"does not verify; nothing in it counts"},
+		{
+			"a changed fact", with(func(o *AuditVerifyOptions) { o.Bundle = b.changed(t, `"port":22`, `"port":23`) }), ExitFailed,
+			"line 6: the facts: it is not what the leaf commits to; nothing in it counts",
+		},
+		{
+			"a changed leaf", with(func(o *AuditVerifyOptions) { o.Bundle = b.changed(t, `\nhost.join\n`, `\nhost.left\n`) }), ExitFailed,
+			"the 30 leaves do not have the root that the checkpoint signs; nothing in it counts",
+		},
+		{
+			"a changed checkpoint", with(func(o *AuditVerifyOptions) {
+				o.Bundle = b.changed(t, `"checkpoint":"ledger.example/test\n30`, `"checkpoint":"ledger.example/test\n31`)
+			}), ExitFailed,
+			"does not verify; nothing in it counts",
+		},
 		{"cut off", with(func(o *AuditVerifyOptions) {
 			o.Bundle = filepath.Join(t.TempDir(), "cut.jsonl")
 			b.write(t, o.Bundle, b.text[:len(b.text)/2])

@@ -106,13 +106,8 @@ func eachEntry(path string, fn func(audit.Entry, ledger.Leaf) error) (err error)
 
 // take keeps a leaf that belongs to the certificate.
 func (s *story) take(e audit.Entry, leaf ledger.Leaf) error {
-	switch leaf.Kind {
-	case ledger.ContractPropose, ledger.ContractSign, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel:
-	default:
-		return nil
-	}
-	if leaf.Lineage != s.certificate.Lineage {
-		return nil
+	if leaf.Lineage != s.certificate.Lineage || leaf.Kind == ledger.HostJoin || leaf.Kind == ledger.CertificateIssue || leaf.Kind == ledger.CertificateVoid {
+		return nil // it may be many, and tells nothing of how it came about
 	}
 	if e.Opening.Facts == nil {
 		s.closed++

@@ -148,7 +148,9 @@ func (r *Reader) CertificateRows(after, upTo int64) ([]CertificateRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scanAll(rows, func(rows *sql.Rows) (c CertificateRow, err error) { return c, rows.Scan(&c.Serial, &c.Request, &c.KeyHash, &c.Body) })
+	return scanAll(rows, func(rows *sql.Rows) (c CertificateRow, err error) {
+		return c, rows.Scan(&c.Serial, &c.Request, &c.KeyHash, &c.Body)
+	})
 }
 
 func each[T any](rows *sql.Rows, fn func(T) error, scan func(*sql.Rows) (T, error)) error {
