@@ -112,7 +112,7 @@ type Finding struct {
 // Contract is a contract version that the ledger holds.
 type Contract struct {
 	Lineage   canon.Digest `json:"lineage"`
-	Contract  canon.Digest `json:"contract"`
+	Contract  canon.Digest `json:"digest"`
 	ID        string       `json:"id"`
 	Version   int64        `json:"version"`
 	Leaf      int64        `json:"leaf"`

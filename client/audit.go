@@ -27,6 +27,7 @@ type AuditOptions struct {
 	Checkpoint string
 	// Waive are the unknowns that are accepted, by name (audit.ParseWaivers).
 	Waive []string
+	JSON  bool
 
 	pinned *Pin // of the login, instead of Pin and LogKeys
 }
@@ -37,13 +38,20 @@ type AuditVerifyOptions struct {
 	AuditOptions
 	// Bundle is the file.
 	Bundle string
-	JSON   bool
+}
+
+type auditResult struct {
+	OK     bool         `json:"ok"` // nothing in the report keeps the ledger from passing
+	Report audit.Report `json:"report"`
 }
 
 // AuditVerify verifies an export bundle: the whole of it against the keys, every
 // leaf by replay, and each certificate by name. It uses no network. The error is
 // nil only if everything passed.
 func AuditVerify(ctx context.Context, o AuditVerifyOptions) error {
+	if o.Bundle == "" {
+		return Usagef("BUNDLE: name the file that sally ledger export or sallyd ledger export has made")
+	}
 	config, err := o.config(o.Env)
 	if err != nil {
 		return err
@@ -56,10 +64,7 @@ func AuditVerify(ctx context.Context, o AuditVerifyOptions) error {
 		return err
 	}
 	if o.JSON {
-		err = o.printJSON(struct {
-			OK     bool         `json:"ok"`
-			Report audit.Report `json:"report"`
-		}{report.OK(), report})
+		err = o.printJSON(auditResult{report.OK(), report})
 	} else {
 		err = printReport(o.Env, report)
 	}
@@ -181,9 +186,14 @@ func verifyBundle(ctx context.Context, path string, c audit.Config) (audit.Repor
 		return audit.Report{}, fmt.Errorf("opening the bundle: %w", err)
 	}
 	defer func() { _ = f.Close() }() // only read
+	// Who interrupts does not wait for a pipe that nothing comes from.
+	defer context.AfterFunc(ctx, func() { _ = f.Close() })()
 	report, err := audit.Verify(ctx, f, c)
-	if err != nil && ctx.Err() == nil {
+	if stopped := ctx.Err(); stopped != nil {
+		return audit.Report{}, stopped
+	}
+	if err != nil {
 		return audit.Report{}, fmt.Errorf("%s does not verify: %w; nothing in it counts", path, err)
 	}
-	return report, err
+	return report, nil
 }

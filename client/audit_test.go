@@ -20,6 +20,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/lab/clischema"
 )
 
 // told is the bundle that package audit has as a vector, with what an auditor of
@@ -151,6 +152,10 @@ func TestAuditVerifyTellsEachVerdict(t *testing.T) {
 					t.Errorf("no %q in\n%s", want, w.stdout())
 				}
 			}
+			j := newWorld(t)
+			o.Env, o.JSON = j.Env, true
+			wantExit(t, AuditVerify(t.Context(), o), tt.code, sentence(tt.err)...)
+			wantSchema(t, "audit verify", j.stdout())
 			if idle := strings.Contains(w.stderr(), "--waive leaf:9: there is nothing unknown by that name"); idle != (tt.name == "a waiver too many") {
 				t.Errorf("on standard error: %s", w.stderr())
 			}
@@ -158,16 +163,28 @@ func TestAuditVerifyTellsEachVerdict(t *testing.T) {
 	}
 }
 
+// wantSchema holds a result to what docs/cli.schema.json says of the verb.
+func wantSchema(t *testing.T, verb, text string) {
+	t.Helper()
+	schema, err := clischema.Load("../docs/cli.schema.json")
+	if err == nil {
+		err = schema.Check(verb, []byte(text))
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAuditVerifyJSON(t *testing.T) {
 	t.Parallel()
 	b, w := newTold(t), newWorld(t)
-	if err := AuditVerify(t.Context(), AuditVerifyOptions{Env: w.Env, AuditOptions: b.options, Bundle: b.bundle, JSON: true}); err != nil {
+	o := AuditVerifyOptions{Env: w.Env, AuditOptions: b.options, Bundle: b.bundle}
+	o.JSON = true
+	if err := AuditVerify(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	var out struct {
-		OK     bool         `json:"ok"`
-		Report audit.Report `json:"report"`
-	}
+	wantSchema(t, "audit verify", w.stdout())
+	var out auditResult
 	if err := json.Unmarshal([]byte(w.stdout()), &out); err != nil {
 		t.Fatal(err)
 	}
@@ -291,12 +308,11 @@ func TestAuditExplainTellsTheStory(t *testing.T) {
 					t.Errorf("no %q in\n%s", want, w.stdout())
 				}
 			}
-			var out storyJSON
 			j := newWorld(t)
-			wantExit(t, AuditExplain(t.Context(), AuditExplainOptions{Env: j.Env, AuditOptions: b.options, Serial: tt.serial, Bundle: tt.bundle, JSON: true}), tt.code)
-			if err := json.Unmarshal([]byte(j.stdout()), &out); err != nil || out.Certificate.Serial == 0 {
-				t.Errorf("%v in %s", err, j.stdout())
-			}
+			o := AuditExplainOptions{Env: j.Env, AuditOptions: b.options, Serial: tt.serial, Bundle: tt.bundle}
+			o.JSON = true
+			wantExit(t, AuditExplain(t.Context(), o), tt.code)
+			wantSchema(t, "audit explain", j.stdout())
 		})
 	}
 }

@@ -19,7 +19,6 @@ type AuditExplainOptions struct {
 	Serial string
 	// Bundle is the file. Empty: the server is asked for what one may see.
 	Bundle string
-	JSON   bool
 }
 
 // AuditExplain tells the story of one certificate: the clause that it rests on,
@@ -55,7 +54,7 @@ func AuditExplain(ctx context.Context, o AuditExplainOptions) error {
 		return err
 	}
 	if o.JSON {
-		err = o.printJSON(s.json())
+		err = o.printJSON(s.result())
 	} else {
 		err = s.print(o.Env)
 	}

@@ -17,7 +17,18 @@ import (
 type LedgerExportOptions struct {
 	Env
 	// Out is the file to make. It must not be there.
-	Out string
+	Out  string
+	JSON bool
+}
+
+type exportResult struct {
+	File   string `json:"file"`
+	Origin string `json:"origin"`
+	Leaves int64  `json:"leaves"`
+	// How many of them the person is shown.
+	Facts        int64 `json:"facts"`
+	Persons      int64 `json:"person_parts"`
+	Certificates int64 `json:"certificates"` // signed ones
 }
 
 // LedgerExport downloads the ledger as an export bundle, with what this person
@@ -38,6 +49,9 @@ func LedgerExport(ctx context.Context, o LedgerExportOptions) error {
 	_, end, err := a.checkDownload(ctx, o.Out)
 	if err != nil {
 		return fmt.Errorf("the server's export is not what the pinned ledger holds: %w; %s is kept, show it to whoever gave you the pin file", err, o.Out)
+	}
+	if o.JSON {
+		return o.printJSON(exportResult{o.Out, a.at.pin.Origin, end.Leaves, end.Facts, end.Persons, end.Certificates})
 	}
 	return o.print(
 		o.Out,

@@ -12,7 +12,8 @@ func newAudit(env client.Env) *cobra.Command {
 		Short: "Verify an export of the ledger, without the server",
 		Example: `  sally audit verify ledger.jsonl --pin sallyport.pin --contract 3Nyu9hhNa3s3BjUnduAsuk3Xi3jR2poHtwLEbxJ-hbA
   sally audit explain 42 --bundle ledger.jsonl --pin sallyport.pin --contract 3Nyu9hhNa3s3BjUnduAsuk3Xi3jR2poHtwLEbxJ-hbA`,
-		Args: cobra.NoArgs,
+		Args: onlyVerbs,
+		// Runnable, so that a misspelled verb is an error and not a help page.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newAuditVerify(env), newAuditExplain(env))
@@ -36,14 +37,15 @@ waived by name: leaf:INDEX, kind:KIND, certificate:SERIAL, request:ID, person:ID
 
 Keys and digests come from people, not from the bundle.`,
 		Example: `  sally audit verify ledger.jsonl --pin sallyport.pin --contract 3Nyu9hhNa3s3BjUnduAsuk3Xi3jR2poHtwLEbxJ-hbA`,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("BUNDLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Bundle = args[0]
+			if len(args) == 1 {
+				o.Bundle = args[0]
+			}
 			return client.AuditVerify(cmd.Context(), o)
 		},
 	}
 	addAuditFlags(cmd, &o.AuditOptions)
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object, with what each certificate rests on")
 	return cmd
 }
 
@@ -59,24 +61,28 @@ the leaf that says so and the verdict on it.
 Without --bundle the server of the last login is asked for what you may see; the
 pin file of that login counts then.`,
 		Example:           `  sally audit explain 42 --bundle ledger.jsonl --pin sallyport.pin --contract 3Nyu9hhNa3s3BjUnduAsuk3Xi3jR2poHtwLEbxJ-hbA`,
-		Args:              cobra.ExactArgs(1),
+		Args:              oneArgument("SERIAL"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Serial = args[0]
+			if len(args) == 1 {
+				o.Serial = args[0]
+			}
 			return client.AuditExplain(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&o.Bundle, "bundle", "", "bundle `FILE`, instead of asking the server")
+	addText(cmd, &o.Bundle, "bundle", 4096, "bundle `FILE`, instead of asking the server")
 	addAuditFlags(cmd, &o.AuditOptions)
-	cmd.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object")
 	return cmd
 }
 
-// addAuditFlags adds the flags that say against what a bundle is verified.
+// addAuditFlags adds the flags that say against what a bundle is verified, and
+// --json.
 func addAuditFlags(cmd *cobra.Command, o *client.AuditOptions) {
-	cmd.Flags().StringVar(&o.Pin, "pin", "", "pin `FILE` of the ledger")
-	cmd.Flags().StringArrayVar(&o.LogKeys, "log-key", nil, "`VKEY` that signs the ledger, instead of --pin; may be given several times")
-	cmd.Flags().StringArrayVar(&o.Contracts, "contract", nil, "`DIGEST` of version 1 of a contract that counts; may be given several times")
-	cmd.Flags().StringVar(&o.Checkpoint, "checkpoint", "", "`FILE` with a signed checkpoint that you kept: the ledger must begin with what it signs")
-	cmd.Flags().StringArrayVar(&o.Waive, "waive", nil, "`NAME` of something unknown that you accept; may be given several times")
+	const path, keys, names = 4096, 8, 1000
+	addText(cmd, &o.Pin, "pin", path, "pin `FILE` of the ledger")
+	addTexts(cmd, &o.LogKeys, "log-key", keys, 1000, "`VKEY` that signs the ledger, instead of --pin")
+	addTexts(cmd, &o.Contracts, "contract", names, 100, "`DIGEST` of version 1 of a contract that counts")
+	addText(cmd, &o.Checkpoint, "checkpoint", path, "`FILE` with a signed checkpoint that you kept: the ledger must begin with what it signs")
+	addTexts(cmd, &o.Waive, "waive", names, 100, "`NAME` of something unknown that you accept")
+	addJSON(cmd, &o.JSON)
 }

@@ -31,10 +31,11 @@ opening. Whether everything in it was allowed, sally audit verify says.
 
 The file holds what the ledger says about people: it is for your eyes (mode 0600).`,
 		Example: `  sally ledger export --out ledger.jsonl`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return client.LedgerExport(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.Out, "out", "", "`FILE` to make; it must not be there")
+	addText(cmd, &o.Out, "out", 4096, "`FILE` to make; it must not be there")
+	addJSON(cmd, &o.JSON)
 	return cmd
 }
 

@@ -28,8 +28,8 @@ Every leaf is replayed by the rules, so that one that was put in past them is na
 Each difference is one line. Exit code 0: there is none. 1: there are some, or it could not be read.
 
 It only reads, so it runs beside "sallyd serve"; the database's write-ahead log grows meanwhile.`,
-		Example: "  sallyd --dir /var/lib/sallyport ledger fsck",
-		Args:    cobra.NoArgs,
+		Example: "  sallyd ledger fsck --dir /var/lib/sallyport",
+		Args:    exactly(),
 		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return runFsck(cmd, *dir) }),
 	}
 }

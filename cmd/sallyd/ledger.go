@@ -33,11 +33,11 @@ that are not erased, ID tokens included. It is for those who may see all of that
 reads it without this server.
 
 It only reads, so it runs beside "sallyd serve".`,
-		Example: "  sallyd --dir /var/lib/sallyport ledger export --out ledger.jsonl",
-		Args:    cobra.NoArgs,
+		Example: "  sallyd ledger export --dir /var/lib/sallyport --out ledger.jsonl",
+		Args:    exactly(),
 		RunE:    verb(func(cmd *cobra.Command, _ []string) error { return runLedgerExport(cmd, *dir, out) }),
 	}
-	cmd.Flags().StringVar(&out, "out", "", "file to make; it must not be there (required)")
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` to make; it must not be there (required)")
 	_ = cmd.MarkFlagRequired("out") // the flag is there
 	return cmd
 }
@@ -45,13 +45,16 @@ It only reads, so it runs beside "sallyd serve".`,
 func runLedgerExport(cmd *cobra.Command, dir, out string) error {
 	var end audit.End
 	var size int64
-	err := reading(cmd.Context(), dir, func(r *store.Reader) error {
-		head, err := r.Head()
-		if err != nil {
-			return err
-		}
-		size = head.Tree.Size
-		return newFile(out, func(w io.Writer) error {
+	if err := isFolder(dir); err != nil {
+		return err
+	}
+	err := newFile(out, func(w io.Writer) error {
+		return reading(cmd.Context(), dir, func(r *store.Reader) error {
+			head, err := r.Head()
+			if err != nil {
+				return err
+			}
+			size = head.Tree.Size
 			end, err = server.WriteBundle(cmd.Context(), r, w, func(store.Entry) (facts, person bool, err error) { return true, true, nil })
 			return err
 		})
@@ -71,9 +74,6 @@ func runLedgerExport(cmd *cobra.Command, dir, out string) error {
 // reading reads one committed state of a folder's database, beside whoever serves
 // it. It changes nothing.
 func reading(ctx context.Context, dir string, fn func(*store.Reader) error) (err error) {
-	if err := isFolder(dir); err != nil {
-		return err
-	}
 	engine, err := sqlite.OpenReadOnly(ctx, filepath.Join(dir, databaseFile))
 	if err != nil {
 		return err
@@ -83,7 +83,11 @@ func reading(ctx context.Context, dir string, fn func(*store.Reader) error) (err
 		return errors.Join(err, engine.Close())
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.Read(ctx, fn)
+	err = s.Read(ctx, fn)
+	if engine.Overtaken() {
+		return errors.New("a server was started on this folder meanwhile, so what was read does not count; run this again")
+	}
+	return err
 }
 
 // newFile makes a file for its owner alone and has it written. What did not get
