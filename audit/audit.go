@@ -22,6 +22,8 @@ var (
 	// ErrOther says that a bundle is of another ledger, or names other keys, than
 	// the ones that are pinned.
 	ErrOther = errors.New("the bundle is not of the ledger that you pinned")
+	// ErrUnconfirmed says that cosigners whose word is asked for have not given it.
+	ErrUnconfirmed = errors.New("too few of the cosigners that you named have confirmed this ledger")
 	// ErrConfig says that the settings of a replay can't be used.
 	ErrConfig = errors.New("not usable for an audit")
 )

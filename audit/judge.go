@@ -54,6 +54,9 @@ func (p *Replay) judge(o Opened, g *gap) {
 	if o.signed != nil && signature == nil {
 		at := o.signed.proved.Checkpoint
 		p.expected[at.Size] = append(p.expected[at.Size], expected{at.Root, len(p.report.Certificates) - 1})
+		if o.signed.unconfirmed {
+			p.report.Unconfirmed++
+		}
 	}
 }
 

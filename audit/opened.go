@@ -54,6 +54,8 @@ func (o Opened) Signed() *ssh.Certificate {
 type signed struct {
 	cert   *ssh.Certificate
 	proved certproof.Result
+	// unconfirmed says that the proof inside lacks the words of the cosigners.
+	unconfirmed bool
 	wrong  error
 }
 
@@ -119,6 +121,9 @@ func (p *Replay) openCertificate(o Opened) *signed {
 		s.wrong = fmt.Errorf("the signed certificate: %w", s.wrong)
 	case s.proved.Index != o.Index || s.proved.LeafHash != o.hash:
 		s.wrong = fmt.Errorf("the signed certificate is another leaf's, of index %d", s.proved.Index)
+	case !p.config.Cosigners.Empty():
+		_, err := certproof.Included(s.cert, p.whole)
+		s.unconfirmed = err != nil
 	}
 	return s
 }

@@ -29,7 +29,11 @@ type Config struct {
 	// Earlier are checkpoints of the ledger that were kept from before: its first
 	// leaves must be the ones that they sign.
 	Earlier []ledger.Checkpoint
-	Waive   Waivers
+	// Cosigners are whose word the checkpoint over the whole ledger needs beside the
+	// log's. What they confirm is that they saw this ledger and no other; they say
+	// nothing of single leaves.
+	Cosigners ledger.Cosigners
+	Waive     Waivers
 	// ReadToken reads an ID token without checking its signature. Nil: logins are
 	// not held to their ID tokens, and no device key counts as bound to a person.
 	ReadToken func(idToken string, i TokenIssuer) (IDToken, error)
@@ -45,7 +49,8 @@ type Config struct {
 // called by many at a time; Add and Finish may not.
 type Replay struct {
 	config Config
-	policy *ledger.Policy
+	policy *ledger.Policy // the log's keys
+	whole  *ledger.Policy // and the cosigners', for the checkpoint over all leaves
 	userCA ssh.PublicKey
 	memo   *memo
 	view   *view
@@ -73,9 +78,13 @@ func NewReplay(c Config) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
+	whole, err := policy.WithCosigners(c.Cosigners)
+	if err != nil {
+		return nil, err
+	}
 	origin := policy.Origin()
 	p := &Replay{
-		config: c, policy: policy, userCA: c.UserCA, memo: &memo{holds: make(map[[32]byte]struct{})},
+		config: c, policy: policy, whole: whole, userCA: c.UserCA, memo: &memo{holds: make(map[[32]byte]struct{})},
 		gaps: newGaps(c.Waive), report: Report{Origin: origin},
 		index: make(map[canon.Digest]int64), contracts: make(map[canon.Digest]int64), lineages: make(map[canon.Digest]bool),
 		bound: make(map[canon.Digest]bool), devices: make(map[string]bool), expected: make(map[int64][]expected),

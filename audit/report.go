@@ -126,6 +126,9 @@ type Report struct {
 	Origin string `json:"origin"`
 	Size   int64  `json:"size"`
 	Root   string `json:"root"` // padded base64, as in checkpoints
+	// Cosigned names those of the cosigners that were asked for that have confirmed
+	// the checkpoint.
+	Cosigned []string `json:"cosigned,omitempty"`
 
 	Contracts    []Contract    `json:"contracts,omitempty"`
 	Certificates []Certificate `json:"certificates,omitempty"`
@@ -135,6 +138,9 @@ type Report struct {
 
 	Closed       int64                 `json:"closed,omitempty"`        // leaves whose facts are not shown
 	NoPerson     int64                 `json:"no_person,omitempty"`     // leaves whose person part is erased or not shown
+	// Unconfirmed counts the signed certificates that carry a proof without the words
+	// of the cosigners: they are older than those, or were made past them.
+	Unconfirmed  int64                 `json:"unconfirmed,omitempty"`
 	UnknownKinds map[ledger.Kind]int64 `json:"unknown_kinds,omitempty"` // leaves of kinds that this version does not know
 	IdleWaivers  []string              `json:"idle_waivers,omitempty"`  // waivers that waived nothing
 }

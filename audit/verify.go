@@ -13,8 +13,8 @@ import (
 // Verify reads a whole bundle and returns the verdicts. Its error says that the
 // bundle as a whole counts for nothing: it is malformed (ErrBundle), an opening is
 // not what its leaf commits to (record.ErrOpening), the leaves are not those that
-// the log key signed (ledger.ErrForked, ledger.ErrUntrusted, …), or it is another
-// ledger (ErrOther). What is wrong with single leaves is in the report.
+// the log key signed (ledger.ErrForked, ledger.ErrUntrusted, …) or the cosigners
+// confirmed (ErrUnconfirmed), or it is another ledger (ErrOther). What is wrong with single leaves is in the report.
 //
 // Lines are read and opened on every core; the fold is sequential. Memory grows
 // with the state that the leaves fold to, not with the length of the file.
@@ -30,7 +30,27 @@ func Verify(ctx context.Context, r io.Reader, c Config) (Report, error) {
 	if err := checkSignedRoot(p.policy, end, p.tree); err != nil {
 		return Report{}, err
 	}
+	if err := p.checkCosigners([]byte(end.Checkpoint)); err != nil {
+		return Report{}, fmt.Errorf("the last line: %w", err)
+	}
 	return p.Finish()
+}
+
+// checkCosigners demands the words of the cosigners on a checkpoint that the log
+// has signed.
+func (p *Replay) checkCosigners(checkpoint []byte) error {
+	keys := p.config.Cosigners.Keys()
+	words, err := ledger.Cosignatures(checkpoint, keys...)
+	if err != nil {
+		return err
+	}
+	for _, w := range words {
+		p.report.Cosigned = append(p.report.Cosigned, w.Key.Name())
+	}
+	if _, err := p.whole.OpenCheckpoint(checkpoint); err != nil {
+		return fmt.Errorf("%w: %d of %d", ErrUnconfirmed, len(words), len(keys))
+	}
+	return nil
 }
 
 // read folds every leaf of a bundle and returns its last line.

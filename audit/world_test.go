@@ -38,6 +38,8 @@ type told struct {
 	w   *recordtest.World
 	m   *recordtest.Map
 	log *ledger.LogSigner
+	// cosigners give their words on every checkpoint.
+	cosigners []*ledger.CosignerSigner
 }
 
 // newTold is a ledger with what every story begins with. Its logins have ID tokens
@@ -50,7 +52,7 @@ func newTold(t fataler, seed string) told {
 	w.Setup(m)
 	log, err := ledger.NewLogSigner(w.LogPrivate)
 	must(t, err)
-	return told{t, w, m, log}
+	return told{t: t, w: w, m: m, log: log}
 }
 
 func (b told) pass(d time.Duration) { b.m.Clock += canon.Micros(d.Microseconds()) }
@@ -191,8 +193,15 @@ func (b told) checkpoint(h hashes, size int64) []byte {
 	b.t.Helper()
 	root, err := tlog.TreeHash(size, h)
 	must(b.t, err)
-	note, err := b.log.Sign(ledger.Checkpoint{Origin: recordtest.Origin, Size: size, Root: root})
+	c := ledger.Checkpoint{Origin: recordtest.Origin, Size: size, Root: root}
+	note, err := b.log.Sign(c)
 	must(b.t, err)
+	for _, s := range b.cosigners {
+		line, err := s.Cosign(c, recordtest.Start().Time())
+		must(b.t, err)
+		note, err = ledger.AddCosignatures(note, ledger.Cosignature{Key: s.Key(), Line: line})
+		must(b.t, err)
+	}
 	return note
 }
 

@@ -25,6 +25,9 @@ type AuditOptions struct {
 	Contracts []string
 	// Checkpoint is a file with a signed checkpoint that was kept from before.
 	Checkpoint string
+	// Cosigners are the vkeys of those who all have to have confirmed the ledger,
+	// Witnesses of those of whom more than half have to.
+	Cosigners, Witnesses []string
 	// Waive are the unknowns that are accepted, by name (audit.ParseWaivers).
 	Waive []string
 	JSON  bool
@@ -113,13 +116,41 @@ func (o AuditOptions) config(e Env) (audit.Config, error) {
 		}
 		c.Contracts = append(c.Contracts, d)
 	}
+	if c.Cosigners, err = o.cosigners(); err != nil {
+		return audit.Config{}, err
+	}
 	if c.Waive, err = audit.ParseWaivers(o.Waive); err != nil {
 		return audit.Config{}, Usagef("--waive: %s", err)
 	}
-	if _, err := audit.NewReplay(c); err != nil {
+	if _, err := audit.PolicyOf(c.LogKeys); err != nil {
 		return audit.Config{}, Usagef("--log-key: %s", err)
 	}
-	return c, o.addCheckpoint(&c)
+	if err := o.addCheckpoint(&c); err != nil {
+		return audit.Config{}, err
+	}
+	if _, err := audit.NewReplay(c); err != nil {
+		return audit.Config{}, Usagef("--cosigner, --witness: %s", err)
+	}
+	return c, nil
+}
+
+// cosigners reads the keys of --cosigner and --witness.
+func (o AuditOptions) cosigners() (ledger.Cosigners, error) {
+	out := ledger.Cosigners{Need: len(o.Witnesses)/2 + min(1, len(o.Witnesses))}
+	for _, list := range []struct {
+		flag  string
+		texts []string
+		into  *[]ledger.CosignerKey
+	}{{"--cosigner", o.Cosigners, &out.All}, {"--witness", o.Witnesses, &out.Witnesses}} {
+		for _, text := range list.texts {
+			key, err := ledger.ParseCosignerKey(text)
+			if err != nil {
+				return ledger.Cosigners{}, Usagef("%s: %s", list.flag, err)
+			}
+			*list.into = append(*list.into, key)
+		}
+	}
+	return out, nil
 }
 
 // keys returns what the log and the authority sign with. Without a pin the

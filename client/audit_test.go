@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/lab/clischema"
+	"github.com/sallyport/sallyport/ledger/ledgertest"
 )
 
 // told is the bundle that package audit has as a vector, with what an auditor of
@@ -210,6 +211,7 @@ func TestAuditVerifyRefuses(t *testing.T) {
 	b.write(t, note, f.log.Checkpoint(0))
 	long := filepath.Join(t.TempDir(), "long")
 	b.write(t, long, make([]byte, 20<<10))
+	witness := ledgertest.Cosigner(t, "witness.example/1").PublicKey()
 	with := func(bend func(*AuditVerifyOptions)) AuditVerifyOptions {
 		o := AuditVerifyOptions{AuditOptions: b.options, Bundle: b.bundle}
 		bend(&o)
@@ -227,6 +229,12 @@ func TestAuditVerifyRefuses(t *testing.T) {
 		{"no contract", with(func(o *AuditVerifyOptions) { o.Contracts = nil }), ExitUsage, "--contract DIGEST: name version 1 of each contract"},
 		{"a contract that is no digest", with(func(o *AuditVerifyOptions) { o.Contracts = []string{"acme"} }), ExitUsage, `--contract "acme": the digest of a contract's version 1`},
 		{"the zero digest", with(func(o *AuditVerifyOptions) { o.Contracts = []string{strings.Repeat("A", 43)} }), ExitUsage, "--contract"},
+		{"a witness that is none", with(func(o *AuditVerifyOptions) { o.Witnesses = []string{"x"} }), ExitUsage, `--witness: "x": not a cosigner's key`},
+		{"a cosigner that is none", with(func(o *AuditVerifyOptions) { o.Cosigners = []string{b.pin.LogKey} }), ExitUsage, "--cosigner: "},
+		{"a witness that is a party, too", with(func(o *AuditVerifyOptions) {
+			o.Cosigners, o.Witnesses = []string{witness}, []string{witness}
+		}), ExitUsage, "--cosigner, --witness: not a ledger policy: two cosigners are named witness.example/1"},
+		{"a witness that did not confirm", with(func(o *AuditVerifyOptions) { o.Witnesses = []string{witness} }), ExitFailed, "have confirmed this ledger: 0 of 1; nothing in it counts"},
 		{"a waiver of everything", with(func(o *AuditVerifyOptions) { o.Waive = []string{"all"} }), ExitUsage, `--waive: waiver "all": `},
 		{"no pin file", with(func(o *AuditVerifyOptions) { o.Pin = "nowhere" }), ExitFailed, "reading the pin file"},
 		{"no checkpoint file", with(func(o *AuditVerifyOptions) { o.Checkpoint = "nowhere" }), ExitFailed, "--checkpoint: "},
@@ -333,6 +341,7 @@ func TestAuditExplainRefuses(t *testing.T) {
 		{"beyond", "31", func(*AuditExplainOptions) {}, ExitFailed, "there is no certificate 31: the bundle has 30 leaves"},
 		{"without bundle and login", "24", func(o *AuditExplainOptions) { o.Bundle, o.Pin = "", "" }, ExitLogin, "log in first"},
 		{"the server's, by another pin", "24", func(o *AuditExplainOptions) { o.Bundle = "" }, ExitUsage, "go with --bundle FILE"},
+		{"of a pipe", "24", func(o *AuditExplainOptions) { o.Bundle = "/dev/null" }, ExitUsage, "give a file and no pipe"},
 		{"of a changed bundle", "24", func(o *AuditExplainOptions) { o.Bundle = b.changed(t, `"port":22`, `"port":23`) }, ExitFailed, "nothing in it counts"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,19 +18,19 @@ func printReport(e Env, r audit.Report) error {
 	var b bytes.Buffer
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, c := range r.Certificates {
-		fmt.Fprintf(table, "%s certificate %d\t%s\t%s\t%s\n", resultMark(e, c), c.Serial, verdictWords(c), visible(first(strings.Join(c.Principals, " "), "-")), visible(certificateNote(c)))
+		fmt.Fprintf(table, "%s certificate %d\t%s\t%s\t%s\n", resultMark(e, c), c.Serial, verdictWords(c), e.visible(first(strings.Join(c.Principals, " "), "-")), e.visible(certificateNote(c)))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "%s %s\n", e.colour("31", "✗"), visible(findingWords(f)))
+		fmt.Fprintf(&b, "%s %s\n", mark(e, Failed), e.visible(findingWords(f)))
 	}
 	if b.Len() > 0 {
 		b.WriteByte('\n')
 	}
 	for _, line := range summary(r) {
-		fmt.Fprintf(&b, "%-13s%s\n", line[0], visible(line[1]))
+		fmt.Fprintf(&b, "%-13s%s\n", line[0], e.visible(line[1]))
 	}
 	return e.write(b.Bytes())
 }
@@ -38,11 +38,11 @@ func printReport(e Env, r audit.Report) error {
 func resultMark(e Env, c audit.Certificate) string {
 	switch {
 	case c.Verdict == audit.Unknown:
-		return e.colour("33", "?")
+		return mark(e, Unknown)
 	case c.Failed():
-		return e.colour("31", "✗")
+		return mark(e, Failed)
 	default:
-		return e.colour("32", "✓")
+		return mark(e, Passed)
 	}
 }
 
@@ -92,6 +92,12 @@ func findingWords(f audit.Finding) string {
 // summary is what there is to know of the ledger as a whole.
 func summary(r audit.Report) [][2]string {
 	lines := [][2]string{{"ledger", fmt.Sprintf("%s, %s, root %s, under a checkpoint that the pinned log key signed", r.Origin, counted(r.Size, "leaf", "leaves"), r.Root)}}
+	if len(r.Cosigned) > 0 {
+		lines = append(lines, [2]string{"confirmed", "by " + strings.Join(r.Cosigned, ", ") + ", who saw this ledger and no other"})
+	}
+	if r.Unconfirmed > 0 {
+		lines = append(lines, [2]string{"unconfirmed", fmt.Sprintf("%s without their words inside: older than they are, or made past them", counted(r.Unconfirmed, "certificate", "certificates"))})
+	}
 	for _, c := range r.Contracts {
 		state := "not in force"
 		if c.InForceAt != 0 {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,6 +37,8 @@ func AuditExplain(ctx context.Context, o AuditExplainOptions) error {
 			return err
 		}
 		defer done()
+	} else if info, err := os.Stat(o.Bundle); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0 {
+		return Usagef("--bundle %s: a story is read more than once, so give a file and no pipe", o.Bundle)
 	}
 	config, err := o.config(o.Env)
 	if err != nil {

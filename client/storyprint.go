@@ -15,13 +15,14 @@ import (
 // page is what a story is written on: paragraphs with a title, each line with what
 // vouches for it.
 type page struct {
+	e Env
 	b bytes.Buffer
 	s *story
 }
 
 // title begins a paragraph.
 func (p *page) title(format string, args ...any) {
-	fmt.Fprintf(&p.b, "\n%s\n", visible(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(&p.b, "\n%s\n", p.e.visible(fmt.Sprintf(format, args...)))
 }
 
 // line is one thing, with the leaf that says so and the verdict on it.
@@ -30,24 +31,24 @@ func (p *page) line(leaf int64, format string, args ...any) {
 	if v, ok := p.s.verdicts[leaf]; ok {
 		at += ", " + string(v)
 	}
-	fmt.Fprintf(&p.b, "  %s  [%s]\n", visible(fmt.Sprintf(format, args...)), at)
+	fmt.Fprintf(&p.b, "  %s  [%s]\n", p.e.visible(fmt.Sprintf(format, args...)), at)
 }
 
 // plain is a line that no leaf says by itself.
 func (p *page) plain(format string, args ...any) {
-	fmt.Fprintf(&p.b, "  %s\n", visible(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(&p.b, "  %s\n", p.e.visible(fmt.Sprintf(format, args...)))
 }
 
 // words are what somebody wrote, line by line.
 func (p *page) words(text string) {
 	for line := range strings.Lines(text) {
-		fmt.Fprintf(&p.b, "  | %s\n", visible(strings.TrimRight(line, "\r\n")))
+		fmt.Fprintf(&p.b, "  | %s\n", p.e.visible(strings.TrimRight(line, "\r\n")))
 	}
 }
 
 func (s *story) print(e Env) error {
-	p := &page{s: s}
-	p.head(e)
+	p := &page{e: e, s: s}
+	p.head()
 	p.contract()
 	p.request()
 	p.decisions()
@@ -57,9 +58,9 @@ func (s *story) print(e Env) error {
 	return e.write(p.b.Bytes())
 }
 
-func (p *page) head(e Env) {
+func (p *page) head() {
 	c := p.s.certificate
-	fmt.Fprintf(&p.b, "%s certificate %d of %s: %s\n", resultMark(e, c), c.Serial, p.s.origin, verdictWords(c))
+	fmt.Fprintf(&p.b, "%s certificate %d of %s: %s\n", resultMark(p.e, c), c.Serial, p.e.visible(p.s.origin), verdictWords(c))
 	if c.Rule != "" {
 		p.plain("because of %s: %s", causeWords(c.Cause, c.CauseKind), c.Rule)
 	}

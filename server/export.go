@@ -45,14 +45,20 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	if _, err := s.authority.Checkpoint(r.Context()); err != nil {
 		s.logger.LogAttrs(r.Context(), slog.LevelError, "checkpoint not signed", slog.Any("error", err))
 	}
+	// The words of witnesses come a little later: the newest checkpoint that has
+	// them is the one that others can be shown.
+	checkpoint, err := s.authority.Published(r.Context())
+	if err != nil {
+		return err
+	}
 	out := &patient{w: w, rc: http.NewResponseController(w)}
 	buffer := bufio.NewWriterSize(out, 64<<10)
-	err := s.store.Read(r.Context(), func(reader *store.Reader) error {
+	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
 		who, err := readerOf(reader, session, s.now())
 		if err != nil {
 			return err
 		}
-		_, err = WriteBundle(r.Context(), reader, buffer, func(e store.Entry) (facts, person bool, err error) {
+		_, err = WriteBundle(r.Context(), reader, checkpoint, buffer, func(e store.Entry) (facts, person bool, err error) {
 			shown, err := openEntry(reader, e, who)
 			return shown.Facts != "", shown.Person != "", err
 		})
@@ -94,15 +100,15 @@ func (p *patient) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// WriteBundle writes the ledger, up to its newest signed checkpoint, as an export
-// bundle. show says of each leaf whether its facts and its person part are shown;
+// WriteBundle writes the ledger, up to a signed checkpoint, as an export bundle.
+// show says of each leaf whether its facts and its person part are shown;
 // a certificate is shown with the facts.
-func WriteBundle(ctx context.Context, r *store.Reader, w io.Writer, show func(store.Entry) (facts, person bool, err error)) (audit.End, error) {
-	size, _, checkpoint, err := r.Checkpoint()
+func WriteBundle(ctx context.Context, r *store.Reader, checkpoint []byte, w io.Writer, show func(store.Entry) (facts, person bool, err error)) (audit.End, error) {
+	log, err := record.Log(r)
 	if err != nil {
 		return audit.End{}, err
 	}
-	log, err := record.Log(r)
+	size, err := sizeOf(checkpoint, log)
 	if err != nil {
 		return audit.End{}, err
 	}
@@ -129,6 +135,16 @@ func WriteBundle(ctx context.Context, r *store.Reader, w io.Writer, show func(st
 		}
 	}
 	return bundle.Close(checkpoint)
+}
+
+// sizeOf returns over how many leaves a checkpoint of this ledger is signed.
+func sizeOf(checkpoint []byte, log record.LogRow) (int64, error) {
+	policy, err := ledger.NewPolicy(log.Origin, log.LogKey)
+	if err != nil {
+		return 0, err
+	}
+	c, err := policy.OpenCheckpoint(checkpoint)
+	return c.Size, err
 }
 
 func writeEntry(r *store.Reader, bundle *audit.Writer, e store.Entry, show func(store.Entry) (facts, person bool, err error)) error {

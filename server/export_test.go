@@ -74,7 +74,9 @@ func TestExportShowsWhatEntriesShow(t *testing.T) {
 	}
 	var whole bytes.Buffer
 	must(t, w.store.Read(t.Context(), func(r *store.Reader) error {
-		_, err := server.WriteBundle(t.Context(), r, &whole, func(store.Entry) (bool, bool, error) { return true, true, nil })
+		_, _, checkpoint, err := r.Checkpoint()
+		must(t, err)
+		_, err = server.WriteBundle(t.Context(), r, checkpoint, &whole, func(store.Entry) (bool, bool, error) { return true, true, nil })
 		return err
 	}))
 	report, err := audit.Verify(t.Context(), bytes.NewReader(whole.Bytes()), w.auditOf(whole.Bytes()))
@@ -132,7 +134,9 @@ func TestPromiseP12_AnExportCantBeChanged(t *testing.T) {
 	into[api.Certificate](t, alice.call("/v1/grants/"+string(q.ID)+"/certificates", alice.issueBody(q, newKey(t))), 200)
 	var whole bytes.Buffer
 	must(t, w.store.Read(t.Context(), func(r *store.Reader) error {
-		_, err := server.WriteBundle(t.Context(), r, &whole, func(store.Entry) (bool, bool, error) { return true, true, nil })
+		_, _, checkpoint, err := r.Checkpoint()
+		must(t, err)
+		_, err = server.WriteBundle(t.Context(), r, checkpoint, &whole, func(store.Entry) (bool, bool, error) { return true, true, nil })
 		return err
 	}))
 	config := w.auditOf(whole.Bytes())

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/client"
+	"github.com/sallyport/sallyport/ledger"
 )
 
 func newAudit(env client.Env) *cobra.Command {
@@ -83,6 +84,8 @@ func addAuditFlags(cmd *cobra.Command, o *client.AuditOptions) {
 	addTexts(cmd, &o.LogKeys, "log-key", keys, 1000, "`VKEY` that signs the ledger, instead of --pin")
 	addTexts(cmd, &o.Contracts, "contract", names, 100, "`DIGEST` of version 1 of a contract that counts")
 	addText(cmd, &o.Checkpoint, "checkpoint", path, "`FILE` with a signed checkpoint that you kept: the ledger must begin with what it signs")
+	addTexts(cmd, &o.Cosigners, "cosigner", ledger.MaxCosigners, 1000, "`VKEY` of a party's cosigner, whose word the ledger must have")
+	addTexts(cmd, &o.Witnesses, "witness", ledger.MaxCosigners, 1000, "`VKEY` of a witness; more than half of those must have confirmed the ledger")
 	addTexts(cmd, &o.Waive, "waive", names, 100, "`NAME` of something unknown that you accept")
 	addJSON(cmd, &o.JSON)
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/client"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
@@ -87,7 +88,8 @@ func (f *fsck) differ(format string, args ...any) {
 	if f.found > maxDifferences || f.err != nil {
 		return
 	}
-	_, f.err = fmt.Fprintf(f.out, format+"\n", args...)
+	// What the database has may be anything.
+	_, f.err = fmt.Fprintln(f.out, canon.Visible(fmt.Sprintf(format, args...)))
 }
 
 func (f *fsck) end() error {

@@ -213,6 +213,7 @@ func TestPromiseP12_FsckNamesEachDifference(t *testing.T) {
 		{"a list", `UPDATE state_index SET val = 'granted' WHERE tbl = 'request' AND name = 'state' AND val = 'expired'`, "list state of request "},
 		{"a list's beginning", `UPDATE state_index SET leaf = 4 WHERE tbl = 'host' AND id = 'web-2.demo' AND name = 'all'`, "list all of host web-2.demo: it says "},
 		{"a list entry left out", `DELETE FROM state_index WHERE tbl = 'host' AND id = 'web-2.demo' AND name = 'all'`, "list all of host web-2.demo: it is missing"},
+		{"a row that would speak to the terminal", "INSERT INTO state (tbl, id, body, leaf) VALUES ('host', 'x\x1b]0;y\x07', '{}', 4)", `row host x\x1b]0;y\x07: no leaf makes it`},
 		{"a list entry too many", `INSERT INTO state_index (tbl, name, val, leaf, id) VALUES ('host', 'odd', '', 4, 'web-2.demo')`, "list odd of host web-2.demo: no leaf lists it"},
 		{"a certificate", `UPDATE certificate SET body = substr(body, 1, length(body) - 1) || x'00'`, "certificate 15: unjustified by leaf 14: "},
 		{"a certificate's request", `UPDATE certificate SET request = 'x'`, "certificate 15: it is listed under request x"},

@@ -14,6 +14,8 @@ import (
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/sqlite"
 	"github.com/sallyport/sallyport/internal/store/storetest"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/ledgertest"
 )
 
 // The operator's export has everything and verifies elsewhere.
@@ -82,5 +84,55 @@ func TestReadingIsOvertaken(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "a server was started on this folder meanwhile") {
 		t.Errorf("%v", err)
+	}
+}
+
+// With witnesses in the settings an export ends where they have come to.
+func TestLedgerExportEndsAtTheConfirmedCheckpoint(t *testing.T) {
+	t.Parallel()
+	f := newToldFolder(t)
+	witness := ledgertest.Cosigner(t, "witness.example/1")
+	quorum := ledger.Cosigners{Need: 1, Witnesses: []ledger.CosignerKey{witness.Key()}}
+	write(t, f.path(configFile), goodConfig+"witnesses: {need: 1, of: {one: {verifier: "+witness.PublicKey()+", url: \"https://witness.example\"}}}\n")
+	file := filepath.Join(t.TempDir(), "ledger.jsonl")
+	if _, errs, code := sallydIn(f.dir, "ledger", "export", "--out", file); code != 1 || !strings.Contains(errs, "no checkpoint has the words of the witnesses") {
+		t.Errorf("before they have confirmed any: exit %d %s", code, errs)
+	}
+	policy, err := audit.PolicyOf([]string{f.w.LogKey})
+	must(t, err)
+	var older int64
+	must(t, f.s.Write(t.Context(), func(tx *store.Tx) error {
+		rows, err := tx.CheckpointRows(0, ledger.MaxSize)
+		if err != nil {
+			return err
+		}
+		older = rows[0].Size
+		c, err := policy.OpenCheckpoint(rows[0].Note)
+		must(t, err)
+		line, err := witness.Cosign(c, f.now)
+		must(t, err)
+		note, err := ledger.AddCosignatures(rows[0].Note, ledger.Cosignature{Key: witness.Key(), Line: line})
+		must(t, err)
+		return tx.PutCosigned(c, note)
+	}))
+	out, errs, code := sallydIn(f.dir, "ledger", "export", "--out", file)
+	if code != 0 || !strings.Contains(out, "not in it   what is newer (1), over which no checkpoint is signed or confirmed yet") {
+		t.Fatalf("exit %d\n%s%s", code, out, errs)
+	}
+	text, err := os.ReadFile(file)
+	must(t, err)
+	report, err := audit.Verify(t.Context(), bytes.NewReader(text), audit.Config{
+		LogKeys: []string{f.w.LogKey}, UserCA: f.w.CA.PublicKey(), Contracts: []canon.Digest{f.w.Version.Digest}, ReadToken: client.ReadIDToken, Cosigners: quorum,
+	})
+	must(t, err)
+	if !report.OK() || report.Size != older || len(report.Cosigned) != 1 {
+		t.Errorf("%d leaves, confirmed by %v", report.Size, report.Cosigned)
+	}
+	if out, errs, code := sallydIn(f.dir, "ledger", "fsck"); code != 0 {
+		t.Errorf("fsck: exit %d\n%s%s", code, out, errs)
+	}
+	write(t, f.path(configFile), "nonsense: x\n")
+	if _, errs, code := sallydIn(f.dir, "ledger", "export", "--out", file+"2"); code != 1 || !strings.Contains(errs, "config.yaml:1:1: nonsense: ") {
+		t.Errorf("with settings that are none: exit %d %s", code, errs)
 	}
 }
