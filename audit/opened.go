@@ -56,7 +56,7 @@ type signed struct {
 	proved certproof.Result
 	// unconfirmed says that the proof inside lacks the words of the cosigners.
 	unconfirmed bool
-	wrong  error
+	wrong       error
 }
 
 // Open reads an entry: its leaf, its opening, and the certificate with its

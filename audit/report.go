@@ -136,8 +136,8 @@ type Report struct {
 	// wrong with the contracts.
 	Findings []Finding `json:"findings,omitempty"`
 
-	Closed       int64                 `json:"closed,omitempty"`        // leaves whose facts are not shown
-	NoPerson     int64                 `json:"no_person,omitempty"`     // leaves whose person part is erased or not shown
+	Closed   int64 `json:"closed,omitempty"`    // leaves whose facts are not shown
+	NoPerson int64 `json:"no_person,omitempty"` // leaves whose person part is erased or not shown
 	// Unconfirmed counts the signed certificates that carry a proof without the words
 	// of the cosigners: they are older than those, or were made past them.
 	Unconfirmed  int64                 `json:"unconfirmed,omitempty"`
