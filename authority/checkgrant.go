@@ -28,7 +28,7 @@ import (
 // other.
 func (a *Authority) checkGrant(ctx context.Context, s store.Session, id canon.ID) error {
 	g, claims := gathering{}, s.Claims()
-	var rows map[rowKey][]byte
+	var rows map[record.Key][]byte
 	signed := a.signed().checkpoint.Size
 	err := a.store.Read(ctx, func(r *store.Reader) (err error) {
 		if err := ownGrant(r, s, id); err != nil {
@@ -85,8 +85,8 @@ func halted(ctx context.Context, id canon.ID, err error) error {
 
 // grantRows returns the rows that decide about a grant now. That they refuse it
 // is for the write to say.
-func (a *Authority) grantRows(r *store.Reader, id canon.ID, claims record.Claims) (map[rowKey][]byte, error) {
-	view := reading{r, make(map[rowKey][]byte)}
+func (a *Authority) grantRows(r *store.Reader, id canon.ID, claims record.Claims) (map[record.Key][]byte, error) {
+	view := reading{r, make(map[record.Key][]byte)}
 	if _, err := record.Request(view, id); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 // gathering collects the leaves that some rows are made of.
 type gathering struct {
 	r        *store.Reader // lives as long as the function it was given to
-	rows     map[rowKey][]byte
+	rows     map[record.Key][]byte
 	leaves   map[int64]store.Entry
 	requests map[canon.ID]bool
 	people   map[canon.ID]bool
@@ -25,9 +25,9 @@ type gathering struct {
 
 // newGathering is for those of the rows that are still to be proved. signed is how
 // many leaves are under a signed checkpoint.
-func newGathering(r *store.Reader, rows map[rowKey][]byte, proven *provenRows, signed int64) (gathering, error) {
+func newGathering(r *store.Reader, rows map[record.Key][]byte, proven *provenRows, signed int64) (gathering, error) {
 	g := gathering{
-		r: r, rows: make(map[rowKey][]byte), leaves: make(map[int64]store.Entry),
+		r: r, rows: make(map[record.Key][]byte), leaves: make(map[int64]store.Entry),
 		requests: make(map[canon.ID]bool), people: make(map[canon.ID]bool),
 	}
 	head, err := r.Head()
@@ -41,7 +41,7 @@ func newGathering(r *store.Reader, rows map[rowKey][]byte, proven *provenRows, s
 		switch {
 		case !ok:
 			g.rows[k] = body
-		case k.table == record.TableRequest || k.table == record.TablePerson:
+		case k.Table == record.TableRequest || k.Table == record.TablePerson:
 			since = min(since, size)
 		}
 	}
@@ -54,8 +54,8 @@ func newGathering(r *store.Reader, rows map[rowKey][]byte, proven *provenRows, s
 		return gathering{}, err
 	}
 	for k, body := range rows {
-		if (links > 0 && k.table == record.TablePerson) || slices.ContainsFunc(later, func(l laterLeaf) bool {
-			return k == rowKey{record.TableRequest, string(l.request)} || k == rowKey{record.TablePerson, string(l.person)}
+		if (links > 0 && k.Table == record.TablePerson) || slices.ContainsFunc(later, func(l laterLeaf) bool {
+			return k == record.Key{Table: record.TableRequest, ID: string(l.request)} || k == record.Key{Table: record.TablePerson, ID: string(l.person)}
 		}) {
 			g.rows[k] = body
 		}
@@ -105,7 +105,7 @@ func (g *gathering) gather(claims record.Claims) error {
 	}
 	for k, body := range g.rows {
 		if err := g.row(k, body); err != nil {
-			return fmt.Errorf("%s %s: %w", k.table, k.key, err)
+			return fmt.Errorf("%s %s: %w", k.Table, k.ID, err)
 		}
 	}
 	if err := g.overtaking(); err != nil {
@@ -115,8 +115,8 @@ func (g *gathering) gather(claims record.Claims) error {
 }
 
 // row adds the leaves that made a row.
-func (g *gathering) row(k rowKey, body []byte) error {
-	switch k.table {
+func (g *gathering) row(k record.Key, body []byte) error {
+	switch k.Table {
 	case record.TableLog:
 		return nil // leaf 0 is there
 	case record.TableRequest:
@@ -135,15 +135,15 @@ func (g *gathering) row(k rowKey, body []byte) error {
 		}
 		return g.contract(l.Current)
 	case record.TableContract:
-		d, err := canon.ParseDigest(k.key)
+		d, err := canon.ParseDigest(k.ID)
 		if err != nil {
 			return err
 		}
 		return g.contract(d)
 	case record.TableHost:
-		return g.host(k.key)
+		return g.host(k.ID)
 	case record.TableLogin, record.TableSnapshot:
-		d, err := canon.ParseDigest(k.key)
+		d, err := canon.ParseDigest(k.ID)
 		if err != nil {
 			return err
 		}

@@ -298,7 +298,7 @@ func (a *Authority) appendSnapshot(tx *store.Tx, id oidc.Identity, person canon.
 		return canon.Digest{}, err
 	}
 	leaf, err := tx.Append(store.Draft{Facts: record.PersonSnapshot{
-		At: tx.Now(), Snapshot: ref, Person: person, Issuer: id.Issuer, Source: "id_token", Login: login, GroupsKnown: id.GroupsKnown, Groups: groups,
+		At: tx.Now(), Snapshot: ref, Person: person, Issuer: id.Issuer, Source: record.SourceIDToken, Login: login, GroupsKnown: id.GroupsKnown, Groups: groups,
 	}})
 	return leaf.Hash, err
 }

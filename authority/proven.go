@@ -9,7 +9,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sallyport/sallyport/canon"
-	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
@@ -17,12 +16,6 @@ import (
 
 // errUnproved says that a row is not the one that was held against its leaves.
 var errUnproved = fmt.Errorf("%w: a row is not the one that was checked", store.ErrConflict)
-
-// rowKey names a row of the fold.
-type rowKey struct {
-	table record.Table
-	key   string
-}
 
 func digestOf(body []byte) canon.Digest { return canon.Sum("sallyport.row/v1", body) }
 
@@ -35,7 +28,7 @@ const maxProven = 1 << 16
 // use.
 type provenRows struct {
 	mu     sync.Mutex
-	rows   map[rowKey]provenRow
+	rows   map[record.Key]provenRow
 	leaves map[int64]tlog.Hash
 	links  []link // found in the ledger so far, to be proved with the rows
 	linked int64  // how far that is
@@ -63,17 +56,17 @@ func newProvenRows() *provenRows {
 func (p *provenRows) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rows, p.leaves = make(map[rowKey]provenRow), make(map[int64]tlog.Hash)
+	p.rows, p.leaves = make(map[record.Key]provenRow), make(map[int64]tlog.Hash)
 	p.links, p.linked = nil, 0
 }
 
-func (p *provenRows) hasRow(k rowKey, body []byte) bool {
+func (p *provenRows) hasRow(k record.Key, body []byte) bool {
 	_, ok := p.asOf(k, body)
 	return ok
 }
 
 // asOf returns the size of the ledger at which a row was proved.
-func (p *provenRows) asOf(k rowKey, body []byte) (int64, bool) {
+func (p *provenRows) asOf(k record.Key, body []byte) (int64, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	have, ok := p.rows[k]
@@ -81,7 +74,7 @@ func (p *provenRows) asOf(k rowKey, body []byte) (int64, bool) {
 }
 
 // addRows remembers rows as proved in a ledger of that size.
-func (p *provenRows) addRows(rows map[rowKey][]byte, size int64) {
+func (p *provenRows) addRows(rows map[record.Key][]byte, size int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.rows) > maxProven {
@@ -147,14 +140,14 @@ func (p *provenRows) linksAt(r *store.Reader, size, since, signed int64) ([]link
 // reading is a View that notes which rows are read.
 type reading struct {
 	record.View
-	rows map[rowKey][]byte
+	rows map[record.Key][]byte
 }
 
 // Row returns the row and notes it.
 func (v reading) Row(t record.Table, key string) ([]byte, error) {
 	body, err := v.View.Row(t, key)
 	if err == nil {
-		v.rows[rowKey{t, key}] = body
+		v.rows[record.Key{Table: t, ID: key}] = body
 	}
 	return body, err
 }
@@ -169,86 +162,47 @@ type held struct {
 // Row returns the row if it was proved.
 func (v held) Row(t record.Table, key string) ([]byte, error) {
 	body, err := v.View.Row(t, key)
-	if err == nil && !v.proven.hasRow(rowKey{t, key}, body) {
+	if err == nil && !v.proven.hasRow(record.Key{Table: t, ID: key}, body) {
 		return nil, errUnproved
 	}
 	return body, err
 }
 
-// refolded is the state that some leaves fold to by themselves: a View in
-// memory, filled by the same fold that filled the tables.
-type refolded struct {
-	rows     map[rowKey][]byte
-	versions map[canon.Digest]*contract.Version
-	last     canon.Micros // ledger time of the newest leaf
-}
+// refolded is the state that some leaves fold to by themselves, by the same fold
+// that filled the tables.
+type refolded struct{ *record.Memory }
 
-func newRefolded() *refolded {
-	return &refolded{rows: make(map[rowKey][]byte), versions: make(map[canon.Digest]*contract.Version)}
-}
-
-// Row returns a row that the leaves made.
-func (v *refolded) Row(t record.Table, key string) ([]byte, error) {
-	body, ok := v.rows[rowKey{t, key}]
-	if !ok {
-		return nil, record.ErrNotFound
-	}
-	return body, nil
-}
-
-// Version returns a contract version that one of the leaves proposed.
-func (v *refolded) Version(d canon.Digest) (*contract.Version, error) {
-	version, ok := v.versions[d]
-	if !ok {
-		return nil, fmt.Errorf("contract version %s: %w", d, record.ErrNotFound)
-	}
-	return version, nil
-}
+func newRefolded() refolded { return refolded{record.NewMemory()} }
 
 // add folds one leaf, which must come after those before it. It opens it against
 // its commitment; that it is in the ledger is for the caller to show. Person
 // parts decide nothing that is read here, and may have been erased.
-func (v *refolded) add(e store.Entry) error {
-	if ledger.FactsCommitment(e.Opening.FactsSalt, e.Opening.Facts) != e.Leaf.Facts {
-		return fmt.Errorf("leaf %d: %w: its facts are not what it commits to", e.Index, record.ErrEvent)
-	}
-	facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
+func (v refolded) add(e store.Entry) error {
+	facts, _, err := record.Open(e.Leaf, record.Opening{FactsSalt: e.Opening.FactsSalt, Facts: e.Opening.Facts})
 	if err != nil {
 		return fmt.Errorf("leaf %d: %w", e.Index, err)
 	}
-	if facts.Reference() != e.Leaf.Reference || facts.InLineage() != e.Leaf.Lineage {
-		return fmt.Errorf("leaf %d: %w: its facts belong to another leaf", e.Index, record.ErrEvent)
-	}
-	changes, err := record.Check(v, record.Event{
-		Index: e.Index, LeafHash: canon.Digest(tlog.RecordHash(e.Text)), Previous: v.last, Facts: facts, PersonCommitment: e.Leaf.Person,
+	_, err = v.Fold(v, record.Event{
+		Index: e.Index, LeafHash: canon.Digest(tlog.RecordHash(e.Text)), Facts: facts, PersonCommitment: e.Leaf.Person,
 	})
 	if err != nil {
 		return fmt.Errorf("leaf %d: %w", e.Index, err)
 	}
-	if propose, ok := facts.(record.ContractPropose); ok {
-		if v.versions[propose.Contract], err = record.LoadVersion(propose); err != nil {
-			return err
-		}
-	}
-	for _, c := range changes {
-		v.rows[rowKey{c.Table, c.Key}] = c.Row
-	}
-	v.last = facts.When()
 	return nil
 }
 
 // compare holds a row of the tables to the one that the leaves made.
-func (v *refolded) compare(k rowKey, body []byte) error {
-	made, ok := v.rows[k]
+func (v refolded) compare(k record.Key, body []byte) error {
+	made, ok := v.Rows[k]
 	if !ok {
-		return fmt.Errorf("%w: no leaf makes the row %s %s", record.ErrEvent, k.table, k.key)
+		return fmt.Errorf("%w: no leaf makes the row %s %s", record.ErrEvent, k.Table, k.ID)
 	}
-	same, err := sameRow(k.table, body, made)
+	same, err := sameRow(k.Table, body, made)
 	if err != nil {
 		return err
 	}
 	if !same {
-		return fmt.Errorf("%w: the row %s %s is not what its leaves say", record.ErrEvent, k.table, k.key)
+		return fmt.Errorf("%w: the row %s %s is not what its leaves say", record.ErrEvent, k.Table, k.ID)
 	}
 	return nil
 }

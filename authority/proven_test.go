@@ -81,11 +81,13 @@ func TestPromiseP06_EditedRowsIssueNothing(t *testing.T) {
 		{"the approver's groups", func(_ *testing.T, w *world, alice, _ user) (user, approval.Request) {
 			eve := w.logIn("eve", []string{"visitors"})
 			w.replace("snapshot", "%", `"visitors"`, `"leads"`)
+			w.replace("login", "%", `"visitors"`, `"leads"`)
 			return alice, w.approved(alice, eve, alice.newRequest())
 		}},
 		{"the requester's groups", func(_ *testing.T, w *world, _, bob user) (user, approval.Request) {
 			eve := w.logIn("eve", []string{"visitors"})
 			w.replace("snapshot", "%", `"visitors"`, `"engineers"`)
+			w.replace("login", "%", `"visitors"`, `"engineers"`)
 			return eve, w.approved(eve, bob, eve.newRequest())
 		}},
 		{"the requester's client", func(_ *testing.T, w *world, _, bob user) (user, approval.Request) {

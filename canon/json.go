@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -60,131 +58,184 @@ func Unmarshal(data []byte, v any) error {
 
 // Check returns nil if data is canonical JSON, byte for byte.
 func Check(data []byte) error {
+	if len(data) > MaxSize {
+		return fmt.Errorf("%w: over %d bytes", ErrNotCanonical, MaxSize)
+	}
 	if !utf8.Valid(data) {
 		return fmt.Errorf("%w: not UTF-8", ErrNotCanonical)
 	}
-	want, err := canonicalise(data)
-	if err != nil {
+	s := scanner{text: data}
+	if err := s.value(0); err != nil {
 		return err
 	}
-	if !bytes.Equal(want, data) {
-		return fmt.Errorf("%w: white space, key order, escapes or duplicate keys", ErrNotCanonical)
-	}
-	return nil
+	return s.end()
 }
 
-func canonicalise(data []byte) ([]byte, error) {
-	if len(data) > MaxSize+1 { // json.Encoder adds a newline
-		return nil, fmt.Errorf("%w: over %d bytes", ErrNotCanonical, MaxSize)
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	out, err := appendValue(nil, dec, 0)
-	if err != nil {
+// writer turns what encoding/json has written, which is compact and well-formed,
+// into canonical JSON.
+type writer struct {
+	text []byte
+	at   int
+	out  []byte
+}
+
+func canonicalise(text []byte) ([]byte, error) {
+	w := writer{text: bytes.TrimSuffix(text, []byte("\n")), out: make([]byte, 0, len(text))}
+	if err := w.value(0); err != nil {
 		return nil, err
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: more than one value", ErrNotCanonical)
+	if len(w.out) > MaxSize {
+		return nil, fmt.Errorf("%w: over %d bytes", ErrNotCanonical, MaxSize)
 	}
-	return out, nil
+	return w.out, nil
 }
 
-func appendValue(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
+func (w *writer) value(depth int) error {
 	if depth > maxDepth {
-		return nil, fmt.Errorf("%w: nested deeper than %d", ErrNotCanonical, maxDepth)
+		return fmt.Errorf("%w: nested deeper than %d", ErrNotCanonical, maxDepth)
 	}
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotCanonical, err)
-	}
-	switch t := tok.(type) {
-	case json.Delim:
-		if t == '{' {
-			return appendObject(out, dec, depth)
-		}
-		return appendArray(out, dec, depth)
-	case string:
-		return appendString(out, t)
-	case json.Number:
-		n, err := strconv.ParseInt(t.String(), 10, 64)
-		if err != nil || n < 0 || n > maxInteger {
-			return nil, fmt.Errorf("%w: %s is no integer from 0 to 2^53-1", ErrNotCanonical, t)
-		}
-		return strconv.AppendInt(out, n, 10), nil
-	case bool:
-		if !t {
-			return nil, fmt.Errorf("%w: false is left out, never written", ErrNotCanonical)
-		}
-		return append(out, "true"...), nil
+	switch w.text[w.at] {
+	case '"':
+		return w.str()
+	case '{':
+		return w.object(depth)
+	case '[':
+		return w.array(depth)
+	case 't':
+		w.at += len("true")
+		w.out = append(w.out, "true"...)
+		return nil
+	case 'f':
+		return fmt.Errorf("%w: false is left out, never written", ErrNotCanonical)
+	case 'n':
+		return fmt.Errorf("%w: null is left out, never written", ErrNotCanonical)
 	default:
-		return nil, fmt.Errorf("%w: null is left out, never written", ErrNotCanonical)
+		s := scanner{text: w.text, at: w.at}
+		if w.text[w.at] == '-' {
+			return fmt.Errorf("%w: a number is an integer from 0 to 2^53-1", ErrNotCanonical)
+		}
+		if err := s.number(); err != nil {
+			return err
+		}
+		w.out = append(w.out, w.text[w.at:s.at]...)
+		w.at = s.at
+		return nil
 	}
 }
 
-func appendObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
+// object writes the members in the order of their keys.
+func (w *writer) object(depth int) error {
 	type member struct {
-		key   string
-		value []byte
+		key        string
+		start, end int // of `"key":value` in out
 	}
 	var members []member
-	for dec.More() {
-		tok, err := dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrNotCanonical, err)
+	w.out = append(w.out, '{')
+	first := len(w.out)
+	for w.at++; w.text[w.at] != '}'; {
+		if w.text[w.at] == ',' {
+			w.at++
 		}
-		key, ok := tok.(string)
-		if !ok || !validKey(key) {
-			return nil, fmt.Errorf("%w: key %q is not [a-z][a-z0-9_]*", ErrNotCanonical, key)
+		start := len(w.out)
+		end := w.at + 1 + bytes.IndexByte(w.text[w.at+1:], '"')
+		key := string(w.text[w.at+1 : end])
+		if !validKey(key) { // one with an escaped quote ends in a backslash here
+			return fmt.Errorf("%w: key %.80q is not [a-z][a-z0-9_]*", ErrNotCanonical, key)
 		}
-		value, err := appendValue(nil, dec, depth+1)
-		if err != nil {
-			return nil, err
+		w.out = append(w.out, w.text[w.at:end+2]...) // with the colon
+		w.at = end + 2
+		if err := w.value(depth + 1); err != nil {
+			return err
 		}
-		members = append(members, member{key, value})
+		members = append(members, member{key, start, len(w.out)})
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotCanonical, err)
-	}
+	w.at++
 	if len(members) == 0 {
-		return nil, fmt.Errorf("%w: an empty object is left out, never written", ErrNotCanonical)
+		return fmt.Errorf("%w: an empty object is left out, never written", ErrNotCanonical)
 	}
+	unordered := bytes.Clone(w.out[first:])
+	w.out = w.out[:first]
 	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
-	out = append(out, '{')
 	for i, m := range members {
 		if i > 0 {
 			if members[i-1].key == m.key {
-				return nil, fmt.Errorf("%w: key %q stands twice", ErrNotCanonical, m.key)
+				return fmt.Errorf("%w: key %q stands twice", ErrNotCanonical, m.key)
 			}
-			out = append(out, ',')
+			w.out = append(w.out, ',')
 		}
-		out = append(out, '"')
-		out = append(out, m.key...)
-		out = append(out, '"', ':')
-		out = append(out, m.value...)
+		w.out = append(w.out, unordered[m.start-first:m.end-first]...)
 	}
-	return append(out, '}'), nil
+	w.out = append(w.out, '}')
+	return nil
 }
 
-func appendArray(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
-	out = append(out, '[')
-	empty := true
-	for dec.More() {
-		if !empty {
-			out = append(out, ',')
+func (w *writer) array(depth int) error {
+	w.out = append(w.out, '[')
+	w.at++
+	if w.text[w.at] == ']' {
+		return fmt.Errorf("%w: an empty array is left out, never written", ErrNotCanonical)
+	}
+	for {
+		if err := w.value(depth + 1); err != nil {
+			return err
 		}
-		empty = false
-		var err error
-		if out, err = appendValue(out, dec, depth+1); err != nil {
-			return nil, err
+		c := w.text[w.at]
+		w.at++
+		w.out = append(w.out, c)
+		if c == ']' {
+			return nil
 		}
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotCanonical, err)
+}
+
+// str writes a string. encoding/json writes U+2028 and U+2029 as escapes, and
+// what is not UTF-8 as the escape of U+FFFD: the character itself it leaves as
+// it is.
+func (w *writer) str() error {
+	w.at++
+	w.out = append(w.out, '"')
+	start, plain := len(w.out), true
+	for {
+		switch c := w.text[w.at]; {
+		case c == '"':
+			w.at++
+			switch {
+			case len(w.out) == start:
+				return fmt.Errorf("%w: an empty string is left out, never written", ErrNotCanonical)
+			case !plain && !nfc(w.out[start:]):
+				return fmt.Errorf("%w: a string is not in Unicode form NFC", ErrNotCanonical)
+			}
+			w.out = append(w.out, '"')
+			return nil
+		case c != '\\':
+			plain = plain && c < utf8.RuneSelf
+			w.out = append(w.out, c)
+			w.at++
+		default:
+			n := escape(w.text[w.at:])
+			switch rest := w.text[w.at:]; {
+			case n > 0:
+				w.out = append(w.out, rest[:n]...)
+			case bytes.HasPrefix(rest, []byte(`\u2028`)), bytes.HasPrefix(rest, []byte(`\u2029`)):
+				n, plain = 6, false
+				w.out = utf8.AppendRune(w.out, '\u2028'+rune(rest[5]-'8'))
+			case bytes.HasPrefix(rest, []byte(`\ufffd`)):
+				return fmt.Errorf("%w: a string is not UTF-8", ErrNotCanonical)
+			default: // only a json.RawMessage has others
+				return fmt.Errorf("%w: an escape that RFC 8785 writes otherwise", ErrNotCanonical)
+			}
+			w.at += n
+		}
 	}
-	if empty {
-		return nil, fmt.Errorf("%w: an empty array is left out, never written", ErrNotCanonical)
+}
+
+// nfc reports whether the inside of a canonical string stands for text in form
+// NFC.
+func nfc(inner []byte) bool {
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		inner = unescape(inner)
 	}
-	return append(out, ']'), nil
+	return norm.NFC.IsNormal(inner)
 }
 
 func validKey(s string) bool {
@@ -198,41 +249,4 @@ func validKey(s string) bool {
 		}
 	}
 	return true
-}
-
-// appendString writes s as RFC 8785 §3.2.2.2: two-character escapes where JSON
-// has them, \u00xx for the other control characters, the rest as UTF-8.
-func appendString(out []byte, s string) ([]byte, error) {
-	switch {
-	case s == "":
-		return nil, fmt.Errorf("%w: an empty string is left out, never written", ErrNotCanonical)
-	case !utf8.ValidString(s):
-		return nil, fmt.Errorf("%w: a string is not UTF-8", ErrNotCanonical)
-	case !norm.NFC.IsNormalString(s):
-		return nil, fmt.Errorf("%w: a string is not in Unicode form NFC", ErrNotCanonical)
-	}
-	out = append(out, '"')
-	for i := range len(s) {
-		switch c := s[i]; c {
-		case '"', '\\':
-			out = append(out, '\\', c)
-		case '\b':
-			out = append(out, '\\', 'b')
-		case '\f':
-			out = append(out, '\\', 'f')
-		case '\n':
-			out = append(out, '\\', 'n')
-		case '\r':
-			out = append(out, '\\', 'r')
-		case '\t':
-			out = append(out, '\\', 't')
-		default:
-			if c < 0x20 {
-				out = fmt.Appendf(out, `\u%04x`, c)
-			} else {
-				out = append(out, c)
-			}
-		}
-	}
-	return append(out, '"'), nil
 }

@@ -5,7 +5,7 @@
 //
 // Each verb is an Options struct and one function: [Login], [Whoami], [Logout],
 // [Request], [Wait], [Cancel], [Status], [List], [Hosts], [SSH], [LedgerList],
-// [LedgerShow], [Version]. Results go to standard output, everything for people to
+// [LedgerShow], [LedgerExport], [AuditVerify], [AuditExplain], [Version]. Results go to standard output, everything for people to
 // standard error, and nothing that a server or a person wrote reaches a terminal before it
 // went through visible.
 // Nothing that the server says is believed beyond the pin file: a certificate is

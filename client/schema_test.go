@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/audit"
 )
 
 // schemaObject is an object of docs/cli.schema.json.
@@ -37,10 +38,13 @@ func TestSchemaIsWhatIsPrinted(t *testing.T) {
 	results := map[string]any{
 		"whoami": whoamiResult{}, "RequestResult": api.Request{}, "Status": dashboard{}, "list": requestsResult{}, "HostsResult": hostsResult{},
 		"HostResult": hostResult{}, "ledger list": api.Entries{}, "ledger show": entryResult{}, "version": versionResult{}, "error": errorResult{},
+		"ledger export": exportResult{}, "audit verify": auditResult{}, "audit explain": storyResult{},
 	}
 	parts := map[string]any{
 		"Request": api.Request{}, "Decision": api.Decision{}, "Grant": api.Grant{}, "Contract": api.Contract{}, "Host": api.Host{}, "RoleOption": api.RoleOption{},
 		"RoleStage": api.RoleStage{}, "Entry": api.Entry{}, "EntryProof": api.EntryProof{}, "Check": Check{}, "CertificateHeld": certificateHeld{}, "HostRoles": hostRoles{},
+		"AuditReport": audit.Report{}, "AuditCertificate": audit.Certificate{}, "AuditPart": audit.Part{}, "AuditContract": audit.Contract{}, "AuditFinding": audit.Finding{},
+		"StoryContract": storyContract{}, "StorySignature": storySignature{}, "StoryRequest": storyRequest{}, "StoryDecision": storyDecision{},
 	}
 	for name, v := range results {
 		wantMembers(t, name, document.Defs[name], v, true)

@@ -171,8 +171,17 @@ func (i Issuer) identity(c claims, e Expect, now time.Time) (Identity, error) {
 	if (present || !e.Renewed) && subtle.ConstantTimeCompare([]byte(nonce), []byte(e.Nonce)) != 1 {
 		return Identity{}, fmt.Errorf("%w: its nonce is missing or another; log in again", ErrNonce)
 	}
-	if id.Subject, err = i.subject(c); err != nil {
+	if err := i.describe(&id, c); err != nil {
 		return Identity{}, err
+	}
+	return id, nil
+}
+
+// describe reads who it is and how they signed in.
+func (i Issuer) describe(id *Identity, c claims) error {
+	var err error
+	if id.Subject, err = i.subject(c); err != nil {
+		return err
 	}
 	const maxDisplay, maxEmail = 256, 320
 	id.Name = c.called("name", maxDisplay)
@@ -184,7 +193,7 @@ func (i Issuer) identity(c claims, e Expect, now time.Time) (Identity, error) {
 	id.GroupsKnown = id.GroupsWhy == ""
 	id.ACR = c.display("acr", maxDisplay)
 	id.AMR = c.methods()
-	return id, nil
+	return nil
 }
 
 // checkParties checks who issued the ID token and for whom.

@@ -184,7 +184,7 @@ func TestPromiseP14_CancellingNeedsNoFreshClaims(t *testing.T) {
 		t.Errorf("just before it expires: %v", err)
 	}
 	// No role of this contract waits for half a day, so the request is made to.
-	key := recordtest.Key{Table: record.TableRequest, ID: string(late.ID)}
+	key := record.Key{Table: record.TableRequest, ID: string(late.ID)}
 	m.Rows[key] = []byte(strings.Replace(string(m.Rows[key]), `"timeout_seconds":900`, `"timeout_seconds":90000`, 1))
 	m.Clock = before.Claims.ClaimsAt + micros(record.SessionLife)
 	if err := m.Check(plain(w.Cancel(m, &before, late))); err != nil {
@@ -220,7 +220,7 @@ func TestCancelledIsListedAsSuch(t *testing.T) {
 	w, m := newLedger(t)
 	r := asked(t, w, m, w.Alice)
 	appendAll(t, m, plain(w.Cancel(m, w.Alice, r)))
-	key := recordtest.Key{Table: record.TableRequest, ID: string(r.ID)}
+	key := record.Key{Table: record.TableRequest, ID: string(r.ID)}
 	for name, want := range map[string]string{"state": "cancelled", "open": "-", "by": string(w.Alice.Person)} {
 		if got := m.Index[recordtest.IndexKey{Key: key, Name: name}]; got != want {
 			t.Errorf("listed under %s as %q, want %q", name, got, want)

@@ -125,7 +125,7 @@ func (e Event) hostJoin(v View, f HostJoin) ([]Change, error) {
 	case !errors.Is(err, ErrNotFound):
 		return nil, err
 	}
-	return changes(once(put(TableHost, string(f.Name), f, Index{"lineage", f.Lineage.String()}, Index{"all", ""})))
+	return changes(fresh(put(TableHost, string(f.Name), f, Index{"lineage", f.Lineage.String()}, Index{"all", ""})))
 }
 
 // changes collects one row that may have failed to be written.
@@ -136,8 +136,8 @@ func changes(c Change, err error) ([]Change, error) {
 	return []Change{c}, nil
 }
 
-// once marks a row that must not be there yet.
-func once(c Change, err error) (Change, error) {
+// fresh marks a row that must not be there yet.
+func fresh(c Change, err error) (Change, error) {
 	c.New = true
 	return c, err
 }

@@ -71,7 +71,7 @@ func checkCancelDoc(v View, f RequestCancel, login LoginRow) error {
 	if err != nil {
 		return err
 	}
-	doc, err := OpenCancel(f.Document, f.Signature, device)
+	doc, err := checkingOf(v).openCancel(f.Document, f.Signature, device)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (e Event) certificateIssue(v View, f CertificateIssue) ([]Change, error) {
 		Serial: f.Serial, Person: f.Person, Grant: f.Grant, Contract: f.Contract,
 		Key: doc.Key, Before: canon.Micros(cert.ValidBefore) * 1e6, Leaf: e.LeafHash, //nolint:gosec // seconds of this century
 	}
-	return changes(once(putCertificate(row)))
+	return changes(fresh(putCertificate(row)))
 }
 
 func putCertificate(row CertificateRow) (Change, error) {
@@ -176,7 +176,7 @@ func openIssue(v View, f CertificateIssue) (ssh.PublicKey, IssueDoc, error) {
 	if err != nil {
 		return nil, IssueDoc{}, err
 	}
-	doc, key, err := OpenIssue(f.Document, f.DeviceSig, f.Possession, device)
+	doc, key, err := checkingOf(v).openIssue(f.Document, f.DeviceSig, f.Possession, device)
 	if err != nil {
 		return nil, IssueDoc{}, err
 	}

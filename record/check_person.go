@@ -19,6 +19,9 @@ func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
 	if f.Issuer == "" || f.ClaimsAt <= 0 || !sortedUnique(f.Groups) || (!f.GroupsKnown && len(f.Groups) > 0) {
 		return nil, fmt.Errorf("%w: a login names its issuer, its time and its groups in order", ErrEvent)
 	}
+	if f.Flow != FlowCode && f.Flow != FlowRefresh {
+		return nil, fmt.Errorf("%w: no login flow is called %q", ErrEvent, f.Flow)
+	}
 	out, err := deviceOf(v, f)
 	if err != nil {
 		return nil, err
@@ -46,8 +49,9 @@ func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
 		}
 		out = append(out, identity)
 	}
-	login, err := put(TableLogin, e.LeafHash.String(), LoginRow{Person: f.Person, Issuer: f.Issuer, Client: f.Client, DeviceKey: f.DeviceKey, ClaimsAt: f.ClaimsAt},
-		Index{"person", string(f.Person)})
+	login, err := put(TableLogin, e.LeafHash.String(), LoginRow{
+		Person: f.Person, Issuer: f.Issuer, Client: f.Client, DeviceKey: f.DeviceKey, ClaimsAt: f.ClaimsAt, GroupsKnown: f.GroupsKnown, Groups: f.Groups,
+	}, Index{"person", string(f.Person)})
 	return append(out, login), err
 }
 
@@ -104,6 +108,7 @@ func refreshes(row DeviceRow, known bool, f PersonLogin) error {
 // newest is refused: an ID token from before a group was taken away must not
 // give it back.
 func (p *PersonRow) vouch(issuer string, at canon.Micros) error {
+	p.Vouched = slices.Clone(p.Vouched)
 	for i, v := range p.Vouched {
 		if v.Issuer != issuer {
 			continue
@@ -149,7 +154,10 @@ func (e Event) personSnapshot(v View, f PersonSnapshot) ([]Change, error) {
 	if login.Person != f.Person || login.Issuer != f.Issuer || !sortedUnique(f.Groups) || (!f.GroupsKnown && len(f.Groups) > 0) {
 		return nil, fmt.Errorf("%w: a snapshot is of the person and issuer of its login", ErrEvent)
 	}
-	person.Snapshots = slices.DeleteFunc(person.Snapshots, func(s SnapshotRef) bool { return s.Issuer == f.Issuer })
+	if f.Source != SourceIDToken || !login.says(f) {
+		return nil, fmt.Errorf("%w: a snapshot has the groups that its login has", ErrEvent)
+	}
+	person.Snapshots = slices.DeleteFunc(slices.Clone(person.Snapshots), func(s SnapshotRef) bool { return s.Issuer == f.Issuer })
 	person.Snapshots = append(person.Snapshots, SnapshotRef{Issuer: f.Issuer, Leaf: e.LeafHash})
 	slices.SortFunc(person.Snapshots, func(a, b SnapshotRef) int { return strings.Compare(a.Issuer, b.Issuer) })
 	out, err := changes(put(TablePerson, string(f.Person), person, Index{"all", ""}))

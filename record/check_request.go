@@ -63,7 +63,7 @@ func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return changes(once(putRequest(r)))
+	return changes(fresh(putRequest(r)))
 }
 
 // requestOf makes the request that a submission stands for, or returns the
@@ -101,7 +101,7 @@ func openRequest(v View, f RequestSubmit) (RequestDoc, error) {
 	if err != nil {
 		return RequestDoc{}, err
 	}
-	doc, err := OpenRequest(f.Document, f.Signature, device)
+	doc, err := checkingOf(v).openRequest(f.Document, f.Signature, device)
 	if err != nil {
 		return RequestDoc{}, err
 	}
@@ -171,7 +171,7 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 		return nil, err
 	}
 	key := string(r.ID) + "/" + f.Stage + "/" + string(f.Person)
-	mark, err := once(put(TableDecision, key, DecisionRow{Leaf: e.LeafHash}, Index{"by", string(f.Person)}))
+	mark, err := fresh(put(TableDecision, key, DecisionRow{Leaf: e.LeafHash}, Index{"by", string(f.Person)}))
 	return []Change{request, mark}, err
 }
 
@@ -194,7 +194,7 @@ func (e Event) requestExpire(v View, f RequestExpire) ([]Change, error) {
 	case !errors.Is(err, ErrNotFound):
 		return nil, err
 	}
-	mark, err := once(put(TableExpiry, string(r.ID), ExpiryRow{At: f.At}))
+	mark, err := fresh(put(TableExpiry, string(r.ID), ExpiryRow{At: f.At}))
 	if err != nil {
 		return nil, err
 	}
@@ -283,6 +283,9 @@ func subjectOf(v View, terms *contract.Terms, id canon.ID, c Claims, now canon.M
 	}
 	if login.Person != id || snapshot.Person != id || snapshot.Issuer != login.Issuer || c.ClaimsAt != login.ClaimsAt {
 		return contract.Subject{}, fmt.Errorf("%w: the claims are another person's", ErrEvent)
+	}
+	if !login.says(snapshot) {
+		return contract.Subject{}, fmt.Errorf("%w: the login and the snapshot of the claims name other groups", ErrEvent)
 	}
 	if err := usable(terms, login, now, maxAge); err != nil {
 		return contract.Subject{}, err

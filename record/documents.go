@@ -95,33 +95,45 @@ func OpenSession(text, signature string, device ssh.PublicKey) (SessionDoc, erro
 	if err != nil {
 		return SessionDoc{}, err
 	}
-	return d, verify(device, sshcert.NamespaceDevice, text, signature)
+	return d, directly.verify(device, sshcert.NamespaceDevice, text, signature)
 }
 
 // OpenRequest reads a request document and checks the device key's signature.
 func OpenRequest(text, signature string, device ssh.PublicKey) (RequestDoc, error) {
+	return directly.openRequest(text, signature, device)
+}
+
+func (c checking) openRequest(text, signature string, device ssh.PublicKey) (RequestDoc, error) {
 	var d RequestDoc
 	err := open(text, &d, func() string { return d.V }, RequestVersion)
 	if err != nil {
 		return RequestDoc{}, err
 	}
-	return d, verify(device, sshcert.NamespaceDevice, text, signature)
+	return d, c.verify(device, sshcert.NamespaceDevice, text, signature)
 }
 
 // OpenCancel reads a cancel document and checks the device key's signature.
 func OpenCancel(text, signature string, device ssh.PublicKey) (CancelDoc, error) {
+	return directly.openCancel(text, signature, device)
+}
+
+func (c checking) openCancel(text, signature string, device ssh.PublicKey) (CancelDoc, error) {
 	var d CancelDoc
 	err := open(text, &d, func() string { return d.V }, CancelVersion)
 	if err != nil {
 		return CancelDoc{}, err
 	}
-	return d, verify(device, sshcert.NamespaceDevice, text, signature)
+	return d, c.verify(device, sshcert.NamespaceDevice, text, signature)
 }
 
 // OpenIssue reads an issue document and checks both signatures: the device
 // key's, and that of the key which the certificate is for. It returns that key,
 // held to the key policy.
 func OpenIssue(text, deviceSig, possessionSig string, device ssh.PublicKey) (IssueDoc, ssh.PublicKey, error) {
+	return directly.openIssue(text, deviceSig, possessionSig, device)
+}
+
+func (c checking) openIssue(text, deviceSig, possessionSig string, device ssh.PublicKey) (IssueDoc, ssh.PublicKey, error) {
 	var d IssueDoc
 	if err := open(text, &d, func() string { return d.V }, IssueVersion); err != nil {
 		return IssueDoc{}, nil, err
@@ -134,10 +146,10 @@ func OpenIssue(text, deviceSig, possessionSig string, device ssh.PublicKey) (Iss
 	if err != nil {
 		return IssueDoc{}, nil, err
 	}
-	if err := verify(device, sshcert.NamespaceDevice, text, deviceSig); err != nil {
+	if err := c.verify(device, sshcert.NamespaceDevice, text, deviceSig); err != nil {
 		return IssueDoc{}, nil, err
 	}
-	if err := verify(key, sshcert.NamespacePossession, text, possessionSig); err != nil {
+	if err := c.verify(key, sshcert.NamespacePossession, text, possessionSig); err != nil {
 		return IssueDoc{}, nil, err
 	}
 	return d, key, nil
@@ -165,8 +177,31 @@ func open(text string, doc any, version func() string, want string) error {
 	return nil
 }
 
-func verify(key ssh.PublicKey, namespace, text, signature string) error {
-	if err := sshcert.Verify(key, namespace, []byte(text), signature); err != nil {
+// SignatureVerifier is a View that checks signatures itself, because it remembers
+// which ones were checked already. Its Verify answers what [sshcert.Verify] does.
+type SignatureVerifier interface {
+	View
+	Verify(key ssh.PublicKey, namespace string, message []byte, armored string) error
+}
+
+// checking is how signatures are checked.
+type checking struct {
+	with func(key ssh.PublicKey, namespace string, message []byte, armored string) error
+}
+
+// directly checks each signature when it is asked for.
+var directly = checking{sshcert.Verify}
+
+// checkingOf returns how a view has signatures checked.
+func checkingOf(v View) checking {
+	if s, ok := v.(SignatureVerifier); ok {
+		return checking{s.Verify}
+	}
+	return directly
+}
+
+func (c checking) verify(key ssh.PublicKey, namespace, text, signature string) error {
+	if err := c.with(key, namespace, []byte(text), signature); err != nil {
 		return fmt.Errorf("%w: %w", ErrDocument, err)
 	}
 	return nil

@@ -120,11 +120,14 @@ type PersonSnapshot struct {
 	Snapshot    canon.ID     `json:"snapshot"`
 	Person      canon.ID     `json:"person"`
 	Issuer      string       `json:"issuer"`
-	Source      string       `json:"source"` // "id_token"
+	Source      string       `json:"source"` // SourceIDToken
 	Login       canon.Digest `json:"login"`  // hash of the login leaf it was read from
 	GroupsKnown bool         `json:"groups_known,omitempty"`
 	Groups      []string     `json:"groups,omitempty"`
 }
+
+// SourceIDToken says that a snapshot was read from the ID token of a login.
+const SourceIDToken = "id_token"
 
 // PersonLink records that two people are known to be one human. It takes away
 // and never gives: they count as one where that denies (self-approval, quorums),

@@ -185,10 +185,10 @@ func replay(t *testing.T, rt *rapid.T, s *store.Store, m *recordtest.Map, erased
 	}
 }
 
-func compare(rt *rapid.T, m *recordtest.Map, rows map[recordtest.Key][]byte, index map[recordtest.IndexKey]string, erased bool) {
+func compare(rt *rapid.T, m *recordtest.Map, rows map[record.Key][]byte, index map[recordtest.IndexKey]string, erased bool) {
 	if erased { // who somebody was at the issuer is gone with the person parts, and nothing else
 		rows, index = maps.Clone(rows), maps.Clone(index)
-		maps.DeleteFunc(rows, func(k recordtest.Key, _ []byte) bool { return k.Table == record.TableIdentity })
+		maps.DeleteFunc(rows, func(k record.Key, _ []byte) bool { return k.Table == record.TableIdentity })
 		maps.DeleteFunc(index, func(k recordtest.IndexKey, _ string) bool { return k.Table == record.TableIdentity })
 	}
 	for key, want := range rows {
@@ -202,19 +202,19 @@ func compare(rt *rapid.T, m *recordtest.Map, rows map[recordtest.Key][]byte, ind
 }
 
 // tables reads what the store keeps of the fold, past the store.
-func tables(t *testing.T, rt *rapid.T, engine *sqlite.Engine) (map[recordtest.Key][]byte, map[recordtest.IndexKey]string) {
+func tables(t *testing.T, rt *rapid.T, engine *sqlite.Engine) (map[record.Key][]byte, map[recordtest.IndexKey]string) {
 	tx, err := engine.Read(t.Context())
 	if err != nil {
 		rt.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }() // it only reads
-	rows := make(map[recordtest.Key][]byte)
+	rows := make(map[record.Key][]byte)
 	list, err := tx.QueryContext(t.Context(), `SELECT tbl, id, body FROM state`)
 	if err != nil {
 		rt.Fatal(err)
 	}
 	for list.Next() {
-		var k recordtest.Key
+		var k record.Key
 		var body []byte
 		if err := list.Scan(&k.Table, &k.ID, &body); err != nil {
 			rt.Fatal(err)

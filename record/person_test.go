@@ -28,6 +28,7 @@ func TestPersonLoginRefuses(t *testing.T) {
 		// Without a device key, which would be refused for itself.
 		{"for another person's account", bend(func(f *record.PersonLogin) { f.Person, f.DeviceKey = w.Bob.Person, "" }), record.ErrEvent},
 		{"a new person for a known account", bend(func(f *record.PersonLogin) { f.Person, f.DeviceKey = w.ID(), "" }), record.ErrEvent},
+		{"by a flow that there is none of", bend(func(f *record.PersonLogin) { f.Flow = "device" }), record.ErrEvent},
 		{"with another person's device key", bend(func(f *record.PersonLogin) { f.DeviceKey = recordtest.Wire(w.Bob.Device.PublicKey()) }), record.ErrEvent},
 		{"another account of a known person", part(func(p *record.LoginPerson) { p.Subject = "sub-alice-2" }), record.ErrEvent},
 		{"the account's name in another case", part(func(p *record.LoginPerson) { p.Subject = "Sub-Alice" }), record.ErrEvent},
@@ -86,6 +87,8 @@ func TestPersonSnapshotRefuses(t *testing.T) {
 		{"of another person's login", bend(func(f *record.PersonSnapshot) { f.Login = w.Bob.Claims.Login }), record.ErrEvent},
 		{"read from another person's snapshot", bend(func(f *record.PersonSnapshot) { f.Login = w.Alice.Claims.Snapshot }), record.ErrNotFound},
 		{"of another issuer", bend(func(f *record.PersonSnapshot) { f.Issuer = "https://login.other.example" }), record.ErrEvent},
+		{"groups that the login does not have", bend(func(f *record.PersonSnapshot) { f.Groups = []string{"engineers", "leads"} }), record.ErrEvent},
+		{"read elsewhere", bend(func(f *record.PersonSnapshot) { f.Source = "directory" }), record.ErrEvent},
 		{"groups out of order", bend(func(f *record.PersonSnapshot) { f.Groups = []string{"b", "a"} }), record.ErrEvent},
 		{"a group twice", bend(func(f *record.PersonSnapshot) { f.Groups = []string{"a", "a"} }), record.ErrEvent},
 		{"groups that are not known", bend(func(f *record.PersonSnapshot) { f.GroupsKnown = false }), record.ErrEvent},
@@ -206,5 +209,23 @@ func TestPromiseP03_ARefreshRenewsItsLoginOnly(t *testing.T) {
 	m.Clock += 1e6
 	if err := m.Check(renew(w.Alice)); err != nil {
 		t.Errorf("after a new login: %v", err)
+	}
+}
+
+// Groups that a login does not have any more count no more, also where nobody has
+// recorded a snapshot of that.
+func TestPromiseP03_ClaimsAreOfOneMoment(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	m.Clock += micros(time.Second)
+	mover := *w.Alice
+	mover.Groups = []string{"visitors"}
+	login, err := m.Append(w.Login(m, &mover))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mover.Claims.Login, mover.Claims.ClaimsAt = login, m.Clock-m.Clock%1e6 // and still the snapshot from before
+	if err := m.Check(w.Submit(m, &mover, w.Ask(m, &mover))); !errors.Is(err, record.ErrEvent) {
+		t.Errorf("%v, want ErrEvent", err)
 	}
 }

@@ -292,7 +292,7 @@ func TestRequestExpireRefuses(t *testing.T) {
 	if got := w.Request(m, r.ID); len(got.Decisions) != 0 || got.Status(m.Clock.Time()).State != approval.Expired {
 		t.Errorf("the expired request is %+v", got)
 	}
-	key := recordtest.IndexKey{Key: recordtest.Key{Table: record.TableRequest, ID: string(r.ID)}, Name: "state"}
+	key := recordtest.IndexKey{Key: record.Key{Table: record.TableRequest, ID: string(r.ID)}, Name: "state"}
 	if state := m.Index[key]; state != string(approval.Expired) {
 		t.Errorf("it is listed as %q", state)
 	}
@@ -365,7 +365,7 @@ func TestOpenRequestsAreListed(t *testing.T) {
 	t.Parallel()
 	w, m := newLedger(t)
 	open := func(id canon.ID) string {
-		return m.Index[recordtest.IndexKey{Key: recordtest.Key{Table: record.TableRequest, ID: string(id)}, Name: "open"}]
+		return m.Index[recordtest.IndexKey{Key: record.Key{Table: record.TableRequest, ID: string(id)}, Name: "open"}]
 	}
 	granted := w.Granted(m, 0)
 	ask := w.Ask(m, w.Alice)

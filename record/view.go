@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/sallyport/sallyport/approval"
@@ -128,13 +129,20 @@ type IdentityRow struct {
 	Person canon.ID `json:"person"`
 }
 
-// LoginRow is a login and the snapshot that held right after it.
+// LoginRow is a login as far as later leaves rest on it.
 type LoginRow struct {
-	Person    canon.ID     `json:"person"`
-	Issuer    string       `json:"issuer"`
-	Client    string       `json:"client"`
-	DeviceKey string       `json:"device_key,omitempty"`
-	ClaimsAt  canon.Micros `json:"claims_at"`
+	Person      canon.ID     `json:"person"`
+	Issuer      string       `json:"issuer"`
+	Client      string       `json:"client"`
+	DeviceKey   string       `json:"device_key,omitempty"`
+	ClaimsAt    canon.Micros `json:"claims_at"`
+	GroupsKnown bool         `json:"groups_known,omitempty"`
+	Groups      []string     `json:"groups,omitempty"`
+}
+
+// says reports whether a snapshot has the groups that the login has.
+func (l LoginRow) says(s PersonSnapshot) bool {
+	return l.GroupsKnown == s.GroupsKnown && slices.Equal(l.Groups, s.Groups)
 }
 
 // DeviceRow says whose a device key is, and what its newest login said. A device
@@ -254,14 +262,30 @@ func InForce(v View, lineage canon.Digest, now canon.Micros) (*contract.Version,
 	return v.Version(row.Current)
 }
 
+// decoded is a View that keeps rows as they were read, so that the same one is not
+// read again. Rules change nothing in what they were given.
+type decoded interface {
+	decodedRow(k Key) any
+	keepDecoded(k Key, row any)
+}
+
 func get[T any](v View, t Table, key string) (T, error) {
 	var out T
+	kept, keeps := v.(decoded)
+	if keeps {
+		if known, ok := kept.decodedRow(Key{t, key}).(T); ok {
+			return known, nil
+		}
+	}
 	row, err := v.Row(t, key)
 	if err != nil {
 		return out, fmt.Errorf("%s %s: %w", t, key, err)
 	}
 	if err := canon.Unmarshal(row, &out); err != nil {
 		return out, fmt.Errorf("%s %s: %w", t, key, err)
+	}
+	if keeps {
+		kept.keepDecoded(Key{t, key}, out)
 	}
 	return out, nil
 }

@@ -28,9 +28,15 @@ type operation struct {
 // A success is an answer to a request that was done as asked.
 type success struct {
 	status int
-	body   any // its type; nil: no body
+	body   any // its type; nil: no body; lines: JSON Lines, of several types
 	means  string
 }
+
+// lines stands for an answer in mediaLines.
+type lines struct{}
+
+// mediaLines is the type of JSON Lines.
+const mediaLines = "application/x-ndjson"
 
 // apiRoutes lists the JSON interface, all below apiPrefix.
 func (s *Server) apiRoutes() []route {
@@ -148,6 +154,12 @@ func (s *Server) apiRoutes() []route {
 			path:    api.EntryPath{},
 			answers: []success{{200, api.EntryProof{}, "the leaf, what of its opening one may see, and the proof that it is in the ledger"}},
 			refuses: []kind{notFound, fieldRefused},
+		}},
+		{method: get, path: "/v1/ledger/export", bearer: s.export, doc: &operation{
+			id: "exportLedger", tag: "ledger", summary: "The whole ledger as one bundle",
+			more: "It is JSON Lines, as docs/formats.md says under \"Export bundle\", of one committed state, with what of each opening one may " +
+				"see. An answer without the last line was broken off. Two are answered at the same time, others get 503.",
+			answers: []success{{200, lines{}, "a head, a line for each leaf in order, and an end"}},
 		}},
 	}
 }

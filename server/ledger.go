@@ -195,7 +195,9 @@ func readerOf(r *store.Reader, session store.Session, now time.Time) (person, er
 // mayRead reports whether somebody may see the facts of a leaf: what is about
 // the ledger itself is for everybody, a contract and its hosts for those whom it
 // concerns, the rest for those whom it is about, whose request it belongs to, or
-// who decided on that.
+// who decided on that. It is the one place that says so, for lists, single entries
+// and exports: an auditor's office, once a contract can name one, sees more here
+// and nowhere else. Until then the operator exports everything.
 func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 	switch f := facts.(type) {
 	case record.LedgerOpen:

@@ -44,6 +44,7 @@ func TestEveryDocumentedAnswer(t *testing.T) {
 	alice := w.logIn("alice")
 	for _, path := range []string{
 		"/v1/openapi.json", "/v1/sessions/current", "/v1/hosts", "/v1/roles?login=ops&host=web-1.demo&host=web-2.demo", "/v1/requests?scope=mine",
+		"/v1/ledger/export",
 	} {
 		alice.call(path, nil)
 	}

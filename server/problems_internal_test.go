@@ -97,8 +97,8 @@ var exempt = map[string]string{
 
 	"oidc.ErrConfig": ours, "oidc.ErrNoAnswer": "made by the loopback listener of the command-line client",
 
-	"store.ErrSealed": ours,
-	"record.ErrEvent": ours, "record.ErrIssuerRead": offline,
+	"store.ErrSealed": ours, "store.ErrErased": ours,
+	"record.ErrEvent": ours, "record.ErrOpening": ours, "record.ErrSecond": ours, "record.ErrIssuerRead": offline,
 
 	"sshcert.ErrSignature": wrapped, "sshcert.ErrCertificate": ours, "sshcert.ErrNotCanonical": ours, "sshcert.ErrKeyID": ours, "sshcert.ErrPrincipal": ours,
 

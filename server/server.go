@@ -110,6 +110,7 @@ type Server struct {
 	pages       *pages
 	limiter     *limiter
 	readiness   *readiness
+	exports     chan struct{} // one for each export that runs
 	times       times
 	feed        *feed
 	handler     http.Handler
@@ -140,6 +141,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		authority: c.Authority, store: c.Authority.Store(), base: base, now: c.Now, rand: c.Rand,
 		logger: c.Logger, watch: c.Observer, version: c.Version, cookies: nameCookies(base), pages: p, publicTiles: c.PublicTiles,
+		exports: make(chan struct{}, maxExports),
 		limiter: newLimiter(c.Limits, c.TrustedProxies), readiness: newReadiness(c.Authority, c.Now, c.Logger), times: usualTimes,
 		feed: newFeed(c.Authority.Store(), c.Now, c.Logger),
 	}

@@ -155,6 +155,7 @@ type world struct {
 	t         *testing.T
 	idp       *idp.Server
 	authority *authority.Authority
+	settings  authority.Config // of it
 	store     *store.Store
 	engine    *sqlite.Engine
 	database  string // its path
@@ -240,10 +241,11 @@ func (w *world) openAuthority() {
 	must(t, err)
 	logSigner, err := ledger.NewLogSigner(private)
 	must(t, err)
-	w.authority, err = authority.Create(t.Context(), authority.Config{
+	w.settings = authority.Config{
 		Store: w.store, CA: signer, Log: logSigner, Mark: w.mark, Now: w.clock.Now, Rand: rand.Reader,
 		Secrets: func(string) string { return webSecret }, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
-	})
+	}
+	w.authority, err = authority.Create(t.Context(), w.settings)
 	must(t, err)
 }
 

@@ -2,6 +2,8 @@ package sshcert
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -68,5 +70,18 @@ func ParseCertificate(wire []byte) (*ssh.Certificate, error) {
 	if !bytes.Equal(cert.Marshal(), wire) {
 		return nil, ErrNotCanonical
 	}
+	return cert, nil
+}
+
+// ParseTBS reads what TBS returns: a certificate without proof and signature.
+func ParseTBS(tbs []byte) (*ssh.Certificate, error) {
+	// The ssh package reads signed certificates only.
+	none := ssh.Marshal(ssh.Signature{Format: ssh.KeyAlgoED25519, Blob: make([]byte, ed25519.SignatureSize)})
+	wire := binary.BigEndian.AppendUint32(bytes.Clone(tbs), uint32(len(none))) //nolint:gosec // about a hundred
+	cert, err := ParseCertificate(append(wire, none...))
+	if err != nil {
+		return nil, err
+	}
+	cert.Signature = nil
 	return cert, nil
 }

@@ -36,6 +36,16 @@ func Sign(rand io.Reader, signer ssh.Signer, namespace string, message []byte) (
 	return string(sshsig.Armor(sig)), nil
 }
 
+// SignedBy returns the key that an armored SSHSIG says it was made by. Nothing is
+// verified: whoever wants to know gives the key to Verify.
+func SignedBy(armored string) (ssh.PublicKey, error) {
+	sig, ok := unarmor(armored)
+	if len(armored) > maxArmored || !ok {
+		return nil, fmt.Errorf("%w: it is no SSHSIG file", ErrSignature)
+	}
+	return sig.PublicKey, nil
+}
+
 // Verify checks an armored SSHSIG over message in namespace against pub. It
 // returns nil only if the signature was made by exactly pub for exactly this
 // namespace, by an algorithm that counts: RSA with SHA-2, a FIDO key that was

@@ -2,6 +2,7 @@ package apitest_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func operation() apitest.Operation {
 	return apitest.Operation{
 		Method: http.MethodPost, Path: "/v1/things/{id}", ID: "makeThing", Tag: "things", Summary: "Make a thing", Bearer: true,
 		PathParameters: api.RequestPath{}, Query: query{}, Body: sent{},
-		Answers:  []apitest.Answer{{Status: 201, Body: got{}, Means: "made"}, {Status: 204, Means: "there"}},
+		Answers:  []apitest.Answer{{Status: 201, Body: got{}, Means: "made"}, {Status: 202, Body: apitest.Lines{}, Means: "told"}, {Status: 204, Means: "there"}},
 		Problems: []apitest.Problem{{Status: 409, Slug: "settled", Title: "settled"}, {Status: 409, Slug: "changed", Title: "changed"}, {Status: 409, Slug: "changed", Title: "changed"}},
 	}
 }
@@ -85,6 +86,11 @@ func TestCheck(t *testing.T) {
 			e.Header = http.Header{"Content-Type": {"application/problem+json"}}
 		}
 	}
+	told := func(body string) func(*apitest.Exchange) {
+		return func(e *apitest.Exchange) {
+			e.Status, e.Body, e.Header = 202, []byte(body), http.Header{"Content-Type": {"application/x-ndjson"}}
+		}
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(*apitest.Exchange)
@@ -93,6 +99,9 @@ func TestCheck(t *testing.T) {
 		{"good", func(*apitest.Exchange) {}, ""},
 		{"good without the optional parameter", func(e *apitest.Exchange) { e.Target = "/v1/things/" + id + "?host=a" }, ""},
 		{"good without a body", func(e *apitest.Exchange) { e.Status, e.Body = 204, nil }, ""},
+		{"good lines", told("{}\n[1]\n"), ""},
+		{"lines that are no JSON", told("{}\nx\n"), "no line of JSON"},
+		{"lines that are broken off", told("{}\n{}"), "no line of JSON"},
 		{"a documented refusal of junk", refused(409, problem), ""},
 		{"an unknown address, refused", func(e *apitest.Exchange) { refused(404, problem)(e); e.Target = "/v1/other" }, ""},
 		{"an unknown address, answered", func(e *apitest.Exchange) { e.Target = "/v1/other" }, "not in the document"},
@@ -148,7 +157,7 @@ func TestUnseen(t *testing.T) {
 	if err := v.Check(e); err == nil {
 		t.Error("an answer without a body passed")
 	}
-	if unseen := v.Unseen(); len(unseen) != 1 || unseen[0] != "POST /v1/things/{id} 201" {
+	if unseen := v.Unseen(); !slices.Equal(unseen, []string{"POST /v1/things/{id} 201", "POST /v1/things/{id} 202"}) {
 		t.Errorf("unseen: %v", unseen)
 	}
 }

@@ -38,6 +38,9 @@ type Answer struct {
 	Means   string
 }
 
+// Lines is the body of an answer in JSON Lines.
+type Lines struct{}
+
 // Problem is a kind of problem document.
 type Problem struct {
 	Status      int
@@ -118,6 +121,7 @@ const (
 	mediaJSON    = "application/json"
 	mediaEvents  = "text/event-stream"
 	mediaProblem = "application/problem+json"
+	mediaLines   = "application/x-ndjson"
 	bearerScheme = "bearer"
 )
 
@@ -184,7 +188,9 @@ func (b *schemas) operation(op Operation) *operation {
 	}
 	for _, a := range op.Answers {
 		r := &response{Description: a.Means}
-		if a.Body != nil {
+		if _, ok := a.Body.(Lines); ok {
+			r.Content = map[string]media{mediaLines: {&Schema{Type: "string"}}}
+		} else if a.Body != nil {
 			kind := mediaJSON
 			if a.Streams {
 				kind = mediaEvents

@@ -238,6 +238,8 @@ func (v *Validator) answer(at []string, response map[string]any, e Exchange) err
 		return fmt.Errorf("a body of %d bytes, none is documented", len(e.Body))
 	case content[have] == nil:
 		return fmt.Errorf("content of type %q is not documented", have)
+	case have == mediaLines:
+		return eachLine(e.Body)
 	}
 	at = append(at, "content", have, "schema")
 	if have == mediaEvents {
@@ -258,6 +260,16 @@ func (v *Validator) events(at []string, stream []byte) error {
 			if err := v.value(at, []byte(data)); err != nil {
 				return fmt.Errorf("event %q: %w", event, err)
 			}
+		}
+	}
+	return nil
+}
+
+// eachLine refuses what is no JSON Lines.
+func eachLine(text []byte) error {
+	for line := range bytes.Lines(text) {
+		if !bytes.HasSuffix(line, []byte("\n")) || !json.Valid(line) {
+			return fmt.Errorf("no line of JSON: %.200s", line)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,12 +16,13 @@ import (
 	"github.com/sallyport/sallyport/client"
 )
 
-// value is a flag's value. Every flag is given at most once, is not empty, not long,
-// and plain text; parse refuses what else is no value of it.
+// value is a flag's value. Every flag is given at most once, if it is no list, is
+// not empty, not long, and plain text; parse refuses what else is no value of it.
 type value struct {
 	parse func(string) error
 	kind  string
 	most  int // bytes
+	list  bool
 	given bool
 	text  string
 }
@@ -33,7 +35,7 @@ func (e *misuse) Error() string { return e.text }
 // Set implements pflag.Value.
 func (v *value) Set(s string) error {
 	switch {
-	case v.given:
+	case v.given && !v.list:
 		return &misuse{"it is given twice; give it once"}
 	case s == "":
 		return &misuse{"it is empty; give it a value"}
@@ -68,6 +70,21 @@ func addShortText(cmd *cobra.Command, into *string, name, letter string, most in
 		*into = s
 		return nil
 	}}, name, letter, usage)
+}
+
+// addTexts is addText for a flag that is given once for each of at most so many
+// texts.
+func addTexts(cmd *cobra.Command, into *[]string, name string, texts, most int, usage string) {
+	cmd.Flags().Var(&value{kind: "strings", most: most, list: true, parse: func(s string) error {
+		switch {
+		case slices.Contains(*into, s):
+			return &misuse{"it is given twice; give it once"}
+		case len(*into) == texts:
+			return &misuse{fmt.Sprintf("given more than %d times", texts)}
+		}
+		*into = append(*into, s)
+		return nil
+	}}, name, usage+"; may be given several times")
 }
 
 // addSwitch adds a flag that is there or not.

@@ -168,3 +168,28 @@ func TestSlips(t *testing.T) {
 		t.Errorf("two other letters mean %q", got)
 	}
 }
+
+// TestListFlags: a flag that is a list takes each value once, and not without end.
+func TestListFlags(t *testing.T) {
+	t.Parallel()
+	verify := []string{"audit", "verify", "x"}
+	if text := refused(t, append(verify, "--waive=leaf:1", "--waive=leaf:2", "--waive=leaf:1")...); !strings.Contains(text, "--waive: it is given twice; give it once; see sally audit verify --help") {
+		t.Error(text)
+	}
+	keys := verify
+	for i := range 9 {
+		keys = append(keys, fmt.Sprintf("--log-key=k%d", i))
+	}
+	if text := refused(t, keys...); !strings.Contains(text, "--log-key: given more than 8 times; see sally audit verify --help") {
+		t.Error(text)
+	}
+	if text := refused(t, append(verify, "--waive=leaf:1", "--waive=leaf:2")...); !strings.Contains(text, "say whose ledger it is: --pin FILE") {
+		t.Error(text)
+	}
+	if text := refused(t, "audit", "verify"); !strings.Contains(text, "BUNDLE: name the file") {
+		t.Error(text)
+	}
+	if text := refused(t, "audit", "verfy"); !strings.Contains(text, `sally audit has no verb "verfy"`) {
+		t.Error(text)
+	}
+}

@@ -9,14 +9,33 @@ import (
 func newLedger(env client.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ledger",
-		Short: "List the ledger's entries, or check one against the pin file",
+		Short: "List the ledger's entries, check one against the pin file, or export all",
 		Example: `  sally ledger list --limit 10
   sally ledger show 42`,
 		Args: onlyVerbs,
 		// Runnable, so that a misspelled verb is an error and not a help page.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newLedgerList(env), newLedgerShow(env))
+	cmd.AddCommand(newLedgerList(env), newLedgerShow(env), newLedgerExport(env))
+	return cmd
+}
+
+func newLedgerExport(env client.Env) *cobra.Command {
+	o := client.LedgerExportOptions{Env: env}
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Download the ledger as one file that can be verified offline",
+		Long: `Downloads the whole ledger as an export bundle, with what you may see of each
+entry, and checks it against the pin file: the tree, the checkpoint and every
+opening. Whether everything in it was allowed, sally audit verify says.
+
+The file holds what the ledger says about people: it is for your eyes (mode 0600).`,
+		Example: `  sally ledger export --out ledger.jsonl`,
+		Args:    noArguments,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return client.LedgerExport(cmd.Context(), o) },
+	}
+	addText(cmd, &o.Out, "out", 4096, "`FILE` to make; it must not be there")
+	addJSON(cmd, &o.JSON)
 	return cmd
 }
 

@@ -121,6 +121,8 @@ func TestPromiseP16_NothingReachesTheOperatorsTerminal(t *testing.T) {
 			"check":      {"--dir", missing, "check"},
 			"check JSON": {"--dir", missing, "check", "--json"},
 			"serve":      {"--dir", missing, "serve"},
+			"export":     {"--dir", missing, "ledger", "export", "--out=" + p.Text},
+			"fsck":       {"--dir", missing, "ledger", "fsck"},
 			"name":       {"hosts", "add", "--addr=a:22", "--host-key=x", "--", p.Text},
 			"addr":       {"hosts", "add", "web", "--addr=" + p.Text, "--host-key=x"},
 			"host key":   {"hosts", "add", "web", "--addr=a:22", "--host-key=" + missing},

@@ -173,6 +173,8 @@ func (v *verbs) withSilentServer() {
 		{verb: "hosts", line: "sally hosts"},
 		{verb: "ledger list", line: "sally ledger list"},
 		{verb: "ledger show", line: "sally ledger show 1"},
+		{verb: "ledger export", line: "sally ledger export --out x"},
+		{verb: "audit explain", line: "sally audit explain 1 $CONTRACT"},
 		{verb: "logout", line: "env SALLY_STATE=" + v.s.Alice.Home("copy") + " sally logout", says: "logged out on this machine"},
 	} {
 		task := v.start(l.line)

@@ -55,6 +55,7 @@ func TestStoryVerbs(t *testing.T) {
 	v.withoutLogin()
 	v.prepare()
 	v.withServer()
+	v.audits()
 	v.decidedMeanwhile()
 	v.interrupted()
 	v.pipesThatClose()
@@ -192,6 +193,8 @@ func (v *verbs) withoutLogin() {
 		{verb: "ssh", line: "sally ssh $WEB1"},
 		{verb: "ledger list", line: "sally ledger list"},
 		{verb: "ledger show", line: "sally ledger show 1"},
+		{verb: "ledger export", line: "sally ledger export --out x"},
+		{verb: "audit explain", line: "sally audit explain 1"},
 	} {
 		l.code, l.says = 4, "log in first"
 		v.types([]typed{l})
@@ -384,6 +387,8 @@ func (v *verbs) withoutServer() {
 		{verb: "hosts", line: "sally hosts"},
 		{verb: "ledger list", line: "sally ledger list"},
 		{verb: "ledger show", line: "sally ledger show 1"},
+		{verb: "ledger export", line: "sally ledger export --out x"},
+		{verb: "audit explain", line: "sally audit explain 1 $CONTRACT"},
 	} {
 		l.code, l.says = 6, "does not answer"
 		v.types([]typed{l})

@@ -77,8 +77,12 @@ func (w *World) Login(l Ledger, u *User) Draft {
 		Subject: u.Subject, Name: strings.ToUpper(u.Name[:1]) + u.Name[1:], Email: u.Name + "@acme.example", Handle: u.Name,
 		IDToken: "header.payload-of-" + u.Name + ".signature",
 	}
-	if rz := w.Digest(); u.Device != nil {
+	rz := w.Digest()
+	if u.Device != nil {
 		f.DeviceKey, part.RZ = Wire(u.Device.PublicKey()), canon.B64(rz[:])
+	}
+	if w.Token != nil {
+		part.IDToken = w.Token(u, f, rz)
 	}
 	return Draft{Facts: f, PersonID: u.Person, Person: part}
 }
@@ -86,7 +90,7 @@ func (w *World) Login(l Ledger, u *User) Draft {
 // Snapshot is the leaf of u's groups, read at a login.
 func (w *World) Snapshot(l Ledger, u *User, login canon.Digest) record.PersonSnapshot {
 	return record.PersonSnapshot{
-		At: l.Now(), Snapshot: w.ID(), Person: u.Person, Issuer: Issuer, Source: "id_token", Login: login,
+		At: l.Now(), Snapshot: w.ID(), Person: u.Person, Issuer: Issuer, Source: record.SourceIDToken, Login: login,
 		GroupsKnown: u.GroupsKnown, Groups: u.Groups,
 	}
 }

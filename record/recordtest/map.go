@@ -1,23 +1,17 @@
 package recordtest
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sallyport/sallyport/canon"
-	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
 )
 
-// Key names a row of the fold.
-type Key struct {
-	Table record.Table
-	ID    string
-}
-
 // IndexKey names one value by which a row is listed.
 type IndexKey struct {
-	Key
+	record.Key
 	Name string
 }
 
@@ -32,44 +26,21 @@ type Entry struct {
 	Changes []record.Change
 }
 
-// Map is the state that leaves fold to, in memory: what an offline replay keeps.
-// It is a record.View and a Ledger.
+// Map is the state that leaves fold to, with the leaves. It is a record.View and a
+// Ledger.
 type Map struct {
+	*record.Memory
 	Clock   canon.Micros // what Now returns; a test moves it
-	Rows    map[Key][]byte
 	Index   map[IndexKey]string
 	Entries []Entry
 
-	w        *World
-	next     int64
-	last     canon.Micros // ledger time of the newest leaf
-	versions map[canon.Digest]*contract.Version
+	w    *World
+	next int64
 }
 
 // NewMap returns the state before leaf 0, at Start.
 func (w *World) NewMap() *Map {
-	return &Map{
-		Clock: Start(), w: w, Rows: make(map[Key][]byte), Index: make(map[IndexKey]string),
-		versions: make(map[canon.Digest]*contract.Version),
-	}
-}
-
-// Row returns a row, as record.View says.
-func (m *Map) Row(t record.Table, key string) ([]byte, error) {
-	row, ok := m.Rows[Key{t, key}]
-	if !ok {
-		return nil, record.ErrNotFound
-	}
-	return row, nil
-}
-
-// Version returns a contract version that a leaf proposed.
-func (m *Map) Version(d canon.Digest) (*contract.Version, error) {
-	v, ok := m.versions[d]
-	if !ok {
-		return nil, fmt.Errorf("contract version %s: %w", d, record.ErrNotFound)
-	}
-	return v, nil
+	return &Map{Memory: record.NewMemory(), Clock: Start(), w: w, Index: make(map[IndexKey]string)}
 }
 
 // Next returns the index of the next leaf.
@@ -97,7 +68,7 @@ func (m *Map) Check(d Draft) error {
 	if err != nil {
 		return err
 	}
-	_, err = record.Check(m, record.Event{Index: e.Index, LeafHash: hash, Previous: m.last, Facts: d.Facts, Person: d.Person, PersonCommitment: e.Leaf.Person})
+	_, err = record.Check(m, record.Event{Index: e.Index, LeafHash: hash, Previous: m.Last(), Facts: d.Facts, Person: d.Person, PersonCommitment: e.Leaf.Person})
 	return err
 }
 
@@ -105,24 +76,9 @@ func (m *Map) Check(d Draft) error {
 // the person part if there is none or it was erased. It checks that the texts
 // are what the leaf commits to.
 func (m *Map) Replay(leaf ledger.Leaf, factsSalt ledger.Salt, facts []byte, personSalt ledger.Salt, person []byte) error {
-	if ledger.FactsCommitment(factsSalt, facts) != leaf.Facts {
-		return fmt.Errorf("leaf %d: %w: the facts do not open it", m.next, record.ErrEvent)
-	}
-	f, err := record.ParseFacts(leaf.Kind, facts)
+	f, part, err := record.Open(leaf, record.Opening{FactsSalt: factsSalt, Facts: facts, PersonSalt: personSalt, Person: person})
 	if err != nil {
-		return err
-	}
-	if f.Kind() != leaf.Kind || f.Reference() != leaf.Reference || f.InLineage() != leaf.Lineage {
-		return fmt.Errorf("leaf %d: %w: the facts belong to another leaf", m.next, record.ErrEvent)
-	}
-	var part any
-	if person != nil {
-		if ledger.PersonCommitment(personSalt, person) != leaf.Person {
-			return fmt.Errorf("leaf %d: %w: the person part does not open it", m.next, record.ErrEvent)
-		}
-		if part, err = record.ParsePerson(leaf.Kind, person); err != nil {
-			return err
-		}
+		return fmt.Errorf("leaf %d: %w", m.next, err)
 	}
 	hash, err := leaf.Hash()
 	if err != nil {
@@ -159,28 +115,18 @@ func (m *Map) open(d Draft) (Entry, canon.Digest, error) {
 // promises a new one is a fault of the fold, so the test fails: the store's own
 // uniqueness is a net, not a rule.
 func (m *Map) fold(index int64, hash canon.Digest, f record.Facts, person any, commitment canon.Digest) ([]record.Change, error) {
-	changes, err := record.Check(m, record.Event{Index: index, LeafHash: hash, Previous: m.last, Facts: f, Person: person, PersonCommitment: commitment})
-	if err != nil {
+	changes, err := m.Fold(m, record.Event{Index: index, LeafHash: hash, Facts: f, Person: person, PersonCommitment: commitment})
+	switch {
+	case errors.Is(err, record.ErrSecond):
+		m.w.t.Fatalf("leaf %d: %v", index, err)
+	case err != nil:
 		return nil, err
 	}
-	if propose, ok := f.(record.ContractPropose); ok {
-		v, err := record.LoadVersion(propose)
-		if err != nil {
-			return nil, err
-		}
-		m.versions[v.Digest] = v
-	}
 	for _, c := range changes {
-		key := Key{c.Table, c.Key}
-		if _, there := m.Rows[key]; there && c.New {
-			m.w.t.Fatalf("the fold allowed a second %s %s", c.Table, c.Key)
-		}
-		m.Rows[key] = c.Row
 		for _, i := range c.Index {
-			m.Index[IndexKey{key, i.Name}] = i.Value
+			m.Index[IndexKey{record.Key{Table: c.Table, ID: c.Key}, i.Name}] = i.Value
 		}
 	}
 	m.next++
-	m.last = f.When()
 	return changes, nil
 }

@@ -67,6 +67,9 @@ type World struct {
 	t    Fataler
 	rand io.Reader
 
+	// Token makes the ID token of a login. Nil: it is none, only a text in its place.
+	Token func(u *User, f record.PersonLogin, rz canon.Digest) string
+
 	LogPrivate string // a signed-note signer key
 	LogKey     string // its public half
 	CA         ssh.Signer

@@ -71,6 +71,8 @@ func (s *story) steps() []step {
 		{"Twenty seconds later the same certificate is worthless", s.expire},
 		{"Nothing is left running", s.end},
 	}
+	proved := slices.IndexFunc(all, func(st step) bool { return strings.HasPrefix(st.name, "The ledger proves") })
+	all = slices.Insert(all, proved+1, s.auditSteps()...)
 	if s.Site == nil || s.Vault == nil {
 		return all
 	}

@@ -87,6 +87,7 @@ type Site struct {
 	IDP      *idp.Server
 	Operator *Terminal
 	Owner    *Terminal // signs the contract
+	Auditor  *Terminal // has files and no login
 	Alice    *Person   // an engineer, and a lead as well: only the rule against self-approval stops her
 	Bob      *Person   // a lead
 	Others   map[string]*Person
@@ -158,6 +159,9 @@ func (s *Site) open(ctx context.Context) error {
 		return err
 	}
 	if s.Owner, err = s.terminal("owner"); err != nil {
+		return err
+	}
+	if s.Auditor, err = s.terminal("auditor"); err != nil {
 		return err
 	}
 	if s.Alice, err = s.person("alice", "Alice Example", "engineers", "leads"); err != nil {

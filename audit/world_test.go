@@ -1,0 +1,276 @@
+package audit_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/client"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/certproof"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/record/recordtest"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// fataler is what *testing.T, *testing.B and *testing.F have.
+type fataler = recordtest.Fataler
+
+func must(t fataler, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+// told is a ledger that was told from beginning to end, and what a server has
+// beside it.
+type told struct {
+	t   fataler
+	w   *recordtest.World
+	m   *recordtest.Map
+	log *ledger.LogSigner
+	// cosigners give their words on every checkpoint.
+	cosigners []*ledger.CosignerSigner
+}
+
+// newTold is a ledger with what every story begins with. Its logins have ID tokens
+// that say what the facts say.
+func newTold(t fataler, seed string) told {
+	t.Helper()
+	w := recordtest.New(t, seed)
+	w.SpeakIDTokens()
+	m := w.NewMap()
+	w.Setup(m)
+	log, err := ledger.NewLogSigner(w.LogPrivate)
+	must(t, err)
+	return told{t: t, w: w, m: m, log: log}
+}
+
+func (b told) pass(d time.Duration) { b.m.Clock += canon.Micros(d.Microseconds()) }
+
+func (b told) append(d recordtest.Draft) canon.Digest {
+	b.t.Helper()
+	hash, err := b.m.Append(d)
+	must(b.t, err)
+	return hash
+}
+
+// issue records a certificate of Alice's under a granted request.
+func (b told) issue(r approval.Request) uint64 {
+	b.t.Helper()
+	f, err := b.w.Issue(b.m, b.w.Alice, r, b.w.Key())
+	must(b.t, err)
+	b.append(recordtest.Draft{Facts: f})
+	return f.Serial
+}
+
+// wholeStory has a leaf of every kind: a request that three people decide in two
+// stages, with a narrowed grant and two certificates, one of them void, a denial,
+// a cancellation, a silence, and a link.
+func wholeStory(t fataler) told {
+	t.Helper()
+	b := newTold(t, "whole story")
+	w, m := b.w, b.m
+	erin := w.User("erin", "owners")
+	must(t, w.LogIn(m, erin))
+	b.pass(20 * time.Second)
+	silent := w.Ask(m, w.Alice)
+	b.append(w.Submit(m, w.Alice, silent))
+	denied := w.Ask(m, w.Alice)
+	b.append(w.Submit(m, w.Alice, denied))
+	b.append(w.Decide(m, w.Carol, w.Request(m, denied.Doc.Request), approval.Deny, 0))
+	cancelled := w.Ask(m, w.Alice)
+	b.append(w.Submit(m, w.Alice, cancelled))
+	b.append(recordtest.Draft{Facts: w.Cancel(m, w.Alice, w.Request(m, cancelled.Doc.Request))})
+	ask := w.Ask(m, w.Alice)
+	ask.Doc.Role, ask.Doc.Logins, ask.Doc.Hosts = "admin", []sshcert.Login{"root"}, []sshcert.Host{"web-1.demo", "web-2.demo"}
+	b.append(w.Submit(m, w.Alice, ask))
+	for i, u := range []*recordtest.User{w.Bob, w.Carol, erin} {
+		b.pass(time.Second)
+		b.append(w.Decide(m, u, w.Request(m, ask.Doc.Request), approval.Approve, int64(400-100*i)))
+	}
+	b.pass(2 * time.Second)
+	granted := w.Request(m, ask.Doc.Request)
+	b.issue(granted)
+	row, err := record.Certificate(m, b.issue(granted))
+	must(t, err)
+	b.append(recordtest.Draft{Facts: w.Void(m, row)})
+	b.append(w.Link(m, w.Bob, w.Carol))
+	must(t, w.LogIn(m, w.Alice))
+	b.pass(16 * time.Minute)
+	b.append(recordtest.Draft{Facts: w.Expire(m, w.Request(m, silent.Doc.Request))})
+	return b
+}
+
+// randomStory is what people made of so many steps.
+func randomStory(t fataler, seed string, steps int) told {
+	t.Helper()
+	b := newTold(t, seed)
+	r := rand.New(rand.NewPCG(uint64(len(seed)), uint64(steps)))
+	tale := b.w.NewStory(func(_ string, n int) int { return r.IntN(n) })
+	for range steps {
+		if r.IntN(4) == 0 {
+			b.m.Clock += canon.Micros(tale.Pause().Microseconds())
+		}
+		_ = tale.Step(b.m) // a refused step changes nothing
+	}
+	return b
+}
+
+// entries are the leaves with all that they hide, and the certificates that were
+// signed: all but the void ones.
+func (b told) entries() []audit.Entry {
+	b.t.Helper()
+	out := make([]audit.Entry, 0, len(b.m.Entries))
+	for _, e := range b.m.Entries {
+		text, err := e.Leaf.Marshal()
+		must(b.t, err)
+		out = append(out, audit.Entry{Index: e.Index, Text: text, Opening: record.Opening{
+			FactsSalt: e.Salt, Facts: e.Facts, PersonSalt: e.Draft.PersonSalt, Person: e.Person,
+		}})
+	}
+	b.sign(out)
+	return out
+}
+
+// sign makes the signed certificate of each certificate's leaf that is not void,
+// as a server does that has both keys: with a proof under a checkpoint over it.
+func (b told) sign(entries []audit.Entry) {
+	b.t.Helper()
+	h := hashesOf(b.t, entries)
+	void := map[uint64]bool{}
+	for _, e := range entries {
+		if facts, _ := record.ParseFacts(ledger.CertificateVoid, e.Opening.Facts); facts != nil {
+			if v, ok := facts.(record.CertificateVoid); ok {
+				void[v.Serial] = true
+			}
+		}
+	}
+	for i, e := range entries {
+		entries[i].Certificate = nil
+		leaf, err := ledger.ParseLeaf(e.Text)
+		if err != nil || leaf.Kind != ledger.CertificateIssue || void[ledger.Serial(e.Index)] {
+			continue
+		}
+		size := min(e.Index+2, int64(len(entries))) // a leaf later, as when others write meanwhile
+		entries[i].Certificate = b.certificate(leaf, e, size, h)
+	}
+}
+
+func (b told) certificate(leaf ledger.Leaf, e audit.Entry, size int64, h hashes) []byte {
+	b.t.Helper()
+	facts, err := record.ParseFacts(leaf.Kind, e.Opening.Facts)
+	if err != nil {
+		return nil
+	}
+	issue, ok := facts.(record.CertificateIssue)
+	tbs, err := canon.ParseB64(issue.TBS)
+	if err != nil || !ok {
+		return nil
+	}
+	cert, err := sshcert.ParseTBS(tbs)
+	if err != nil {
+		return nil
+	}
+	proof, err := ledger.Prove(e.Index, size, h, b.checkpoint(h, size), certproof.Extra(leaf.Lineage, leaf.Facts))
+	must(b.t, err)
+	must(b.t, certproof.Embed(cert, proof))
+	cert.Signature, err = b.w.CA.Sign(b.w.Rand(), sshcert.SignedBytes(cert))
+	must(b.t, err)
+	return cert.Marshal()
+}
+
+func (b told) checkpoint(h hashes, size int64) []byte {
+	b.t.Helper()
+	root, err := tlog.TreeHash(size, h)
+	must(b.t, err)
+	c := ledger.Checkpoint{Origin: recordtest.Origin, Size: size, Root: root}
+	note, err := b.log.Sign(c)
+	must(b.t, err)
+	for _, s := range b.cosigners {
+		line, err := s.Cosign(c, recordtest.Start().Time())
+		must(b.t, err)
+		note, err = ledger.AddCosignatures(note, ledger.Cosignature{Key: s.Key(), Line: line})
+		must(b.t, err)
+	}
+	return note
+}
+
+// bundle is a whole bundle of entries, under a checkpoint over them.
+func (b told) bundle(entries []audit.Entry) []byte {
+	b.t.Helper()
+	var out bytes.Buffer
+	w, err := audit.NewWriter(&out, b.head(int64(len(entries))))
+	must(b.t, err)
+	for _, e := range entries {
+		must(b.t, w.Leaf(e))
+	}
+	_, err = w.Close(b.checkpoint(hashesOf(b.t, entries), int64(len(entries))))
+	must(b.t, err)
+	return out.Bytes()
+}
+
+func (b told) head(size int64) audit.Head {
+	return audit.Head{LogKey: b.w.LogKey, Origin: recordtest.Origin, Size: size, UserCA: canon.B64(b.w.CA.PublicKey().Marshal())}
+}
+
+// config is what an auditor of this ledger knows.
+func (b told) config() audit.Config {
+	return audit.Config{
+		LogKeys: []string{b.w.LogKey}, UserCA: b.w.CA.PublicKey(), Contracts: []canon.Digest{b.w.Version.Digest}, ReadToken: client.ReadIDToken,
+	}
+}
+
+func (b told) verify(t *testing.T, bundle []byte, bend ...func(*audit.Config)) audit.Report {
+	t.Helper()
+	c := b.config()
+	for _, f := range bend {
+		f(&c)
+	}
+	report, err := audit.Verify(t.Context(), bytes.NewReader(bundle), c)
+	must(t, err)
+	return report
+}
+
+// hashes are the stored hashes of a tree.
+type hashes []tlog.Hash
+
+func hashesOf(t fataler, entries []audit.Entry) hashes {
+	t.Helper()
+	var out hashes
+	tree := ledger.Tree{}
+	for _, e := range entries {
+		var stored []ledger.StoredHash
+		var err error
+		tree, stored, err = tree.Append(tlog.RecordHash(e.Text))
+		must(t, err)
+		for _, s := range stored {
+			out = append(out, s.Hash)
+		}
+	}
+	return out
+}
+
+// ReadHashes returns stored hashes, as tlog.HashReader says.
+func (h hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, x := range indexes {
+		if x < 0 || x >= int64(len(h)) {
+			return nil, fmt.Errorf("no stored hash %d", x)
+		}
+		out[i] = h[x]
+	}
+	return out, nil
+}
+
+// key is a fresh key that has nothing to do with the world.
+func (b told) key() ssh.Signer { return b.w.Key() }

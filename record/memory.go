@@ -1,0 +1,113 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
+)
+
+// ErrSecond says that the fold made a row a second time that it promises to make
+// once: a fault of the fold, which a store's own uniqueness would refuse.
+var ErrSecond = errors.New("the fold made a row twice")
+
+// Key names a row of the fold.
+type Key struct {
+	Table Table
+	ID    string
+}
+
+// Memory is the state that leaves fold to, kept in memory: what a replay of a
+// whole ledger, or of some of its leaves, folds into. It is a View.
+type Memory struct {
+	// Rows has every row. It is to be read only.
+	Rows map[Key][]byte
+
+	versions map[canon.Digest]*contract.Version
+	last     canon.Micros // ledger time of the newest leaf that was folded
+	decoded  map[Key]decodedRow
+}
+
+// decodedRow is a row as it was read.
+type decodedRow struct {
+	text  []byte // that it was read from
+	value any
+}
+
+// maxDecoded bounds how many rows are kept as they were read.
+const maxDecoded = 1 << 14
+
+var _ View = (*Memory)(nil)
+
+// NewMemory returns the state before any leaf.
+func NewMemory() *Memory {
+	return &Memory{Rows: make(map[Key][]byte), versions: make(map[canon.Digest]*contract.Version), decoded: make(map[Key]decodedRow)}
+}
+
+// Row returns a row that the leaves made.
+func (m *Memory) Row(t Table, key string) ([]byte, error) {
+	row, ok := m.Rows[Key{t, key}]
+	if !ok {
+		return nil, ErrNotFound
+	}
+	return row, nil
+}
+
+// Version returns a contract version that a leaf proposed.
+func (m *Memory) Version(d canon.Digest) (*contract.Version, error) {
+	v, ok := m.versions[d]
+	if !ok {
+		return nil, fmt.Errorf("contract version %s: %w", d, ErrNotFound)
+	}
+	return v, nil
+}
+
+// decodedRow returns a row as it was read from the text that stands there now, nil
+// if that was not read yet.
+func (m *Memory) decodedRow(k Key) any {
+	kept, ok := m.decoded[k]
+	if now := m.Rows[k]; !ok || len(now) == 0 || len(now) != len(kept.text) || &now[0] != &kept.text[0] {
+		return nil
+	}
+	return kept.value
+}
+
+func (m *Memory) keepDecoded(k Key, value any) {
+	if len(m.decoded) >= maxDecoded {
+		clear(m.decoded)
+	}
+	m.decoded[k] = decodedRow{m.Rows[k], value}
+}
+
+// Last returns the ledger time of the newest leaf that was folded, 0 before the
+// first.
+func (m *Memory) Last() canon.Micros { return m.last }
+
+// Fold asks Check about an event after those that were folded so far, and writes
+// the rows that it answers; they are returned. If it refuses, nothing changes.
+// Check reads through v, which is m or a View over it. Previous is set here.
+func (m *Memory) Fold(v View, e Event) ([]Change, error) {
+	e.Previous = m.last
+	changes, err := Check(v, e)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		if _, there := m.Rows[Key{c.Table, c.Key}]; there && c.New {
+			return nil, fmt.Errorf("%s %s: %w", c.Table, c.Key, ErrSecond)
+		}
+	}
+	if propose, ok := e.Facts.(ContractPropose); ok {
+		version, err := LoadVersion(propose)
+		if err != nil {
+			return nil, err
+		}
+		m.versions[version.Digest] = version
+	}
+	for _, c := range changes {
+		m.Rows[Key{c.Table, c.Key}] = c.Row
+	}
+	m.last = e.Facts.When()
+	return changes, nil
+}

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+)
+
+const (
+	// maxExports is how many bundles are written at the same time: each reads the
+	// database all along.
+	maxExports = 2
+	exportPage = 500              // leaves read at once
+	exportWait = 30 * time.Second // for a client to take one page
+)
+
+// errExports says that others are taking bundles.
+var errExports = errors.New("others are exporting the ledger; try again when they are done")
+
+// export answers GET /v1/ledger/export: the whole ledger as one bundle, from one
+// committed state, with as much of each opening as the person may see.
+func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	if r.Method == http.MethodHead {
+		exportHeaders(w) // the whole of it is not read for that
+		return nil
+	}
+	select {
+	case s.exports <- struct{}{}:
+		defer func() { <-s.exports }()
+	default:
+		return errExports
+	}
+	// What was written so far is in it. A ledger that can't be signed any more is
+	// shown as far as it was.
+	if _, err := s.authority.Checkpoint(r.Context()); err != nil {
+		s.logger.LogAttrs(r.Context(), slog.LevelError, "checkpoint not signed", slog.Any("error", err))
+	}
+	// The words of witnesses come a little later: the newest checkpoint that has
+	// them is the one that others can be shown.
+	checkpoint, err := s.authority.Published(r.Context())
+	if err != nil {
+		return err
+	}
+	out := &patient{w: w, rc: http.NewResponseController(w)}
+	buffer := bufio.NewWriterSize(out, 64<<10)
+	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
+		who, err := readerOf(reader, session, s.now())
+		if err != nil {
+			return err
+		}
+		_, err = WriteBundle(r.Context(), reader, checkpoint, buffer, func(e store.Entry) (facts, person bool, err error) {
+			shown, err := openEntry(reader, e, who)
+			return shown.Facts != "", shown.Person != "", err
+		})
+		return err
+	})
+	if err == nil {
+		err = buffer.Flush()
+	}
+	if err == nil || out.n == 0 {
+		return err
+	}
+	// Half a bundle is out: it must not end as if it were whole.
+	s.logger.LogAttrs(r.Context(), slog.LevelError, "export broken off", slog.String("request_id", string(traceOf(r.Context()).id)), slog.Any("error", err))
+	panic(http.ErrAbortHandler)
+}
+
+func exportHeaders(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", mediaLines)
+	w.Header().Set("Content-Disposition", `attachment; filename="ledger.jsonl"`)
+}
+
+// patient writes to a client that takes its time, as long as it takes something.
+type patient struct {
+	w  http.ResponseWriter
+	rc *http.ResponseController
+	n  int64 // bytes so far
+}
+
+// Write writes b and gives the client exportWait for it.
+func (p *patient) Write(b []byte) (int, error) {
+	if err := p.rc.SetWriteDeadline(time.Now().Add(exportWait)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	if p.n == 0 {
+		exportHeaders(p.w)
+	}
+	n, err := p.w.Write(b)
+	p.n += int64(n)
+	return n, err
+}
+
+// WriteBundle writes the ledger, up to a signed checkpoint, as an export bundle.
+// show says of each leaf whether its facts and its person part are shown;
+// a certificate is shown with the facts.
+func WriteBundle(ctx context.Context, r *store.Reader, checkpoint []byte, w io.Writer, show func(store.Entry) (facts, person bool, err error)) (audit.End, error) {
+	log, err := record.Log(r)
+	if err != nil {
+		return audit.End{}, err
+	}
+	size, err := sizeOf(checkpoint, log)
+	if err != nil {
+		return audit.End{}, err
+	}
+	bundle, err := audit.NewWriter(w, audit.Head{Origin: log.Origin, LogKey: log.LogKey, UserCA: log.UserCA, Size: size})
+	if err != nil {
+		return audit.End{}, err
+	}
+	for next := int64(0); next < size; {
+		if err := ctx.Err(); err != nil {
+			return audit.End{}, err
+		}
+		page, err := r.EntriesFrom(next, int(min(exportPage, size-next)))
+		if err != nil {
+			return audit.End{}, err
+		}
+		if len(page) == 0 {
+			return audit.End{}, fmt.Errorf("leaf %d: %w", next, record.ErrNotFound)
+		}
+		for _, e := range page {
+			if err := writeEntry(r, bundle, e, show); err != nil {
+				return audit.End{}, err
+			}
+			next++
+		}
+	}
+	return bundle.Close(checkpoint)
+}
+
+// sizeOf returns over how many leaves a checkpoint of this ledger is signed.
+func sizeOf(checkpoint []byte, log record.LogRow) (int64, error) {
+	policy, err := ledger.NewPolicy(log.Origin, log.LogKey)
+	if err != nil {
+		return 0, err
+	}
+	c, err := policy.OpenCheckpoint(checkpoint)
+	return c.Size, err
+}
+
+func writeEntry(r *store.Reader, bundle *audit.Writer, e store.Entry, show func(store.Entry) (facts, person bool, err error)) error {
+	facts, person, err := show(e)
+	if err != nil {
+		return err
+	}
+	out := audit.Entry{Index: e.Index, Text: e.Text}
+	if facts {
+		out.Opening.Facts, out.Opening.FactsSalt = e.Opening.Facts, e.Opening.FactsSalt
+	}
+	if facts && person && e.Opening.Person != nil {
+		out.Opening.Person, out.Opening.PersonSalt = e.Opening.Person, e.Opening.PersonSalt
+	}
+	if facts && e.Leaf.Kind == ledger.CertificateIssue {
+		out.Certificate, err = r.SignedCertificate(ledger.Serial(e.Index))
+		if err != nil && !errors.Is(err, record.ErrNotFound) {
+			return err
+		}
+	}
+	return bundle.Leaf(out)
+}
