@@ -147,13 +147,13 @@ func (t *Tab) Wait(ctx context.Context, expression string) error {
 	return errors.Join(err, last)
 }
 
-// WaitText waits until a text stands on the page.
+// WaitText waits until the page is there whole and a text stands on it.
 func (t *Tab) WaitText(ctx context.Context, text string) error {
 	quoted, err := json.Marshal(text)
 	if err != nil {
 		return err
 	}
-	err = t.Wait(ctx, fmt.Sprintf(`(document.querySelector('main') || document.body)?.innerText.replace(/\s+/g, ' ').includes(%s)`, quoted))
+	err = t.Wait(ctx, fmt.Sprintf(`document.readyState === 'complete' && (document.querySelector('main') || document.body)?.innerText.replace(/\s+/g, ' ').includes(%s)`, quoted))
 	if err != nil {
 		now, _ := t.Text(ctx) // what stands there instead, if anything
 		return fmt.Errorf("%w\non the page:\n%s", err, now)
