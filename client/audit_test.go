@@ -289,7 +289,7 @@ func TestAuditExplainTellsTheStory(t *testing.T) {
 		{"attested", "24", b.bundle, ExitOK, []string{
 			"✓ certificate 24 of ledger.example/test: attested\n  for root@web-1.demo, root@web-2.demo, from 2026-12-01 08:00:23Z to 2026-12-01 08:02:25Z\n  of Alice <alice@acme.example> (person ",
 			"\nContract acme version 1\n  digest ", "  [leaf 1, proved]\n  signed by chris as owner of acme  [leaf 2]\n",
-			"\n  | # §2 Administrators\n  | \n  | Two leads and an owner agree.\n",
+			"\n  | §2 Administrators\n  | \n  | Two leads and an owner agree.\n",
 			" asked for root on web-1.demo, web-2.demo for 10m0s, as admin  [leaf 19, attested]\n  | INC-42 checkout latency\n",
 			"  in a login through https://login.acme.example, groups engineers, as said at 2026-12-01 08:00:00Z  [leaf 6]\n",
 			"to which the ID token of the login in leaf 6 is bound",

@@ -69,7 +69,7 @@ func (s *story) explain(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := contains(r.Stdout, "Contract "+s.contract.Terms.ID+" version 1", "signed by c-owner", "  | ## §", reason,
+	if err := contains(r.Stdout, "Contract "+s.contract.Terms.ID+" version 1", "signed by c-owner", "  | §", reason,
 		"Bob Example", "approved it for 5m0s at most", "five minutes will do", "made again from the grant, byte for byte"); err != nil {
 		return "", err
 	}
