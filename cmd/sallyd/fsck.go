@@ -101,6 +101,8 @@ func (f *fsck) end() error {
 		return f.err
 	case f.found > maxDifferences:
 		return fmt.Errorf("%d differences, of which %d are told; do not sign with this database, and put a good copy back", f.found, maxDifferences)
+	case f.found == 1:
+		return errors.New("1 difference; do not sign with this database, and put a good copy back")
 	case f.found > 0:
 		return fmt.Errorf("%d differences; do not sign with this database, and put a good copy back", f.found)
 	}
