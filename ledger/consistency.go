@@ -13,18 +13,8 @@ import (
 // root, and with [ErrOrigin] two logs. Roots alone are never taken for
 // granted: equal checkpoints too must be what r holds.
 func CheckConsistency(older, newer Checkpoint, r tlog.HashReader) error {
-	for _, c := range []Checkpoint{older, newer} {
-		if err := c.check(); err != nil {
-			return err
-		}
-	}
-	switch {
-	case older.Origin != newer.Origin:
-		return fmt.Errorf("checkpoints of %s and %s: %w", older.Origin, newer.Origin, ErrOrigin)
-	case newer.Size < older.Size:
-		return fmt.Errorf("%w: from %d leaves to %d", ErrRewound, older.Size, newer.Size)
-	case newer.Size == older.Size && newer.Root != older.Root:
-		return fmt.Errorf("%w: two roots at size %d", ErrForked, newer.Size)
+	if err := checkOrder(older, newer); err != nil {
+		return err
 	}
 	root, err := tlog.TreeHash(newer.Size, r)
 	if err != nil {
@@ -42,6 +32,25 @@ func CheckConsistency(older, newer Checkpoint, r tlog.HashReader) error {
 	}
 	if tlog.CheckTree(proof, newer.Size, newer.Root, older.Size, older.Root) != nil {
 		return fmt.Errorf("%w: the tree of %d leaves does not begin with the one of %d", ErrForked, newer.Size, older.Size)
+	}
+	return nil
+}
+
+// checkOrder refuses two checkpoints of which the newer can't follow from the
+// older, whatever is shown: of two logs, smaller, or another root at one size.
+func checkOrder(older, newer Checkpoint) error {
+	for _, c := range []Checkpoint{older, newer} {
+		if err := c.check(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case older.Origin != newer.Origin:
+		return fmt.Errorf("checkpoints of %s and %s: %w", older.Origin, newer.Origin, ErrOrigin)
+	case newer.Size < older.Size:
+		return fmt.Errorf("%w: from %d leaves to %d", ErrRewound, older.Size, newer.Size)
+	case newer.Size == older.Size && newer.Root != older.Root:
+		return fmt.Errorf("%w: two roots at size %d", ErrForked, newer.Size)
 	}
 	return nil
 }
