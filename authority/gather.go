@@ -2,12 +2,12 @@ package authority
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
-	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
 )
 
@@ -18,8 +18,11 @@ type gathering struct {
 	leaves   map[int64]store.Entry
 	requests map[canon.ID]bool
 	people   map[canon.ID]bool
+	proven   *provenRows
+	later    laterRows
 	links    []link // all of the ledger
 	size     int64  // of the ledger
+	signed   int64  // how much of it is under a signed checkpoint
 	from     int64  // the first leaf after which a row could have been overtaken
 }
 
@@ -28,7 +31,7 @@ type gathering struct {
 func newGathering(r *store.Reader, rows map[record.Key][]byte, proven *provenRows, signed int64) (gathering, error) {
 	g := gathering{
 		r: r, rows: make(map[record.Key][]byte), leaves: make(map[int64]store.Entry),
-		requests: make(map[canon.ID]bool), people: make(map[canon.ID]bool),
+		requests: make(map[canon.ID]bool), people: make(map[canon.ID]bool), proven: proven, signed: signed,
 	}
 	head, err := r.Head()
 	if err != nil {
@@ -45,8 +48,7 @@ func newGathering(r *store.Reader, rows map[record.Key][]byte, proven *provenRow
 			since = min(since, size)
 		}
 	}
-	later, err := laterThan(r, since)
-	if err != nil {
+	if g.later, err = proven.later.at(r, since, g.size, signed); err != nil {
 		return gathering{}, err
 	}
 	links := 0
@@ -54,46 +56,11 @@ func newGathering(r *store.Reader, rows map[record.Key][]byte, proven *provenRow
 		return gathering{}, err
 	}
 	for k, body := range rows {
-		if (links > 0 && k.Table == record.TablePerson) || slices.ContainsFunc(later, func(l laterLeaf) bool {
-			return k == record.Key{Table: record.TableRequest, ID: string(l.request)} || k == record.Key{Table: record.TablePerson, ID: string(l.person)}
-		}) {
+		if (links > 0 && k.Table == record.TablePerson) || len(g.later.of(k, since)) > 0 {
 			g.rows[k] = body
 		}
 	}
 	return g, nil
-}
-
-// laterLeaf is a leaf that changes a row which other leaves made before.
-type laterLeaf struct {
-	entry   store.Entry
-	request canon.ID // whose decisions or end it changes
-	person  canon.ID // whose groups it changes
-}
-
-// laterThan returns such leaves from an index on.
-func laterThan(r *store.Reader, from int64) ([]laterLeaf, error) {
-	entries, err := r.Since(from, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.PersonSnapshot)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]laterLeaf, 0, len(entries))
-	for _, e := range entries {
-		facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
-		if err != nil {
-			return nil, fmt.Errorf("leaf %d: %w", e.Index, err)
-		}
-		switch f := facts.(type) {
-		case record.RequestDecide:
-			out = append(out, laterLeaf{entry: e, request: f.Request})
-		case record.RequestExpire:
-			out = append(out, laterLeaf{entry: e, request: f.Request})
-		case record.RequestCancel:
-			out = append(out, laterLeaf{entry: e, request: f.Request})
-		case record.PersonSnapshot:
-			out = append(out, laterLeaf{entry: e, person: f.Person})
-		}
-	}
-	return out, nil
 }
 
 func (g *gathering) gather(claims record.Claims) error {
@@ -294,16 +261,30 @@ func (g *gathering) add(entry store.Entry) error {
 // overtaking adds what came after the leaves that the rows name and would have
 // changed them: decisions on the requests, their ends, newer groups of the people. A
 // row that was put back to what it said before is missed when the rows are compared.
-func (g *gathering) overtaking() error {
-	list, err := laterThan(g.r, g.from)
-	if err != nil {
+func (g *gathering) overtaking() (err error) {
+	if g.later, err = g.proven.later.at(g.r, g.from, g.size, g.signed); err != nil {
 		return err
 	}
-	for _, l := range list {
-		if _, ok := g.leaves[l.entry.Index]; !ok && (g.requests[l.request] || g.people[l.person]) {
-			if err := g.add(l.entry); err != nil {
+	for before := -1; before != len(g.leaves); { // they may bring in others
+		before = len(g.leaves)
+		for id := range g.requests {
+			if err := g.overtaken(requestKey(id)); err != nil {
 				return err
 			}
+		}
+		for id := range maps.Clone(g.people) {
+			if err := g.overtaken(personKey(id)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *gathering) overtaken(k record.Key) error {
+	for _, index := range g.later.of(k, g.from) {
+		if err := g.at(index); err != nil {
+			return err
 		}
 	}
 	return nil

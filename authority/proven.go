@@ -32,6 +32,7 @@ type provenRows struct {
 	leaves map[int64]tlog.Hash
 	links  []link // found in the ledger so far, to be proved with the rows
 	linked int64  // how far that is
+	later  laterLeaves
 }
 
 // link is a leaf that says that people are one human.
@@ -58,6 +59,7 @@ func (p *provenRows) forget() {
 	defer p.mu.Unlock()
 	p.rows, p.leaves = make(map[record.Key]provenRow), make(map[int64]tlog.Hash)
 	p.links, p.linked = nil, 0
+	p.later.forget()
 }
 
 func (p *provenRows) hasRow(k record.Key, body []byte) bool {

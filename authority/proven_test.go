@@ -158,6 +158,26 @@ func TestPromiseP06_EditedRowsIssueNothing(t *testing.T) {
 			}
 			return alice, r
 		}},
+		{"a denial from before what was read so far", func(t *testing.T, w *world, alice, bob user) (user, approval.Request) {
+			r, err := alice.submit(alice.newRequest())
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := w.row(record.TableRequest, string(r.ID))
+			if _, err := bob.decide(r, approval.Deny, 0); err != nil {
+				t.Fatal(err)
+			}
+			w.reopen()
+			carol, dan := w.logIn("carol", []string{"leads"}), w.logIn("dan", []string{"engineers"})
+			if _, err := dan.issue(dan.granted(carol, 0), newKey(t)); err != nil {
+				t.Fatal(err)
+			}
+			w.restore(record.TableRequest, string(r.ID), before)
+			if r, err = carol.decide(r, approval.Approve, 0); err != nil {
+				t.Fatal(err)
+			}
+			return alice, r
+		}},
 		{"a cancellation", func(t *testing.T, w *world, alice, bob user) (user, approval.Request) {
 			r, err := alice.submit(alice.newRequest())
 			if err != nil {

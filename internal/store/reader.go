@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -207,13 +208,19 @@ func (r *Reader) Entries(before int64, limit int) ([]Entry, error) {
 // Since returns the leaves of the kinds from index on, oldest first. It reads the
 // log from there to its end: keep from near that.
 func (r *Reader) Since(from int64, kinds ...ledger.Kind) ([]Entry, error) {
+	return r.SincePage(from, math.MaxInt64, kinds...)
+}
+
+// SincePage returns at most limit of the leaves that Since returns.
+func (r *Reader) SincePage(from, limit int64, kinds ...ledger.Kind) ([]Entry, error) {
 	args := []any{from}
 	marks := make([]string, len(kinds))
 	for i, k := range kinds {
 		args = append(args, string(k))
 		marks[i] = fmt.Sprintf("$%d", i+2)
 	}
-	return r.entries(entryColumns+`WHERE l.idx >= $1 AND l.kind IN (`+strings.Join(marks, ", ")+`) ORDER BY l.idx`, args...)
+	args = append(args, limit)
+	return r.entries(fmt.Sprintf(`%sWHERE l.idx >= $1 AND l.kind IN (%s) ORDER BY l.idx LIMIT $%d`, entryColumns, strings.Join(marks, ", "), len(args)), args...)
 }
 
 // Stored is a leaf as the database keeps it, unread.

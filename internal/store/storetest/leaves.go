@@ -226,6 +226,9 @@ func testWriters(t *testing.T, f *fixture, r *store.Reader) error {
 	if some, err := r.Since(hosts[2].Index, ledger.HostJoin); err != nil || len(some) != 1 {
 		t.Errorf("from the newest on: %+v, %v", some, err)
 	}
+	if page, err := r.SincePage(0, 2, ledger.HostJoin, ledger.LedgerOpen); err != nil || len(page) != 2 || page[1].Index != hosts[1].Index {
+		t.Errorf("the first two: %+v, %v", page, err)
+	}
 	if none, err := r.Since(head.Tree.Size, ledger.HostJoin); err != nil || len(none) != 0 {
 		t.Errorf("from the end on: %+v, %v", none, err)
 	}
