@@ -83,8 +83,9 @@ func halted(ctx context.Context, id canon.ID, err error) error {
 	return fmt.Errorf("%w: what the tables say about request %s is not what its leaves say (%w)", ErrHalted, id, err)
 }
 
-// grantRows returns the rows that decide about a grant now. That they refuse it
-// is for the write to say.
+// grantRows returns the rows that decide about a grant at the ledger time that
+// the next write has: another server's clock may be ahead of ours. That they
+// refuse it is for the write to say.
 func (a *Authority) grantRows(r *store.Reader, id canon.ID, claims record.Claims) (map[record.Key][]byte, error) {
 	view := reading{r, make(map[record.Key][]byte)}
 	if _, err := record.Request(view, id); err != nil {
@@ -93,7 +94,11 @@ func (a *Authority) grantRows(r *store.Reader, id canon.ID, claims record.Claims
 	if _, err := record.Log(view); err != nil {
 		return nil, err
 	}
-	_, _, _ = record.GrantAt(view, id, claims, canon.At(a.now()))
+	head, err := r.Head()
+	if err != nil {
+		return nil, err
+	}
+	_, _, _ = record.GrantAt(view, id, claims, max(canon.At(a.now()), head.At))
 	return view.rows, nil
 }
 

@@ -331,3 +331,16 @@ func TestALoginMeanwhileHoldsNobodyUp(t *testing.T) {
 		t.Errorf("the call checks it again: %v", err)
 	}
 }
+
+// Another server, whose clock is a little ahead, records the approval; this one
+// issues at once, in ledger time.
+func TestIssuesBehindTheLedgersTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice, bob := w.logIn("alice", []string{"engineers"}), w.logIn("bob", []string{"leads"})
+	grant := alice.granted(bob, 0)
+	w.pass(-2 * time.Second)
+	if _, err := alice.issue(grant, newKey(t)); err != nil {
+		t.Error(err)
+	}
+}
