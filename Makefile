@@ -15,6 +15,8 @@ LINT := $(TOOL) golangci-lint
 SALLYD_FLAGS := -trimpath -tags netgo,osusergo,sqlite_omit_load_extension -ldflags '-linkmode external -extldflags -static'
 
 FUZZTIME ?= 30s
+BENCH_LEAVES ?= 100000
+BENCH_DIR ?= $(BIN)/bench-big
 FAULT ?=
 CA ?= file
 
@@ -71,6 +73,16 @@ npm: deps ## install what the tests use from npm, into ~/.cache
 sabotage: npm ## plant each fault in a copy and demand that a test turns red; FAULT=regexp chooses
 	@go -C tools build -o ../$(BIN)/tools/sabotage ./sabotage
 	@export SALLYPORT_VAULT; SALLYPORT_VAULT=$$(scripts/vault.sh); $(BIN)/tools/sabotage -root . -only '$(FAULT)'
+
+.PHONY: bench
+bench: deps ## measure what has a budget (docs/performance.md), over a ledger of BENCH_LEAVES (100000)
+	@go build -o $(BIN)/bench ./internal/lab/bench
+	@$(BIN)/bench -leaves $(BENCH_LEAVES)
+
+.PHONY: bench-big
+bench-big: deps ## the same over ten million leaves, kept in BENCH_DIR (bin/bench-big) and used again; takes hours and some 30 GB
+	@go build -o $(BIN)/bench ./internal/lab/bench
+	@$(BIN)/bench -leaves 10000000 -dir $(BENCH_DIR)
 
 .PHONY: cover
 cover: npm ## write bin/cover.html and print the coverage of each package and in all
