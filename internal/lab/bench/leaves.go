@@ -76,7 +76,6 @@ func (b *bench) withPostgres(ctx context.Context, fn func(*store.Store) error) (
 	return withStore(engine, fn)
 }
 
-
 func (b *bench) appending(ctx context.Context, name string, s *store.Store) error {
 	w := recordtest.New(fataler{}, name)
 	if err := s.Write(ctx, func(tx *store.Tx) error {

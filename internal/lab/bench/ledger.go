@@ -208,7 +208,7 @@ func (b *bench) proving(ctx context.Context, s *store.Store) (size int64, took s
 			return err
 		}
 		took, err = timed(b.size.proofs, func(int) error {
-			_, err := ledger.Prove(mathrand.Int64N(size), size, r, note, nil) //nolint:gosec // nothing to guess
+			_, err := ledger.Prove(mathrand.Int64N(size), size, r, note, nil)
 			return err
 		})
 		return err

@@ -29,7 +29,7 @@ func machine(ctx context.Context, b *bench) error {
 
 // syncs appends pages to a file, each made durable before the next.
 func syncs(ctx context.Context, path string) (_ float64, err error) {
-	f, err := os.Create(path) //nolint:gosec // in our own workspace
+	f, err := os.Create(path)
 	if err != nil {
 		return 0, err
 	}

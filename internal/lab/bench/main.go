@@ -52,7 +52,6 @@ type sizes struct {
 
 func usual() sizes { return sizes{span: 4 * time.Second, calls: 300, proofs: 1000, replayed: 3008} }
 
-
 // part is one chapter of the figures.
 type part struct {
 	name    string
@@ -104,7 +103,7 @@ func measure(ctx context.Context, s settings, out, log io.Writer) error {
 
 // profile writes a profile until its end is called.
 func profile(path string) (end func(), err error) {
-	f, err := os.Create(path) //nolint:gosec // the caller names it
+	f, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
