@@ -29,8 +29,8 @@ type pair struct {
 }
 
 // newPair logs two people in who were never seen before.
-func newPair(ctx context.Context, s *store.Store, c *company) (*pair, error) {
-	p := &pair{w: as(c.w, "now "+rand.Text()), s: s}
+func newPair(ctx context.Context, s *store.Store, w *recordtest.World) (*pair, error) {
+	p := &pair{w: as(w, "now "+rand.Text()), s: s}
 	p.asks, p.lead = p.w.User("asks-"+rand.Text(), "engineers"), p.w.User("leads-"+rand.Text(), "leads")
 	return p, p.logIn(ctx)
 }
