@@ -39,6 +39,11 @@ type (
 		Groups      []jsonGroup     `json:"groups"`
 		Ceilings    jsonCeilings    `json:"ceilings"`
 		Roles       []jsonRole      `json:"roles"`
+		Retention   jsonRetention   `json:"retention,omitzero"`
+	}
+	jsonRetention struct {
+		Clause string `json:"clause"`
+		Period int64  `json:"period_seconds"`
 	}
 	jsonContract struct {
 		ID    string `json:"id"`
@@ -153,6 +158,9 @@ func (t *Terms) Canonical() ([]byte, error) {
 	}
 	if !t.NotBefore.IsZero() {
 		j.Effect.NotBefore = canon.At(t.NotBefore)
+	}
+	if t.Retention.Clause != "" { // the terms set it: a key that came later
+		j.Retention = jsonRetention{Clause: t.Retention.Clause, Period: seconds(t.Retention.Period)}
 	}
 	for _, p := range t.Parties {
 		jp := jsonParty{ID: p.ID, Name: p.Name}

@@ -12,13 +12,18 @@ import (
 // MaxDuration is the longest duration that terms or a request may name.
 const MaxDuration = 366 * 24 * time.Hour
 
+// MaxRetention is the longest retention that terms may name.
+const MaxRetention = 36525 * 24 * time.Hour
+
 const day = 24 * time.Hour
 
 var durationPattern = regexp.MustCompile(`^([1-9][0-9]{0,8})([smhd])$`)
 
 // ParseDuration reads a duration as terms and requests write it: a whole number
 // of seconds, minutes, hours or days ("20s", "5m", "8h", "30d"), 1 s to 366 d.
-func ParseDuration(s string) (time.Duration, error) {
+func ParseDuration(s string) (time.Duration, error) { return parseDuration(s, MaxDuration) }
+
+func parseDuration(s string, most time.Duration) (time.Duration, error) {
 	m := durationPattern.FindStringSubmatch(s)
 	if m == nil {
 		return 0, fmt.Errorf("%q is no duration; write a whole number and a unit such as 20s, 5m, 8h or 30d", strictyaml.Clip(s))
@@ -28,8 +33,8 @@ func ParseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is no duration: %w", s, err)
 	}
 	unit := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": day}[m[2]]
-	if n > int(MaxDuration/unit) {
-		return 0, fmt.Errorf("%s is too long; at most 366d", s)
+	if n > int(most/unit) {
+		return 0, fmt.Errorf("%s is too long; at most %s", s, FormatDuration(most))
 	}
 	return time.Duration(n) * unit, nil
 }

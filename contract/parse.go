@@ -25,6 +25,7 @@ const (
 	defaultIssueAge    = 60 * time.Minute
 	defaultCertTTL     = 5 * time.Minute
 	defaultMinWords    = 1
+	defaultRetention   = 365 * day
 )
 
 // jwsAlgs are the asymmetric algorithms of RFC 7518 §3.1 and RFC 8037 that an
@@ -66,7 +67,7 @@ func ParseTerms(text []byte) (*Terms, error) {
 }
 
 func (r *reader) terms(n node) *Terms {
-	o := r.object(n, "terms", "contract", "parties", "signatories", "effect", "issuers", "groups", "ceilings", "roles")
+	o := r.object(n, "terms", "contract", "parties", "signatories", "effect", "issuers", "groups", "ceilings", "roles", "retention")
 	if schema := o.need("terms"); r.scalar(schema, Schema) != Schema && r.err == nil {
 		r.fail(schema, "%q is no schema that this release reads; it reads %s", strictyaml.Clip(schema.yaml.Value), Schema)
 	}
@@ -93,7 +94,16 @@ func (r *reader) terms(n node) *Terms {
 	for _, e := range r.entries(o.need("roles"), "roles") {
 		t.Roles = append(t.Roles, r.role(e))
 	}
+	t.Retention = Retention{Period: defaultRetention}
+	if n, ok := o.get("retention"); ok {
+		t.Retention = r.retention(n)
+	}
 	return t
+}
+
+func (r *reader) retention(n node) Retention {
+	o := r.object(n, "clause", "period")
+	return Retention{Clause: r.clause(o.need("clause")), Period: r.span(o.need("period"), MinGrant, MaxRetention)}
 }
 
 func (r *reader) party(e entry) Party {

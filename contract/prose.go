@@ -11,6 +11,9 @@ import (
 // clauses returns every clause that the terms cite, once each, sorted as text.
 func (t *Terms) clauses() []string {
 	var out []string
+	if t.Retention.Clause != "" {
+		out = append(out, t.Retention.Clause)
+	}
 	for i := range t.Roles {
 		out = append(out, t.Roles[i].Clause)
 		for _, p := range t.Roles[i].Paths {

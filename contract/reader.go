@@ -251,11 +251,16 @@ func (r *reader) integer(n node, least, most int) int {
 
 // duration reads a duration of at least least.
 func (r *reader) duration(n node, least time.Duration) time.Duration {
+	return r.span(n, least, MaxDuration)
+}
+
+// span reads a duration from least to most.
+func (r *reader) span(n node, least, most time.Duration) time.Duration {
 	s := r.scalar(n, "a duration such as 20s, 5m, 8h or 30d")
 	if r.err != nil {
 		return 0
 	}
-	d, err := ParseDuration(s)
+	d, err := parseDuration(s, most)
 	switch {
 	case err != nil:
 		r.fail(n, "%v", err)

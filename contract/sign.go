@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -128,6 +129,35 @@ func (v *Version) signatory(s statement) (Signatory, ssh.PublicKey, error) {
 	}
 	return Signatory{}, nil, fmt.Errorf("%q as %q of party %q: %w; these are: %s",
 		strictyaml.Clip(s.Signer), strictyaml.Clip(s.Capacity), strictyaml.Clip(s.Party), ErrNotSignatory, list(v.signers(), "and"))
+}
+
+// SignatoryName returns the name under which the terms let a key sign for a party;
+// false if they do not.
+func (t *Terms) SignatoryName(key ssh.PublicKey) (string, bool) {
+	wire := key.Marshal()
+	for _, line := range t.Signatories {
+		for _, k := range line.Of {
+			if line.Assurance == AssuranceSSH && bytes.Equal(k.PublicKey.Marshal(), wire) {
+				return k.Name, true
+			}
+		}
+	}
+	return "", false
+}
+
+// Pinned returns every key that the terms pin, with its name: those of signatories
+// and roots.
+func (t *Terms) Pinned() []Key {
+	var out []Key
+	for _, p := range t.Parties {
+		if p.Roots != nil {
+			out = append(out, p.Roots.Keys...)
+		}
+	}
+	for _, line := range t.Signatories {
+		out = append(out, line.Of...)
+	}
+	return out
 }
 
 // signers names everybody whom the terms let sign.

@@ -37,6 +37,14 @@ type Terms struct {
 	Groups      []Group
 	Ceilings    Ceilings
 	Roles       []Role
+	Retention   Retention
+}
+
+// Retention says how long it stays readable who a person was that acted under
+// the contract.
+type Retention struct {
+	Clause string        // the clause of the prose that it stands for; empty if none is named
+	Period time.Duration // from the person's last act on; 365 days unless set
 }
 
 // Party is an organisation that the contract binds.

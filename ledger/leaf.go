@@ -23,6 +23,7 @@ const (
 	PersonLogin      Kind = "person.login"
 	PersonSnapshot   Kind = "person.snapshot"
 	PersonLink       Kind = "person.link"
+	PersonErase      Kind = "person.erase"
 	RequestSubmit    Kind = "request.submit"
 	RequestDecide    Kind = "request.decide"
 	RequestExpire    Kind = "request.expire"
@@ -49,7 +50,7 @@ func ParseKind(s string) (Kind, error) {
 // Whoever acts on leaves must refuse to act on the others.
 func (k Kind) Known() bool {
 	switch k {
-	case LedgerOpen, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink,
+	case LedgerOpen, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase,
 		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, CertificateIssue, CertificateVoid:
 		return true
 	default:

@@ -57,6 +57,8 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.personSnapshot(v, f)
 	case PersonLink:
 		return e.personLink(v, f)
+	case PersonErase:
+		return e.personErase(v, f)
 	case RequestSubmit:
 		return e.requestSubmit(v, f)
 	case RequestDecide:

@@ -35,6 +35,9 @@ func (e Event) requestCancel(v View, f RequestCancel) ([]Change, error) {
 // a device key, the device key has signed: a bearer alone cancels nothing. A
 // browser has none; of it there is the server's word.
 func checkCanceller(v View, r approval.Request, f RequestCancel) error {
+	if err := notErased(v, f.Person); err != nil {
+		return err
+	}
 	login, err := Login(v, f.Login)
 	if err != nil {
 		return err

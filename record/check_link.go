@@ -20,6 +20,9 @@ func (e Event) personLink(v View, f PersonLink) ([]Change, error) {
 	}
 	var all []canon.ID
 	for _, id := range f.People {
+		if err := notErased(v, id); err != nil {
+			return nil, err
+		}
 		person, err := Person(v, id)
 		if err != nil {
 			return nil, err

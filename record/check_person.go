@@ -22,6 +22,9 @@ func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
 	if f.Flow != FlowCode && f.Flow != FlowRefresh {
 		return nil, fmt.Errorf("%w: no login flow is called %q", ErrEvent, f.Flow)
 	}
+	if err := notErased(v, f.Person); err != nil {
+		return nil, err
+	}
 	out, err := deviceOf(v, f)
 	if err != nil {
 		return nil, err
@@ -143,6 +146,9 @@ func (e Event) identity(v View, f PersonLogin, part LoginPerson, known bool) (Ch
 }
 
 func (e Event) personSnapshot(v View, f PersonSnapshot) ([]Change, error) {
+	if err := notErased(v, f.Person); err != nil {
+		return nil, err
+	}
 	person, err := Person(v, f.Person)
 	if err != nil {
 		return nil, err

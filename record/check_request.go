@@ -251,8 +251,12 @@ func Ask(v View, lineage canon.Digest, role string, logins []sshcert.Login, host
 }
 
 // newest refuses claims that a later snapshot of the same issuer has overtaken:
-// somebody who was taken out of a group must not act by what was said before.
+// somebody who was taken out of a group must not act by what was said before, and
+// nobody who was erased acts at all.
 func newest(v View, id canon.ID, c Claims) error {
+	if err := notErased(v, id); err != nil {
+		return err
+	}
 	login, err := Login(v, c.Login)
 	if err != nil {
 		return err

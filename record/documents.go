@@ -23,6 +23,7 @@ const (
 	RequestVersion = "sallyport.request/v1"
 	CancelVersion  = "sallyport.cancel/v1"
 	IssueVersion   = "sallyport.issue/v1"
+	EraseVersion   = "sallyport.erase/v1"
 )
 
 // SessionDoc is what a device key signs to open a session: this login's ID

@@ -149,6 +149,10 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 			t.Fatal(err)
 		}
 	}
+	m.Clock += micros(366 * 24 * time.Hour)
+	if _, err := m.Append(plain(w.Erase(m, w.Chris, w.Dana, w.Bob))); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestServerURL(t *testing.T) {

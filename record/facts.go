@@ -147,6 +147,16 @@ type LinkPerson struct {
 	Because string `json:"because"`
 }
 
+// PersonErase records that what is readable about a human was destroyed, because
+// two people asked for it who sign contracts. It names nobody: the ids stay.
+type PersonErase struct {
+	At         canon.Micros `json:"at"`
+	Erase      canon.ID     `json:"erase"`
+	People     []canon.ID   `json:"people"`     // every account that is known of the human, sorted
+	Document   string       `json:"document"`   // EraseDoc as signed
+	Signatures []string     `json:"signatures"` // armored SSHSIGs over the document, sorted
+}
+
 // Claims names the leaves that say who somebody was at the time: the login, the
 // snapshot of groups, and when the issuer vouched for them.
 type Claims struct {
@@ -293,6 +303,11 @@ func (PersonLink) Kind() ledger.Kind       { return ledger.PersonLink }
 func (f PersonLink) When() canon.Micros    { return f.At }
 func (f PersonLink) Reference() string     { return string(f.Link) }
 func (PersonLink) InLineage() canon.Digest { return canon.Digest{} }
+
+func (PersonErase) Kind() ledger.Kind       { return ledger.PersonErase }
+func (f PersonErase) When() canon.Micros    { return f.At }
+func (f PersonErase) Reference() string     { return string(f.Erase) }
+func (PersonErase) InLineage() canon.Digest { return canon.Digest{} }
 
 func (RequestSubmit) Kind() ledger.Kind         { return ledger.RequestSubmit }
 func (f RequestSubmit) When() canon.Micros      { return f.At }

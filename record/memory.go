@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
@@ -25,6 +26,7 @@ type Memory struct {
 	Rows map[Key][]byte
 
 	versions map[canon.Digest]*contract.Version
+	listed   map[listing][]string
 	last     canon.Micros // ledger time of the newest leaf that was folded
 	decoded  map[Key]decodedRow
 }
@@ -42,7 +44,59 @@ var _ View = (*Memory)(nil)
 
 // NewMemory returns the state before any leaf.
 func NewMemory() *Memory {
-	return &Memory{Rows: make(map[Key][]byte), versions: make(map[canon.Digest]*contract.Version), decoded: make(map[Key]decodedRow)}
+	return &Memory{
+		Rows: make(map[Key][]byte), versions: make(map[canon.Digest]*contract.Version), listed: make(map[listing][]string), decoded: make(map[Key]decodedRow),
+	}
+}
+
+// listing is one value by which rows of a table are listed.
+type listing struct {
+	table Table
+	Index
+}
+
+// looksUp are the lists that the fold asks for. A row never moves within them.
+func looksUp(t Table, name string) bool {
+	switch t {
+	case TableRequest, TableDecision:
+		return name == "by"
+	case TableCertificate, TableLogin, TableIdentity:
+		return name == "person"
+	case TableLineage:
+		return name == "all"
+	case TableLog, TableContract, TableContractID, TableHost, TablePerson, TableIssuer, TableDevice, TableSnapshot, TableExpiry, TableErased:
+	}
+	return false
+}
+
+// Keys returns the keys of the rows that are listed so.
+func (m *Memory) Keys(t Table, i Index) ([]string, error) {
+	if !looksUp(t, i.Name) {
+		return nil, fmt.Errorf("%w: list %s of %s is not kept", ErrNotFound, i.Name, t)
+	}
+	return slices.Sorted(slices.Values(m.listed[listing{t, i}])), nil
+}
+
+// write takes the rows of a leaf.
+func (m *Memory) write(changes []Change) {
+	for _, c := range changes {
+		key := Key{c.Table, c.Key}
+		if c.Gone {
+			delete(m.Rows, key)
+			for _, i := range c.Index {
+				l := listing{c.Table, i}
+				m.listed[l] = slices.DeleteFunc(m.listed[l], func(k string) bool { return k == c.Key })
+			}
+			continue
+		}
+		_, there := m.Rows[key]
+		m.Rows[key] = c.Row
+		for _, i := range c.Index {
+			if l := (listing{c.Table, i}); !there && looksUp(c.Table, i.Name) {
+				m.listed[l] = append(m.listed[l], c.Key)
+			}
+		}
+	}
 }
 
 // Row returns a row that the leaves made.
@@ -105,9 +159,7 @@ func (m *Memory) Fold(v View, e Event) ([]Change, error) {
 		}
 		m.versions[version.Digest] = version
 	}
-	for _, c := range changes {
-		m.Rows[Key{c.Table, c.Key}] = c.Row
-	}
+	m.write(changes)
 	m.last = e.Facts.When()
 	return changes, nil
 }

@@ -3,6 +3,7 @@ package record_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
@@ -120,6 +121,7 @@ func makeVectors(t *testing.T) vectors {
 	// What came to the story later stands at its end, and draws its randomness last.
 	appendAll(t, m, w.Link(m, w.Alice, w.Carol))
 	v.addCancellations(t, w, m)
+	v.addErasure(t, w, m)
 	var hashes []tlog.Hash
 	for _, e := range m.Entries {
 		leaf := leafOf(t, e)
@@ -155,6 +157,24 @@ func (v *vectors) addCancellations(t *testing.T, w *recordtest.World, m *recordt
 	v.Refused = append(v.Refused, documentVector{
 		"cancel: made in another namespace", text,
 		[]signatureVector{{sshcert.NamespaceDevice, device, w.Signature(w.Alice.Device, sshcert.NamespacePossession, text)}},
+	})
+}
+
+// addErasure erases the one human whom Alice and Carol are, a year later.
+func (v *vectors) addErasure(t *testing.T, w *recordtest.World, m *recordtest.Map) {
+	t.Helper()
+	m.Clock += micros(366 * 24 * time.Hour)
+	f := w.Erase(m, w.Chris, w.Dana, w.Alice, w.Carol)
+	appendAll(t, m, plain(f))
+	var signatures []signatureVector
+	for _, s := range []ssh.Signer{w.Chris, w.Dana} {
+		signatures = append(signatures, signatureVector{sshcert.NamespaceErase, line(s), w.Signature(s, sshcert.NamespaceErase, f.Document)})
+	}
+	v.Documents = append(v.Documents, documentVector{"erase", f.Document, signatures})
+	other := strings.Replace(f.Document, `"ground":"request"`, `"ground":"order"`, 1)
+	v.Refused = append(v.Refused, documentVector{
+		"erase: the intent is another's", other,
+		[]signatureVector{{sshcert.NamespaceErase, line(w.Chris), w.Signature(w.Dana, sshcert.NamespaceErase, other)}},
 	})
 }
 
@@ -323,6 +343,12 @@ func openDocument(t *testing.T, d documentVector) error {
 		return err
 	case "cancel":
 		_, err := record.OpenCancel(d.JSON, d.Signatures[0].Armored, key)
+		return err
+	case "erase":
+		_, err := record.ParseEraseDoc([]byte(d.JSON))
+		for _, s := range d.Signatures {
+			err = errors.Join(err, sshcert.Verify(parseLine(t, s.Key), sshcert.NamespaceErase, []byte(d.JSON), s.Armored))
+		}
 		return err
 	case "issue":
 		_, subject, err := record.OpenIssue(d.JSON, d.Signatures[0].Armored, d.Signatures[1].Armored, key)

@@ -36,6 +36,7 @@ const (
 	TableExpiry      Table = "expiry"      // key request id: ExpiryRow
 	TableDecision    Table = "decision"    // key request/stage/person: DecisionRow
 	TableCertificate Table = "certificate" // key serial: CertificateRow
+	TableErased      Table = "erased"      // key person id: ErasedRow
 )
 
 // View is the state before an event. A store transaction is one, and so is the
@@ -46,6 +47,9 @@ type View interface {
 	// Version returns a contract version that a leaf proposed, or an error that
 	// wraps ErrNotFound. Versions never change, so a View may keep them parsed.
 	Version(d canon.Digest) (*contract.Version, error)
+	// Keys returns the keys of the rows of a table that are listed under an index
+	// value, sorted. A View need answer only what package record asks for.
+	Keys(t Table, i Index) ([]string, error)
 }
 
 // Change is one row that an event writes.
@@ -56,6 +60,8 @@ type Change struct {
 	// New says that the row must not be there yet: the store's own uniqueness
 	// is a second net under the fold's.
 	New bool
+	// Gone says that the row is taken away, with its lists; Row is nil.
+	Gone bool
 	// Index holds the values by which the row is looked up in lists.
 	Index []Index
 }
@@ -178,8 +184,15 @@ type CertificateRow struct {
 	Void     bool         `json:"void,omitempty"`
 }
 
+// ErasedRow says that what was readable about a person is destroyed. Nothing
+// brings the person back: who logs in with the account again is somebody new.
+type ErasedRow struct {
+	At   canon.Micros `json:"at"`
+	Leaf canon.Digest `json:"leaf"` // hash of the person.erase leaf
+}
+
 // IdentityKey is the key of TableIdentity. It is a digest so that the key
-// itself shows no name; the row is destroyed with the person part it came from.
+// itself shows no name; the row goes when the person is erased.
 func IdentityKey(issuer, subject string) string {
 	of := canon.Sum("sallyport.issuer/v1", []byte(issuer)) // of fixed length, so that no two pairs read alike
 	return canon.Sum("sallyport.identity/v1", of[:], []byte(subject)).String()
@@ -215,6 +228,11 @@ func Person(v View, id canon.ID) (PersonRow, error) {
 func Identity(v View, issuer, subject string) (canon.ID, error) {
 	row, err := get[IdentityRow](v, TableIdentity, IdentityKey(issuer, subject))
 	return row.Person, err
+}
+
+// Erased returns how a person was erased, or an error that wraps ErrNotFound.
+func Erased(v View, id canon.ID) (ErasedRow, error) {
+	return get[ErasedRow](v, TableErased, string(id))
 }
 
 // Login returns the login that a leaf recorded.

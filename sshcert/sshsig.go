@@ -18,6 +18,7 @@ const (
 	NamespaceContract   = "sallyport-contract"   // a party's signature over a contract version
 	NamespaceDevice     = "sallyport-device"     // a request or issue call by the device key
 	NamespacePossession = "sallyport-possession" // an issue call by the certificate's own key
+	NamespaceErase      = "sallyport-erase"      // a signatory's word that a person be erased
 )
 
 // ErrSignature is wrapped by every refusal of a signature.

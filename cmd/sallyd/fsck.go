@@ -232,6 +232,13 @@ func newFolded() folded {
 func (d folded) add(leaf int64, changes []record.Change) {
 	for _, c := range changes {
 		key := record.Key{Table: c.Table, ID: c.Key}
+		if c.Gone {
+			delete(d.writer, key)
+			for _, i := range c.Index {
+				delete(d.index, listKey{key, i.Name})
+			}
+			continue
+		}
 		d.writer[key] = leaf
 		for _, i := range c.Index {
 			first := leaf

@@ -59,9 +59,17 @@ func (tx *Tx) store(a Appended, o Opening, changes []record.Change) error {
 	return nil
 }
 
-// apply writes one row of the fold. A row that must be new is inserted only, so
+// apply writes one row of the fold, or takes it away. A row that must be new is inserted only, so
 // that the primary key refuses a second one whatever the fold thought.
 func (tx *Tx) apply(leaf int64, c record.Change) error {
+	if c.Gone {
+		for _, query := range []string{`DELETE FROM state WHERE tbl = $1 AND id = $2`, `DELETE FROM state_index WHERE tbl = $1 AND id = $2`} {
+			if err := tx.exec(query, string(c.Table), c.Key); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	query := `INSERT INTO state (tbl, id, body, leaf) VALUES ($1, $2, $3, $4)`
 	if !c.New {
 		query += ` ON CONFLICT (tbl, id) DO UPDATE SET body = excluded.body, leaf = excluded.leaf`

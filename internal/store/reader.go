@@ -131,6 +131,21 @@ func (r *Reader) Firsts(t record.Table, name, value string, before int64, limit 
 	return scanAll(rows, func(rows *sql.Rows) (leaf int64, err error) { return leaf, rows.Scan(&leaf) })
 }
 
+// Keys returns the keys of the rows whose index has the value, sorted.
+func (r *Reader) Keys(t record.Table, i record.Index) ([]string, error) {
+	rows, err := r.db.QueryContext(r.ctx, `SELECT id FROM state_index WHERE tbl = $1 AND name = $2 AND val = $3 ORDER BY id`, string(t), i.Name, i.Value)
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+}
+
+func scanID(rows *sql.Rows) (id canon.ID, err error) {
+	var text string
+	err = rows.Scan(&text)
+	return canon.ID(text), err
+}
+
 // List returns the rows of a table whose index name has the value, newest
 // first, at most limit of them.
 func (r *Reader) List(t record.Table, name, value string, limit int) ([][]byte, error) {

@@ -230,7 +230,11 @@ func (tx *Tx) Append(d Draft) (Appended, error) {
 	if err != nil {
 		return Appended{}, err
 	}
-	if err := tx.store(a, opening, changes); err != nil {
+	err = tx.store(a, opening, changes)
+	if f, ok := d.Facts.(record.PersonErase); err == nil && ok {
+		err = tx.destroy(f.People) // no leaf says so without it
+	}
+	if err != nil {
 		tx.stopped = fmt.Errorf("appending leaf %d: %w", a.Index, err)
 		return Appended{}, tx.stopped
 	}

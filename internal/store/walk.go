@@ -29,8 +29,8 @@ type LeafRow struct {
 	Unsealed error
 }
 
-// ErrErased says that a person part's key is gone.
-var ErrErased = errors.New("the key of the person part is gone")
+// ErrNoKey says that a person part's key is gone.
+var ErrNoKey = errors.New("the key of the person part is gone")
 
 // LeafRows returns at most limit leaves from index on, oldest first.
 func (r *Reader) LeafRows(from int64, limit int) ([]LeafRow, error) {
@@ -53,7 +53,7 @@ func (r *Reader) LeafRows(from int64, limit int) ([]LeafRow, error) {
 		l.Opening.PersonID, l.Sealed = canon.ID(person.String), sealed != nil
 		switch {
 		case l.Sealed && key == nil:
-			l.Unsealed = ErrErased
+			l.Unsealed = ErrNoKey
 		case l.Sealed:
 			l.Unsealed = l.Opening.unseal(l.Index, key, sealed)
 		}

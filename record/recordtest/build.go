@@ -105,6 +105,42 @@ func (w *World) Link(l Ledger, one, other *User) Draft {
 	}
 }
 
+// EraseDoc is what two people sign to have somebody erased.
+func (w *World) EraseDoc(l Ledger, users ...*User) string {
+	w.t.Helper()
+	var people []canon.ID
+	for _, u := range users {
+		people = append(people, u.Person)
+	}
+	slices.Sort(people)
+	text, err := record.NewEraseDoc(Origin, people, record.GroundRequest, later(l.Now(), 24*time.Hour))
+	if err != nil {
+		w.t.Fatalf("erase document: %v", err)
+	}
+	return string(text)
+}
+
+// Erase is the leaf with which two signatories have a human erased.
+func (w *World) Erase(l Ledger, one, other ssh.Signer, users ...*User) record.PersonErase {
+	w.t.Helper()
+	return w.Erased(l, w.EraseDoc(l, users...), one, other)
+}
+
+// Erased is the leaf of an erase document with the signatures of signers.
+func (w *World) Erased(l Ledger, text string, signers ...ssh.Signer) record.PersonErase {
+	w.t.Helper()
+	doc, err := record.ParseEraseDoc([]byte(text))
+	if err != nil {
+		w.t.Fatalf("erase document: %v", err)
+	}
+	f := record.PersonErase{At: l.Now(), Erase: w.ID(), People: doc.People, Document: text}
+	for _, s := range signers {
+		f.Signatures = append(f.Signatures, w.Signature(s, sshcert.NamespaceErase, text))
+	}
+	slices.Sort(f.Signatures)
+	return f
+}
+
 // LogIn appends a login and a snapshot of u's groups, and sets u.Claims.
 func (w *World) LogIn(l Ledger, u *User) error {
 	login, err := l.Append(w.Login(l, u))

@@ -124,6 +124,10 @@ func (m *Map) fold(index int64, hash canon.Digest, f record.Facts, person any, c
 	}
 	for _, c := range changes {
 		for _, i := range c.Index {
+			if c.Gone {
+				delete(m.Index, IndexKey{record.Key{Table: c.Table, ID: c.Key}, i.Name})
+				continue
+			}
 			m.Index[IndexKey{record.Key{Table: c.Table, ID: c.Key}, i.Name}] = i.Value
 		}
 	}
