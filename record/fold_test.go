@@ -53,10 +53,16 @@ func beginning(t *testing.T) begun {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Somebody is erased at once: of them no person part is there to be folded.
+	b.w.Version = b.w.Contract("acme", "retention: {clause: §1, period: 10s}\n")
+	gone := b.w.User("gone", "leads")
 	var silent, unwanted recordtest.Ask
 	err = s.Write(t.Context(), func(tx *store.Tx) error {
 		l := storetest.Ledger{Tx: tx}
 		b.w.Setup(l)
+		if err := b.w.LogIn(l, gone); err != nil {
+			return err
+		}
 		granted := b.w.Granted(l, 300)
 		issue, err := b.w.Issue(l, b.w.Alice, granted, b.w.Key())
 		if err != nil {
@@ -83,6 +89,8 @@ func beginning(t *testing.T) begun {
 	err = s.Write(t.Context(), func(tx *store.Tx) error {
 		l := storetest.Ledger{Tx: tx}
 		_, err := l.Append(recordtest.Draft{Facts: b.w.Expire(l, b.w.Request(l, silent.Doc.Request))})
+		_, err2 := l.Append(recordtest.Draft{Facts: b.w.Erase(l, b.w.Chris, b.w.Dana, gone)})
+		err = errors.Join(err, err2)
 		for _, u := range []*recordtest.User{b.w.Alice, b.w.Bob, b.w.Carol} {
 			err = errors.Join(err, b.w.LogIn(l, u))
 		}

@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/canon"
@@ -68,6 +69,31 @@ func FuzzParseFacts(f *testing.F) {
 			if part, err := record.ParsePerson(kind, text); err == nil && marshal(t, part) != string(text) {
 				t.Errorf("%s: person part %q is read as %s", kind, text, marshal(t, part))
 			}
+		}
+	})
+}
+
+// What is read as an erase document has one text, and a sentence that says what
+// its members say.
+func FuzzParseEraseDoc(f *testing.F) {
+	w := recordtest.New(f, f.Name())
+	m := w.NewMap()
+	w.Setup(m)
+	one, two := w.EraseDoc(m, w.Alice), w.EraseDoc(m, w.Alice, w.Bob)
+	for _, text := range []string{one, two, strings.Replace(one, "erase/v1", "erase/v2", 1), strings.ReplaceAll(one, "request", "order"), two[:len(two)-1], "{}", "null", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := record.ParseEraseDoc([]byte(text))
+		if err != nil {
+			if !errors.Is(err, record.ErrDocument) {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		again, err := record.NewEraseDoc(d.Origin, d.People, d.Ground, d.ExpiresAt)
+		if err != nil || string(again) != text || len(d.People) == 0 || !strings.Contains(d.Intent, string(d.People[0])) {
+			t.Errorf("%q is read as %q, %v", text, again, err)
 		}
 	})
 }

@@ -34,6 +34,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"Lists", testLists},
 		{"Pages", testPages},
 		{"PersonParts", testPersonParts},
+		{"PromiseP13_ErasingDestroys", testErase},
 		{"PromiseP11_RootIsThatOfAllLeaves", testRoot},
 		{"PromiseP11_ReadHashes", testReadHashes},
 		{"RefusedAppendLeavesNothing", testRefused},
@@ -149,6 +150,15 @@ type watched struct {
 	mu      sync.Mutex
 	tx      *sql.Tx
 	instead func(*sql.Tx) error // of the next commit; nil: the engine commits
+}
+
+// Clean is the engine's own.
+func (e *watched) Clean(ctx context.Context) error {
+	c, ok := e.Engine.(store.Cleaner)
+	if !ok {
+		return errors.New("the engine can't clean")
+	}
+	return c.Clean(ctx)
 }
 
 // Clock is that of a database whose clock the test moves.
