@@ -101,7 +101,7 @@ func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 		return false, lineage // its reference says which request it is
 	case ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel:
 		return true, l.Lineage // a denial, say
-	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink:
+	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
 	}
 	return true, lineage
 }
@@ -140,6 +140,9 @@ func (s *gaps) blame(g *gap, err error, missed record.Key, open bool) {
 			unknown = on
 		}
 	}
+	if _, erases := g.facts.(record.PersonErase); erases && unknown == nil {
+		unknown = s.earliest() // it depends on everything that they did
+	}
 	for _, kind := range missing(err, missed) {
 		if on := s.first[kindIn{kind, lineageOf(kind, g.leaf.Lineage)}]; on != nil && unknown == nil {
 			unknown = on
@@ -150,11 +153,23 @@ func (s *gaps) blame(g *gap, err error, missed record.Key, open bool) {
 	}
 }
 
+// earliest returns the first leaf of all that nobody can read, nil if there is
+// none.
+func (s *gaps) earliest() *gap {
+	var out *gap
+	for _, g := range s.first {
+		if out == nil || g.index < out.index {
+			out = g
+		}
+	}
+	return out
+}
+
 // absence reports whether a refusal may come from something that is not there. As
 // long as a request is open, a decision that is missing may have ended its stage:
 // then others decide, and later.
 func absence(err error, open bool) bool {
-	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, contract.ErrHostNotInRole) || open && staged(err)
+	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, contract.ErrHostNotInRole) || open && staged(err)
 }
 
 // staged reports whether a refusal depends on the decisions so far.
@@ -245,6 +260,8 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.PersonSnapshot}
 	case record.TableRequest, record.TableExpiry, record.TableDecision:
 		return nil // a request is named by its id, and so is its submission
+	case record.TableErased:
+		return nil // it is missed by nobody
 	case record.TableCertificate:
 		return []ledger.Kind{ledger.CertificateIssue}
 	}
@@ -254,7 +271,7 @@ func missing(err error, missed record.Key) []ledger.Kind {
 // lineageOf returns the lineage in which a leaf of a kind would stand.
 func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 	switch kind {
-	case ledger.LedgerOpen, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink:
+	case ledger.LedgerOpen, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
 		return canon.Digest{}
 	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
 		ledger.CertificateIssue, ledger.CertificateVoid:

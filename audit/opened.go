@@ -97,6 +97,10 @@ func (p *Replay) prepare(o *Opened) {
 	switch f := o.facts.(type) {
 	case record.RequestSubmit:
 		p.memo.prepare(sshcert.NamespaceDevice, f.Document, f.Signature)
+	case record.PersonErase:
+		for _, s := range f.Signatures {
+			p.memo.prepare(sshcert.NamespaceErase, f.Document, s)
+		}
 	case record.RequestCancel:
 		p.memo.prepare(sshcert.NamespaceDevice, f.Document, f.Signature) // of neither there is none where a browser did it
 	case record.CertificateIssue:

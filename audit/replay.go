@@ -63,7 +63,8 @@ type Replay struct {
 	lineages  map[canon.Digest]bool  // that a leaf names
 	bound     map[canon.Digest]bool  // logins whose ID token binds their device key
 	devices   map[string]bool        // device keys that an ID token binds
-	expected  map[int64][]expected   // by size
+	people    personParts
+	expected  map[int64][]expected // by size
 }
 
 // expected is a root that somebody has signed for a size.
@@ -87,7 +88,7 @@ func NewReplay(c Config) (*Replay, error) {
 		config: c, policy: policy, whole: whole, userCA: c.UserCA, memo: &memo{holds: make(map[[32]byte]struct{})},
 		gaps: newGaps(c.Waive), report: Report{Origin: origin},
 		index: make(map[canon.Digest]int64), contracts: make(map[canon.Digest]int64), lineages: make(map[canon.Digest]bool),
-		bound: make(map[canon.Digest]bool), devices: make(map[string]bool), expected: make(map[int64][]expected),
+		bound: make(map[canon.Digest]bool), devices: make(map[string]bool), people: newPersonParts(), expected: make(map[int64][]expected),
 	}
 	p.view = &view{Memory: record.NewMemory(), memo: p.memo}
 	for _, e := range c.Earlier {
@@ -156,7 +157,7 @@ func (p *Replay) count(o Opened) {
 	case o.Mismatch != nil, o.Opening.Facts == nil:
 		p.report.Closed++
 	case !o.leaf.Person.IsZero() && o.Opening.Person == nil:
-		p.report.NoPerson++
+		p.report.NoPerson++ // judgeParts takes off those that were erased
 	}
 	if o.Mismatch == nil && !o.leaf.Kind.Known() {
 		if p.report.UnknownKinds == nil {
@@ -200,6 +201,7 @@ func (p *Replay) fold(o Opened) *gap {
 		return &g
 	}
 	p.note(o, bound)
+	p.notePart(o)
 	if p.config.Folded != nil {
 		p.config.Folded(o.Index, changes)
 	}
@@ -233,7 +235,7 @@ func (p *Replay) note(o Opened, bound bool) {
 		if bound {
 			p.bound[hash], p.devices[f.DeviceKey] = true, true
 		}
-	case record.ContractSign, record.RequestSubmit, record.RequestDecide:
+	case record.ContractSign, record.RequestSubmit, record.RequestDecide, record.PersonErase:
 		p.index[hash] = o.Index
 	case record.CertificateVoid:
 		p.voided(f.Serial, o.Index)
@@ -301,6 +303,9 @@ func (p *Replay) Finish() (Report, error) {
 		}
 	}
 	p.report.Size, p.report.Root = p.tree.Size, root.String()
+	if err := p.judgeParts(); err != nil {
+		return Report{}, err
+	}
 	if err := p.listContracts(); err != nil {
 		return Report{}, err
 	}

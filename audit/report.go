@@ -80,6 +80,9 @@ type Certificate struct {
 	// voids it, 0 for none.
 	Signed bool  `json:"signed,omitempty"`
 	Void   int64 `json:"void_leaf,omitempty"`
+	// Erased is the leaf by which the person was erased since, 0 for none: who it was
+	// is not shown any more, and no verdict rests on that.
+	Erased int64 `json:"erased_leaf,omitempty"`
 
 	Lineage canon.Digest `json:"lineage"`
 	// What follows is from the facts, and absent while they are closed.
@@ -137,7 +140,8 @@ type Report struct {
 	Findings []Finding `json:"findings,omitempty"`
 
 	Closed   int64 `json:"closed,omitempty"`    // leaves whose facts are not shown
-	NoPerson int64 `json:"no_person,omitempty"` // leaves whose person part is erased or not shown
+	NoPerson int64 `json:"no_person,omitempty"` // leaves whose person part is not shown, and no erasure says why
+	Erased   int64 `json:"erased,omitempty"`    // leaves whose person part was erased, as a leaf that stands says
 	// Unconfirmed counts the signed certificates that carry a proof without the words
 	// of the cosigners: they are older than those, or were made past them.
 	Unconfirmed  int64                 `json:"unconfirmed,omitempty"`

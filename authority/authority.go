@@ -166,7 +166,7 @@ func Create(ctx context.Context, c Config) (*Authority, error) {
 
 // Open takes up an existing ledger. It refuses keys that are not the ledger's
 // own, and a database that has lost leaves which were signed for, or changed one
-// of the newest 100,000.
+// of the newest 100,000. What erase leaves say is destroyed is destroyed again.
 func Open(ctx context.Context, c Config) (*Authority, error) {
 	a, err := newAuthority(c)
 	if err != nil {
@@ -176,6 +176,10 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 		return nil, err
 	}
 	if err := a.checkKeys(ctx); err != nil {
+		return nil, err
+	}
+	// Whatever else is found: what was erased is not readable for a moment longer.
+	if err := a.destroyAgain(ctx, false); err != nil {
 		return nil, err
 	}
 	if _, err := rehash(ctx, a.store, maxRehash); err != nil {

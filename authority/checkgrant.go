@@ -44,7 +44,7 @@ func (a *Authority) checkGrant(ctx context.Context, s store.Session, id canon.ID
 		return g.gather(claims)
 	})
 	switch {
-	case errors.Is(err, ErrNotYours):
+	case errors.Is(err, ErrNotYours), errors.Is(err, record.ErrErased):
 		return err
 	case err != nil:
 		return halted(ctx, id, err)
@@ -71,7 +71,16 @@ func ownGrant(r *store.Reader, s store.Session, id canon.ID) error {
 	if isNotFound(err) || (err == nil && q.By != s.Person) {
 		return ErrNotYours
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	switch _, err := record.Erased(r, s.Person); {
+	case err == nil:
+		return fmt.Errorf("person %s: %w", s.Person, record.ErrErased)
+	case !isNotFound(err):
+		return err
+	}
+	return nil
 }
 
 // halted tells what is wrong with the ledger from what is wrong with the way to

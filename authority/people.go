@@ -58,6 +58,12 @@ func Seen(r *store.Reader, terms *contract.Terms, groups []string) ([]canon.ID, 
 		if err := canon.Unmarshal(body, &person); err != nil {
 			return nil, err
 		}
+		switch _, err := record.Erased(r, person.Person); {
+		case err == nil:
+			continue // nobody any more
+		case !isNotFound(err):
+			return nil, err
+		}
 		in, err := isIn(r, terms, groups, person)
 		if err != nil {
 			return nil, err

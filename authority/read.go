@@ -149,10 +149,15 @@ func Subject(r *store.Reader, s store.Session) (contract.Subject, error) {
 }
 
 // Name returns how a person is shown: the newest name, handle or address that an
-// issuer gave, or the person's id when there is none.
+// issuer gave, or the person's id when there is none or the person was erased.
 func Name(r *store.Reader, person canon.ID) (string, error) {
 	part, err := r.PersonPart(person, ledger.PersonLogin)
 	if isNotFound(err) {
+		if _, err := record.Erased(r, person); err == nil {
+			return ErasedName(person), nil
+		} else if !isNotFound(err) {
+			return "", err
+		}
 		return string(person), nil
 	}
 	if err != nil {
@@ -166,6 +171,9 @@ func Name(r *store.Reader, person canon.ID) (string, error) {
 	}
 	return string(person), nil
 }
+
+// ErasedName is how a person is shown who was erased.
+func ErasedName(person canon.ID) string { return "erased person " + string(person) }
 
 // Shown is the digest of what a request's page shows: a decision is taken only
 // on exactly that.

@@ -65,6 +65,9 @@ func certificateNote(c audit.Certificate) string {
 	case !c.Signed:
 		notes = append(notes, "no signed one is shown")
 	}
+	if c.Erased != 0 {
+		notes = append(notes, fmt.Sprintf("person erased by leaf %d", c.Erased))
+	}
 	if c.Rule != "" {
 		notes = append(notes, causeWords(c.Cause, c.CauseKind)+": "+c.Rule)
 	}
@@ -115,7 +118,10 @@ func summary(r audit.Report) [][2]string {
 		lines = append(lines, [2]string{"closed", counted(r.Closed, "leaf", "leaves") + " whose facts the bundle does not show"})
 	}
 	if r.NoPerson > 0 {
-		lines = append(lines, [2]string{"persons", counted(r.NoPerson, "person part is", "person parts are") + " erased or not shown; no verdict rests on them"})
+		lines = append(lines, [2]string{"persons", counted(r.NoPerson, "person part is", "person parts are") + " not shown, and no leaf says that they were erased; no verdict rests on them"})
+	}
+	if r.Erased > 0 {
+		lines = append(lines, [2]string{"erased", counted(r.Erased, "person part is", "person parts are") + " erased, as two people signed for in leaves of the ledger; no verdict rests on them"})
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.UnknownKinds)) {
 		n := r.UnknownKinds[kind]

@@ -17,6 +17,7 @@ var (
 	ErrErased   = errors.New("this person was erased")
 	ErrRetained = errors.New("it is too early to erase this person")
 	ErrSigners  = errors.New("erasing somebody needs two people who sign contracts")
+	ErrAccounts = errors.New("a human is erased with every account that is known of them")
 )
 
 // Erasure is what erasing somebody now depends on.
@@ -111,7 +112,7 @@ func (e Event) personErase(v View, f PersonErase) ([]Change, error) {
 		return nil, err
 	}
 	if !slices.Equal(erasure.People, f.People) {
-		return nil, fmt.Errorf("%w: it is for %d accounts, the human is known to have %d; make a new one", ErrDocument, len(f.People), len(erasure.People))
+		return nil, fmt.Errorf("%w: the document is for %d, %d are known; make a new one", ErrAccounts, len(f.People), len(erasure.People))
 	}
 	if err := checkSigners(checkingOf(v), f.Document, f.Signatures, erasure.About, erasure.inForce); err != nil {
 		return nil, err

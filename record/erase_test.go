@@ -180,10 +180,10 @@ func TestPromiseP03_LinkedAccountsAreErasedTogether(t *testing.T) {
 	w, m := newLedger(t)
 	appendAll(t, m, w.Link(m, w.Alice, w.Bob))
 	m.Clock += micros(year + time.Hour)
-	if err := m.Check(plain(w.Erase(m, w.Chris, w.Dana, w.Alice))); !errors.Is(err, record.ErrDocument) {
+	if err := m.Check(plain(w.Erase(m, w.Chris, w.Dana, w.Alice))); !errors.Is(err, record.ErrAccounts) {
 		t.Errorf("one of two: %v", err)
 	}
-	if err := m.Check(plain(w.Erase(m, w.Chris, w.Dana, w.Alice, w.Bob, w.Carol))); !errors.Is(err, record.ErrDocument) {
+	if err := m.Check(plain(w.Erase(m, w.Chris, w.Dana, w.Alice, w.Bob, w.Carol))); !errors.Is(err, record.ErrAccounts) {
 		t.Errorf("with somebody else: %v", err)
 	}
 	appendAll(t, m, plain(w.Erase(m, w.Chris, w.Dana, w.Alice, w.Bob)))

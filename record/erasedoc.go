@@ -88,4 +88,3 @@ func ParseEraseDoc(text []byte) (EraseDoc, error) {
 	}
 	return d, nil
 }
-

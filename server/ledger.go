@@ -193,15 +193,15 @@ func readerOf(r *store.Reader, session store.Session, now time.Time) (person, er
 }
 
 // mayRead reports whether somebody may see the facts of a leaf: what is about
-// the ledger itself is for everybody, a contract and its hosts for those whom it
+// the ledger itself is for everybody, and so is that somebody was erased, a contract and its hosts for those whom it
 // concerns, the rest for those whom it is about, whose request it belongs to, or
 // who decided on that. It is the one place that says so, for lists, single entries
 // and exports: an auditor's office, once a contract can name one, sees more here
 // and nowhere else. Until then the operator exports everything.
 func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 	switch f := facts.(type) {
-	case record.LedgerOpen:
-		return true, nil
+	case record.LedgerOpen, record.PersonErase:
+		return true, nil // of somebody erased it names an id, which is nobody's any more
 	case record.ContractPropose, record.ContractSign, record.HostJoin:
 		return who.lineages[f.InLineage()], nil
 	case record.PersonLogin:

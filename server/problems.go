@@ -131,6 +131,7 @@ var problemTable = []problemRow{
 	{oidc.ErrExchange, unauthenticated, ""},
 	{oidc.ErrRefresh, unauthenticated, ""},
 	{record.ErrRefresh, unauthenticated, ""},
+	{record.ErrErased, unauthenticated, ""},
 	{record.ErrClaimsOld, loginTooOld, ""},
 	{record.ErrOtherLogin, loginTooOld, ""},
 	{errCrossSite, forbidden, ""},

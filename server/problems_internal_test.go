@@ -52,7 +52,7 @@ var inTable = map[string]error{
 	"oidc.ErrExchange": oidc.ErrExchange, "oidc.ErrRefresh": oidc.ErrRefresh,
 
 	"record.ErrNotFound": record.ErrNotFound, "record.ErrNotInForce": record.ErrNotInForce, "record.ErrExists": record.ErrExists,
-	"record.ErrClaimsOld": record.ErrClaimsOld, "record.ErrRefresh": record.ErrRefresh, "record.ErrDocument": record.ErrDocument,
+	"record.ErrClaimsOld": record.ErrClaimsOld, "record.ErrRefresh": record.ErrRefresh, "record.ErrErased": record.ErrErased, "record.ErrDocument": record.ErrDocument,
 
 	"sshcert.ErrLogin": sshcert.ErrLogin, "sshcert.ErrHost": sshcert.ErrHost, "sshcert.ErrKeyPolicy": sshcert.ErrKeyPolicy,
 
@@ -99,6 +99,7 @@ var exempt = map[string]string{
 
 	"store.ErrSealed": ours, "store.ErrNoKey": ours,
 	"record.ErrEvent": ours, "record.ErrOpening": ours, "record.ErrSecond": ours, "record.ErrIssuerRead": offline,
+	"record.ErrRetained": offline, "record.ErrSigners": offline, "record.ErrAccounts": offline,
 
 	"sshcert.ErrSignature": wrapped, "sshcert.ErrCertificate": ours, "sshcert.ErrNotCanonical": ours, "sshcert.ErrKeyID": ours, "sshcert.ErrPrincipal": ours,
 

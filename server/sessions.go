@@ -296,7 +296,7 @@ func accountOf(r *store.Reader, id canon.ID, name string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case name == login.Email || name == string(id):
+	case name == login.Email || name == string(id) || name == authority.ErasedName(id):
 		return "", nil
 	case login.Email != "":
 		return login.Email, nil

@@ -1,0 +1,159 @@
+package audit_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/record/recordtest"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// aged is the whole story, more than a year later.
+func aged(t *testing.T) told {
+	t.Helper()
+	b := wholeStory(t)
+	b.pass(366 * 24 * time.Hour)
+	return b
+}
+
+// without takes the person parts out that an erasure of people destroys.
+func without(b told, entries []audit.Entry, people ...canon.ID) []audit.Entry {
+	b.t.Helper()
+	entries = slices.Clone(entries)
+	for i, e := range b.m.Entries {
+		if e.Person == nil {
+			continue
+		}
+		who, err := record.About(b.m, e.Draft.Facts)
+		must(b.t, err)
+		if slices.ContainsFunc(who, func(id canon.ID) bool { return slices.Contains(people, id) }) {
+			entries[i].Opening.Person, entries[i].Opening.PersonSalt = nil, ledger.Salt{}
+		}
+	}
+	return entries
+}
+
+// A certificate of somebody who was erased is what it was before, and says so.
+func TestPromiseP13_ErasedPeopleFailNothing(t *testing.T) {
+	t.Parallel()
+	b := aged(t)
+	before := b.verify(t, b.bundle(b.entries()))
+	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, b.w.Alice)})
+	leaf := b.m.Next() - 1
+	entries := without(b, b.entries(), b.w.Alice.Person)
+	after := b.verify(t, b.bundle(entries), func(c *audit.Config) { c.Parts = func(uint64) bool { return true } })
+	if !before.OK() || !after.OK() || after.NoPerson != before.NoPerson || len(after.Certificates) != len(before.Certificates) {
+		t.Fatalf("before %+v\nafter %+v", before, after)
+	}
+	hidden := int64(0)
+	for i, e := range b.entries() {
+		if e.Opening.Person != nil && entries[i].Opening.Person == nil {
+			hidden++
+		}
+	}
+	if after.Erased != hidden || hidden < 5 {
+		t.Errorf("%d person parts are erased, the report says %d", hidden, after.Erased)
+	}
+	for i, c := range after.Certificates {
+		was := before.Certificates[i]
+		if c.Verdict != was.Verdict || c.Erased != leaf || was.Erased != 0 {
+			t.Errorf("certificate %d: %s, erased by leaf %d; it was %s", c.Serial, c.Verdict, c.Erased, was.Verdict)
+		}
+		if c.Void == 0 && !strings.Contains(c.Parts[1].By, "who that was is erased by leaf ") {
+			t.Errorf("certificate %d: %s", c.Serial, c.Parts[1].By)
+		}
+	}
+	// What nobody erased is told apart: Bob's login is only not shown.
+	other := b.verify(t, b.bundle(without(b, entries, b.w.Bob.Person)))
+	if !other.OK() || other.Erased != after.Erased || other.NoPerson <= after.NoPerson {
+		t.Errorf("not shown: %d and erased %d", other.NoPerson, other.Erased)
+	}
+}
+
+// Who is erased and still readable in a bundle, was not erased.
+func TestPromiseP13_WhatWasErasedIsGone(t *testing.T) {
+	t.Parallel()
+	b := aged(t)
+	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, b.w.Alice)})
+	r := b.verify(t, b.bundle(b.entries()))
+	if r.OK() || !strings.Contains(r.Findings[0].Rule, "was erased by leaf") || r.Findings[0].CauseKind != string(ledger.PersonErase) || r.Findings[0].Cause != b.m.Next()-1 {
+		t.Errorf("%+v", r.Findings)
+	}
+}
+
+// An erase leaf that may not be is named, and erases nothing.
+func TestPromiseP13_ForgedErasuresAreNamed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		young bool // before retention is over
+		bend  func(b told, f *record.PersonErase)
+		rule  string
+	}{
+		"one signature":        {bend: func(_ told, f *record.PersonErase) { f.Signatures = f.Signatures[:1] }, rule: "needs two people"},
+		"a wrong signer":       {bend: func(b told, f *record.PersonErase) { resign(b, f, b.w.Chris, b.w.Alice.Device) }, rule: "not a signatory"},
+		"one human twice":      {bend: func(b told, f *record.PersonErase) { f.Signatures = append(f.Signatures[:1], f.Signatures[0]) }, rule: "each once"},
+		"too early":            {young: true, rule: "too early to erase"},
+		"for another person":   {bend: func(b told, f *record.PersonErase) { f.People = []canon.ID{b.w.Bob.Person} }, rule: "signed for others"},
+		"too late":             {bend: func(b told, f *record.PersonErase) { f.At += canon.Micros((25 * time.Hour).Microseconds()) }, rule: "expired"},
+		"somebody else's word": {bend: func(b told, f *record.PersonErase) { resign(b, f, b.key(), b.key()) }, rule: "not a signatory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := wholeStory(t)
+			if !tt.young {
+				b.pass(366 * 24 * time.Hour)
+			}
+			f := b.forger()
+			erase := b.w.Erase(b.m, b.w.Chris, b.w.Dana, b.w.Alice)
+			if tt.bend != nil {
+				tt.bend(b, &erase)
+			}
+			f.force(recordtest.Draft{Facts: erase})
+			r := b.verify(t, b.bundle(without(b, f.entries, b.w.Alice.Person)))
+			if len(r.Findings) != 1 || r.Findings[0].Leaf != f.next()-1 || !strings.Contains(r.Findings[0].Rule, tt.rule) || r.Erased != 0 || r.NoPerson == 0 {
+				t.Errorf("%+v, %d erased", r.Findings, r.Erased)
+			}
+			for _, c := range r.Certificates {
+				if c.Erased != 0 || c.Failed() {
+					t.Errorf("certificate %d: %s, erased by %d", c.Serial, c.Verdict, c.Erased)
+				}
+			}
+		})
+	}
+}
+
+func resign(b told, f *record.PersonErase, signers ...ssh.Signer) {
+	f.Signatures = nil
+	for _, s := range signers {
+		f.Signatures = append(f.Signatures, b.w.Signature(s, sshcert.NamespaceErase, f.Document))
+	}
+	slices.Sort(f.Signatures)
+}
+
+// With closed leaves nobody can tell whether an erasure was right.
+func TestPromiseP13_ErasuresBehindClosedLeavesAreUnknown(t *testing.T) {
+	t.Parallel()
+	b := aged(t)
+	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, b.w.Bob, b.w.Carol)})
+	entries := without(b, b.entries(), b.w.Bob.Person, b.w.Carol.Person)
+	for i, e := range b.m.Entries {
+		if e.Leaf.Kind == ledger.PersonLink {
+			entries[i].Opening = record.Opening{}
+		}
+	}
+	r := b.verify(t, b.bundle(entries))
+	for _, f := range r.Findings {
+		t.Errorf("leaf %d: %s", f.Leaf, f.Rule)
+	}
+	if r.Erased != 0 {
+		t.Errorf("%d are erased by a leaf that nobody can judge", r.Erased)
+	}
+}
