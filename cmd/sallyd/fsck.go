@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/tlog"
@@ -50,8 +51,16 @@ type fsck struct {
 	tree    ledger.Tree
 	folded  folded
 	counted struct{ nodes, rows, listed, certificates, checkpoints int64 }
+	closed  []closedPart
 	found   int
 	err     error // of out
+}
+
+// closedPart is a leaf whose person part is not there, or does not open.
+type closedPart struct {
+	leaf  int64
+	facts record.Facts // nil if they can't be read
+	why   string
 }
 
 func runFsck(cmd *cobra.Command, dir string) error {
@@ -151,6 +160,9 @@ func (f *fsck) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := f.erased(); err != nil {
+		return err
+	}
 	for _, l := range report.Findings {
 		f.differ("leaf %d: %s may not stand there: %s", l.Leaf, l.Kind, l.Rule)
 	}
@@ -160,6 +172,32 @@ func (f *fsck) run(ctx context.Context) error {
 		}
 	}
 	return f.tables()
+}
+
+// erased tells the person parts that were erased from those that are missing, and
+// finds what of erased people is there again.
+func (f *fsck) erased() error {
+	state := f.replay.State()
+	gone := func(facts record.Facts) bool {
+		if facts == nil {
+			return false
+		}
+		people, err := record.About(state, facts)
+		return err == nil && slices.ContainsFunc(people, func(id canon.ID) bool {
+			_, err := record.Erased(state, id)
+			return err == nil
+		})
+	}
+	for _, c := range f.closed {
+		if !gone(c.facts) {
+			f.differ("leaf %d: its person part %s", c.leaf, c.why)
+		}
+	}
+	people, err := f.r.Undestroyed()
+	for _, id := range people {
+		f.differ("person %s: erased, and what shows who it was is there again; start `sallyd serve`, which destroys it", id)
+	}
+	return err
 }
 
 // checkHead compares the head row with the leaves.

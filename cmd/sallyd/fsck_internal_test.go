@@ -45,7 +45,13 @@ type toldFolder struct {
 
 func newToldFolder(t *testing.T) *toldFolder {
 	t.Helper()
-	f := &toldFolder{t: t, dir: t.TempDir(), w: recordtest.New(t, t.Name()), now: recordtest.Start().Time()}
+	return newToldFolderAt(t, recordtest.Start().Time())
+}
+
+// newToldFolderAt is one whose story begins at now.
+func newToldFolderAt(t *testing.T, now time.Time) *toldFolder {
+	t.Helper()
+	f := &toldFolder{t: t, dir: t.TempDir(), w: recordtest.New(t, t.Name()), now: now}
 	must(t, os.Chmod(f.dir, 0o700))
 	f.w.SpeakIDTokens()
 	engine, err := sqlite.Open(t.Context(), f.path(databaseFile))

@@ -137,9 +137,9 @@ func (f *fsck) leaf(row store.LeafRow, o audit.Opened) {
 	}
 	switch commits := !o.Leaf().Person.IsZero(); {
 	case row.Unsealed != nil:
-		f.differ("leaf %d: its person part does not open: %v", row.Index, row.Unsealed)
+		f.closed = append(f.closed, closedPart{row.Index, o.Facts(), "does not open: " + row.Unsealed.Error()})
 	case commits && !row.Sealed:
-		f.differ("leaf %d: its person part is gone", row.Index)
+		f.closed = append(f.closed, closedPart{row.Index, o.Facts(), "is gone"})
 	case !commits && row.Sealed:
 		f.differ("leaf %d: it has a person part that it does not commit to", row.Index)
 	}

@@ -7,10 +7,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
 func personCommand(dir *string) *cobra.Command {
-	return group("person", "Record what is known of people", personLinkCommand(dir))
+	return group("person", "Record what is known of people, and erase them", personLinkCommand(dir), eraseDocumentCommand(dir), eraseCommand(dir))
+}
+
+func parsePerson(arg string) (canon.ID, error) {
+	id, err := canon.ParseID(arg)
+	if err != nil {
+		return "", fmt.Errorf("person %q: an id is 26 characters a-z and 2-7, as sally whoami shows it", strictyaml.Clip(arg))
+	}
+	return id, nil
 }
 
 func personLinkCommand(dir *string) *cobra.Command {
@@ -28,9 +37,9 @@ A person's id is what "sally whoami" shows and what certificates name.`,
 		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			ids := make([]canon.ID, 2)
 			for i, arg := range args {
-				id, err := canon.ParseID(arg)
+				id, err := parsePerson(arg)
 				if err != nil {
-					return fmt.Errorf("person %q: an id is 26 characters a-z and 2-7, as sally whoami shows it", arg)
+					return err
 				}
 				ids[i] = id
 			}
