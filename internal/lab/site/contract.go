@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"embed"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -123,13 +122,7 @@ func (s *Site) SignContract(ctx context.Context) error {
 	if _, err := s.Operator.Must(ctx, "sallyd", "contract", "prepare", s.ContractDir()); err != nil {
 		return err
 	}
-	statements, err := filepath.Glob(filepath.Join(s.ContractDir(), "sigs", "*.json"))
-	if err != nil {
-		return err
-	}
-	if len(statements) != 1 {
-		return fmt.Errorf("%w: sallyd contract prepare wrote %d files to sign, the contract names one signatory", errOutput, len(statements))
-	}
-	_, err = s.Owner.Must(ctx, "ssh-keygen", "-Y", "sign", "-n", sshcert.NamespaceContract, "-f", s.SignatoryKey(), statements[0])
+	statement := filepath.Join(s.ContractDir(), contract.StatementPath(party, signer))
+	_, err := s.Owner.Must(ctx, "ssh-keygen", "-Y", "sign", "-n", sshcert.NamespaceContract, "-f", s.SignatoryKey(), statement)
 	return err
 }
