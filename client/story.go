@@ -31,6 +31,7 @@ type story struct {
 	endedAt    int64 // leaf of its expiry or cancellation, 0 for none
 	ended      string
 	logins     map[canon.Digest]loginLeaf
+	erased     map[canon.ID]int64 // leaf by which somebody was erased
 	closed     int // leaves of the contract that could belong to it and are not shown
 }
 
@@ -65,7 +66,7 @@ func (s *story) read(path string) error {
 	if err := eachEntry(path, s.take); err != nil {
 		return err
 	}
-	s.logins = make(map[canon.Digest]loginLeaf)
+	s.logins, s.erased = make(map[canon.Digest]loginLeaf), make(map[canon.ID]int64)
 	if s.request != nil {
 		s.logins[s.request.facts.Claims.Login] = loginLeaf{leaf: -1}
 	}
@@ -161,8 +162,18 @@ func (s *story) takeRequest(e audit.Entry, f record.RequestSubmit, person any) e
 	return nil
 }
 
-// takeLogin keeps a login that the request or a decision names.
+// takeLogin keeps a login that the request or a decision names, and who was erased
+// since. Whether an erasure may stand, the verdicts say.
 func (s *story) takeLogin(e audit.Entry, leaf ledger.Leaf) error {
+	if leaf.Kind == ledger.PersonErase && e.Opening.Facts != nil {
+		if facts, _, err := record.Open(leaf, e.Opening); err == nil {
+			f, _ := facts.(record.PersonErase) // Open reads it by its kind
+			for _, id := range f.People {
+				s.erased[id] = e.Index
+			}
+		}
+		return nil
+	}
 	hash := canon.Digest(tlog.RecordHash(e.Text))
 	if _, ok := s.logins[hash]; !ok || leaf.Kind != ledger.PersonLogin {
 		return nil

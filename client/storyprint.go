@@ -222,6 +222,9 @@ func (s *story) person(id canon.ID) string {
 			return fmt.Sprintf("%s (person %s)", l.who, id)
 		}
 	}
+	if leaf, ok := s.erased[id]; ok {
+		return fmt.Sprintf("erased person %s (leaf %d)", id, leaf)
+	}
 	return "person " + string(id)
 }
 

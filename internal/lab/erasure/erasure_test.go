@@ -161,6 +161,7 @@ func (s *story) sallyd(code int, argv ...string) string {
 
 var (
 	pagePath = regexp.MustCompile(`/requests/[a-z2-7]{26}`)
+	serialOf = regexp.MustCompile(`certificate (\d+)`)
 	personID = regexp.MustCompile(`"person":\s*"([a-z2-7]{26})"`)
 )
 
@@ -315,6 +316,15 @@ func (s *story) audit() {
 	must(s.t, err)
 	if !strings.Contains(r.Stdout, "person erased by leaf ") || !strings.Contains(r.Stdout, " 0 unknown, 0 unjustified") || !strings.Contains(r.Stdout, "\nerased ") {
 		s.t.Errorf("audit: %s", r.Stdout)
+	}
+	serial := serialOf.FindStringSubmatch(r.Stdout)
+	if serial == nil {
+		s.t.Fatalf("the audit names no certificate: %s", r.Stdout)
+	}
+	r, err = s.Auditor.Must(s.ctx, "sally", "audit", "explain", serial[1], "--bundle", s.bundle, "--pin", s.PinFile(), "--contract", manifest.Contract)
+	must(s.t, err)
+	if !strings.Contains(r.Stdout, "erased person "+s.id) || !strings.Contains(r.Stdout, "Bob Example") || len(s.in([]byte(r.Stdout))) > 0 {
+		s.t.Errorf("explain: %s", r.Stdout)
 	}
 }
 
