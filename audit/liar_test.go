@@ -49,6 +49,15 @@ var serversWord = map[string]string{
 
 	"person.snapshot facts.login":  "which of two logins with the same groups",
 	"person.login person.id_token": "its signature: nobody has the identity provider's keys of that day",
+
+	"person.erase facts.at":    "the ledger's clock, within retention and the document's life",
+	"person.erase facts.erase": "a random id",
+
+	"erased person.login facts.login":        "a random id",
+	"erased person.login facts.amr":          "what only the ID token said, which is erased",
+	"erased person.login facts.amr[]":        "what only the ID token said, which is erased",
+	"erased person.login facts.auth_time_at": "what only the ID token said, which is erased",
+	"erased person.login facts.device_key":   "what only the ID token said, which is erased, unless the device key signed something",
 }
 
 // A server that lies has the log key and the authority key. It changes one thing
@@ -64,7 +73,11 @@ func TestPromiseP12_ALyingServerIsFound(t *testing.T) {
 		for _, m := range b.lies(t, entries, i) {
 			leaf, err := ledger.ParseLeaf(e.Text)
 			must(t, err)
-			list = append(list, attempt{name: fmt.Sprintf("%s %s", leaf.Kind, m.path), bundle: b.bundle(m.entries)})
+			a := attempt{name: fmt.Sprintf("%s %s", leaf.Kind, m.path), bundle: b.bundle(m.entries)}
+			if leaf.Kind == ledger.PersonLogin && e.Opening.Person == nil {
+				a.name = "erased " + a.name
+			}
+			list = append(list, a)
 		}
 	}
 	verifyAll(t, b.config(), list)

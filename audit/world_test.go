@@ -73,14 +73,24 @@ func (b told) issue(r approval.Request) uint64 {
 	return f.Serial
 }
 
-// wholeStory has a leaf of every kind: a request that three people decide in two
-// stages, with a narrowed grant and two certificates, one of them void, a denial,
-// a cancellation, a silence, and a link.
+// wholeStory has a leaf of every kind: what is in youngStory, and a year later one
+// of those who decided is erased.
 func wholeStory(t fataler) told {
 	t.Helper()
-	b := newTold(t, "whole story")
+	b, erin := youngStory(t)
+	b.pass(366 * 24 * time.Hour)
+	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, erin)})
+	return b
+}
+
+// youngStory has a leaf of every kind but one: a request that three people decide
+// in two stages, Erin the last of them, with a narrowed grant and two certificates,
+// one of them void, a denial, a cancellation, a silence, and a link.
+func youngStory(t fataler) (b told, erin *recordtest.User) {
+	t.Helper()
+	b = newTold(t, "whole story")
 	w, m := b.w, b.m
-	erin := w.User("erin", "owners")
+	erin = w.User("erin", "owners")
 	must(t, w.LogIn(m, erin))
 	b.pass(20 * time.Second)
 	silent := w.Ask(m, w.Alice)
@@ -108,7 +118,7 @@ func wholeStory(t fataler) told {
 	must(t, w.LogIn(m, w.Alice))
 	b.pass(16 * time.Minute)
 	b.append(recordtest.Draft{Facts: w.Expire(m, w.Request(m, silent.Doc.Request))})
-	return b
+	return b, erin
 }
 
 // randomStory is what people made of so many steps.
@@ -126,8 +136,8 @@ func randomStory(t fataler, seed string, steps int) told {
 	return b
 }
 
-// entries are the leaves with all that they hide, and the certificates that were
-// signed: all but the void ones.
+// entries are the leaves with all that they hide and that was not erased, and the
+// certificates that were signed: all but the void ones.
 func (b told) entries() []audit.Entry {
 	b.t.Helper()
 	out := make([]audit.Entry, 0, len(b.m.Entries))
@@ -138,6 +148,13 @@ func (b told) entries() []audit.Entry {
 			FactsSalt: e.Salt, Facts: e.Facts, PersonSalt: e.Draft.PersonSalt, Person: e.Person,
 		}})
 	}
+	var gone []canon.ID
+	for _, e := range b.m.Entries {
+		if f, ok := e.Draft.Facts.(record.PersonErase); ok {
+			gone = append(gone, f.People...)
+		}
+	}
+	out = without(b, out, gone...)
 	b.sign(out)
 	return out
 }

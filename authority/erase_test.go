@@ -105,6 +105,7 @@ func (w *erasing) secrets() map[string][]byte {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }() // Err below tells what went wrong
 	for rows.Next() {
 		var name string
 		var text []byte
@@ -113,7 +114,7 @@ func (w *erasing) secrets() map[string][]byte {
 		}
 		out[name] = text
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := rows.Err(); err != nil {
 		w.t.Fatal(err)
 	}
 	return out

@@ -32,7 +32,7 @@ type story struct {
 	ended      string
 	logins     map[canon.Digest]loginLeaf
 	erased     map[canon.ID]int64 // leaf by which somebody was erased
-	closed     int // leaves of the contract that could belong to it and are not shown
+	closed     int                // leaves of the contract that could belong to it and are not shown
 }
 
 type signatureLeaf struct {

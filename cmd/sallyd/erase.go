@@ -66,7 +66,7 @@ Two people ask for it, each a signatory of a contract in force under which the p
 contracts: FILE is from "sallyd person erase-document", each --signed a signature over it. It is refused before the retention
 of every contract is over, and while a request or a grant of theirs is open.
 
-Afterwards the database is written anew, so that no deleted byte stays in it: with SQLite that needs its size free on disk.
+Afterwards the database is written anew, so that no deleted byte stays in it: with SQLite that needs twice its size free on disk.
 If that fails, run it once more.`,
 		Example: "  sallyd person erase bbovf36kdyjd2alvf4d7a5grda --document erase.json --signed erase.json.ada.sig --signed erase.json.bea.sig",
 		Args:    exactly("PERSON"),

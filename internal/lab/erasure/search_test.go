@@ -21,7 +21,7 @@ func forms(text string) map[string][]byte {
 	}
 	for name, big := range map[string]bool{"UTF-16BE": true, "UTF-16LE": false} {
 		for _, u := range utf16.Encode([]rune(text)) {
-			high, low := byte(u>>8), byte(u) //nolint:gosec // its two halves
+			high, low := byte(u>>8), byte(u)
 			if big {
 				out[name] = append(out[name], high, low)
 			} else {

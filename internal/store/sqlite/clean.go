@@ -10,8 +10,8 @@ import (
 var _ store.Cleaner = (*Engine)(nil)
 
 // Clean writes the whole database anew (VACUUM), so that no page of it has what
-// stood there before, and empties the write-ahead log. It needs the database's
-// size free on disk, and nobody who reads meanwhile. What the file system and the
+// stood there before, and empties the write-ahead log. It needs twice
+// the database's size free on disk, and nobody who reads meanwhile. What the file system and the
 // disk keep of freed blocks is not its to say.
 func (e *Engine) Clean(ctx context.Context) error {
 	if e.writer == nil {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"slices"
 	"testing"
@@ -138,29 +139,36 @@ func (f *fixture) snapshot() map[string]table {
 	defer func() { _ = tx.Rollback() }() // it only reads
 	out := make(map[string]table)
 	for name, columns := range erased {
-		rows, err := tx.QueryContext(f.t.Context(), `SELECT `+columns+` FROM `+name+` ORDER BY `+columns)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		names, err := rows.Columns()
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		for rows.Next() {
-			row, into := make([]any, len(names)), make([]any, len(names))
-			for i := range row {
-				into[i] = &row[i]
-			}
-			if err := rows.Scan(into...); err != nil {
-				f.t.Fatal(err)
-			}
-			out[name] = append(out[name], row)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		if out[name], err = f.rows(tx, name, columns); err != nil {
 			f.t.Fatal(err)
 		}
 	}
 	return out
+}
+
+// rows reads a whole table.
+func (f *fixture) rows(tx *sql.Tx, name, columns string) (table, error) {
+	rows, err := tx.QueryContext(f.t.Context(), `SELECT `+columns+` FROM `+name+` ORDER BY `+columns) //nolint:gosec // of the list above
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // Err below tells what went wrong
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	var out table
+	for rows.Next() {
+		row, into := make([]any, len(names)), make([]any, len(names))
+		for i := range row {
+			into[i] = &row[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		out = append(out, row)
+	}
+	return out, rows.Err()
 }
 
 func same(a, b map[string]table) bool {
@@ -196,7 +204,8 @@ func (f *fixture) putBack(tables map[string]table) {
 			for i := range row[1:] {
 				marks += ", $" + string(rune('2'+i))
 			}
-			if _, err := tx.ExecContext(f.t.Context(), `INSERT INTO `+name+` (`+columns+`) VALUES (`+marks+`) ON CONFLICT DO NOTHING`, row...); err != nil {
+			insert := `INSERT INTO ` + name + ` (` + columns + `) VALUES (` + marks + `) ON CONFLICT DO NOTHING` //nolint:gosec // of the list above
+			if _, err := tx.ExecContext(f.t.Context(), insert, row...); err != nil {
 				f.t.Fatal(err)
 			}
 		}
