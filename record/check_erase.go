@@ -31,8 +31,8 @@ type Erasure struct {
 }
 
 // Erasable returns what erasing a person at now takes besides signatures. Its
-// error is ErrErased, ErrRetained or ErrNotFound; with ErrRetained the rest
-// stands.
+// error is ErrErased, ErrRetained, ErrNotFound, or ErrSigners where there are not
+// two who could sign; with ErrRetained and ErrSigners the rest stands.
 func Erasable(v View, id canon.ID, now canon.Micros) (Erasure, error) {
 	if err := notErased(v, id); err != nil {
 		return Erasure{}, err
@@ -62,7 +62,7 @@ func Erasable(v View, id canon.ID, now canon.Micros) (Erasure, error) {
 	case now.Time().Before(from):
 		return e, tooEarly(from, by)
 	}
-	return e, nil
+	return e, enoughSigners(e.About, e.inForce)
 }
 
 func tooEarly(from time.Time, by *contract.Version) error {

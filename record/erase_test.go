@@ -114,6 +114,33 @@ func TestPromiseP04_OneSignatoryCountsOnce(t *testing.T) {
 	}
 }
 
+// Where there are not two people who could sign, nobody is asked to.
+func TestErasingNeedsTwoWhoCouldSign(t *testing.T) {
+	t.Parallel()
+	w := recordtest.New(t, t.Name())
+	m := w.NewMap()
+	appendAll(t, m, plain(w.Open(m)))
+	logIn(t, w, m, w.Alice)
+	if _, err := record.Erasable(m, w.Alice.Person, m.Clock); !errors.Is(err, record.ErrSigners) || !strings.Contains(err.Error(), "no contract is in force") {
+		t.Errorf("without a contract: %v", err)
+	}
+	// Chris and Dana are one human, as another contract knows one key by both names.
+	chris, dana := w.Chris, w.Dana
+	v := w.Contract("acme", "")
+	w.Chris, w.Dana = w.Key(), chris
+	other := w.Contract("other", "")
+	appendAll(t, m, plain(w.Propose(m, other)), plain(w.Sign(m, other, "chris")), plain(w.Sign(m, other, "dana")))
+	w.Chris, w.Dana = chris, dana
+	appendAll(t, m, plain(w.Propose(m, v)), plain(w.Sign(m, v, "chris")), plain(w.Sign(m, v, "dana")))
+	m.Clock += micros(year + time.Hour)
+	if _, err := record.Erasable(m, w.Alice.Person, m.Clock); !errors.Is(err, record.ErrSigners) || !strings.Contains(err.Error(), "has only one") {
+		t.Errorf("with one human for both names: %v", err)
+	}
+	if err := m.Check(plain(w.Erase(m, w.Chris, w.Dana, w.Alice))); !errors.Is(err, record.ErrSigners) {
+		t.Errorf("signed by both names: %v", err)
+	}
+}
+
 // Nobody is erased before every contract lets them go, nor while what they do
 // goes on; the refusal says until when.
 func TestPromiseP13_NotBeforeRetention(t *testing.T) {

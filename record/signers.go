@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -41,6 +42,28 @@ func humansIn(contracts []*contract.Version) humans {
 		}
 	}
 	return h
+}
+
+// enoughSigners refuses an erasure for which there are not two people who could
+// sign, whatever they sign.
+func enoughSigners(about, inForce []*contract.Version) error {
+	all, could := humansIn(inForce), make(map[string]bool)
+	var ids []string
+	for _, v := range about {
+		ids = append(ids, v.Terms.ID)
+		for _, line := range v.Terms.Signatories {
+			for _, k := range line.Of {
+				could[all.of(nameMark(k.Name))] = true
+			}
+		}
+	}
+	switch {
+	case len(about) == 0:
+		return fmt.Errorf("%w: no contract is in force, so nobody can sign", ErrSigners)
+	case len(could) < minSigners:
+		return fmt.Errorf("%w: contract %s has only one; it needs a second signatory first", ErrSigners, strings.Join(ids, ", "))
+	}
+	return nil
 }
 
 // checkSigners holds the signatures over an erase document to two people at

@@ -254,7 +254,7 @@ func (s *story) erase() {
 	for i, key := range []string{s.SignatoryKey(), s.second()} {
 		copied := s.Owner.Home(fmt.Sprintf("erase%d.json", i))
 		must(s.t, os.WriteFile(copied, text, 0o600))
-		_, err := s.Owner.Must(s.ctx, "ssh-keygen", "-Y", "sign", "-n", "sallyport-erase", "-f", key, copied)
+		_, err := s.Owner.Must(s.ctx, "sh", "-c", `ssh-keygen -Y sign -n sallyport-erase -f "$0" < "$1" > "$1.sig"`, key, copied)
 		must(s.t, err)
 		erase = append(erase, "--signed", copied+".sig")
 	}

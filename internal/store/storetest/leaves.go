@@ -239,6 +239,13 @@ func testWriters(t *testing.T, f *fixture, r *store.Reader) error {
 	if firsts, err = r.Firsts(record.TableHost, "all", "", hosts[2].Index, 10); err != nil || len(firsts) != 1 || firsts[0] != hosts[1].Index {
 		t.Errorf("hosts before it by %v, %v", firsts, err)
 	}
+	keys, err := r.Keys(record.TableHost, record.Index{Name: "all"})
+	if err != nil || !slices.Equal(keys, []string{"web-1.demo", "web-2.demo"}) {
+		t.Errorf("the hosts are listed as %q, %v", keys, err)
+	}
+	if keys, err = r.Keys(record.TableHost, record.Index{Name: "all", Value: "x"}); err != nil || len(keys) != 0 {
+		t.Errorf("under another value: %q, %v", keys, err)
+	}
 	decided, err := r.Firsts(record.TableDecision, "by", string(f.w.Bob.Person), head.Tree.Size, 10)
 	if err != nil || len(decided) != 1 {
 		t.Fatalf("bob's decisions are written by %v, %v", decided, err)
