@@ -37,6 +37,9 @@ var (
 	ErrHalted           = errors.New("the authority has stopped signing")
 	ErrVoid             = errors.New("the certificate was recorded and not signed in time")
 	ErrIssuer           = errors.New("not an identity provider of a contract in force")
+	// ErrMark says that the mark can't be read or written, and so nothing is signed
+	// until it can. It is a store.ErrUnavailable.
+	ErrMark = fmt.Errorf("%w: the mark can't be read or written", store.ErrUnavailable)
 	// ErrMarkMoved says that another process has moved the mark. Trying again is
 	// safe.
 	ErrMarkMoved = fmt.Errorf("%w: another server signed first", store.ErrConflict)

@@ -19,8 +19,8 @@ type markError struct {
 
 func (e *markError) Error() string { return e.text + ": " + e.err.Error() }
 
-// Unwrap returns store.ErrUnavailable and the cause.
-func (e *markError) Unwrap() []error { return []error{store.ErrUnavailable, e.err} }
+// Unwrap returns ErrMark and the cause.
+func (e *markError) Unwrap() []error { return []error{ErrMark, e.err} }
 
 // markFailed says that the mark can't be written, or read.
 func (a *Authority) markFailed(what string, err error) error {
