@@ -219,7 +219,7 @@ func (a *Authority) checkHead(ctx context.Context, acknowledged *ledger.Checkpoi
 	})
 	if errors.Is(err, ledger.ErrRewound) || errors.Is(err, ledger.ErrForked) {
 		err = fmt.Errorf("%w: this database is not the one that was signed for (%w); "+
-			"if a backup was restored, put the newer database back", ErrHalted, err)
+			"if a backup was restored, put the newer database back, or have `sallyd ledger adopt` take what is lost from a copy of the ledger (docs/recovery.md)", ErrHalted, err)
 	}
 	return there, err
 }

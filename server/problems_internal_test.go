@@ -74,6 +74,7 @@ const (
 // exempt are the sentinels without a row, each with the reason.
 var exempt = map[string]string{
 	"authority.ErrDegraded": "told by GET /readyz and nowhere else",
+	"authority.ErrCopy":     offline,
 
 	"ca.ErrLint": ours, "ca.ErrTemplate": ours, "softkey.ErrKeyFile": starting,
 	"canon.ErrNotCanonical": "what a client signs arrives in record.ErrDocument; alone it says that " + ours,

@@ -25,7 +25,7 @@ import (
 )
 
 func ledgerCommand(dir *string) *cobra.Command {
-	return group("ledger", "Export the ledger, or check the database against it", ledgerExportCommand(dir), ledgerFsckCommand(dir))
+	return group("ledger", "Export the ledger, check the database against it, or give it back what it lost", ledgerExportCommand(dir), ledgerFsckCommand(dir), ledgerAdoptCommand(dir))
 }
 
 func ledgerExportCommand(dir *string) *cobra.Command {

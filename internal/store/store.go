@@ -219,18 +219,23 @@ func (tx *Tx) Append(d Draft) (Appended, error) {
 	if err != nil {
 		return Appended{}, err
 	}
+	return tx.append(leaf, opening, d.Facts, d.Person)
+}
+
+// append adds a leaf with its opening, if the fold allows it.
+func (tx *Tx) append(leaf ledger.Leaf, opening Opening, facts record.Facts, person any) (Appended, error) {
 	hash, err := leaf.Hash()
 	if err != nil {
 		return Appended{}, err
 	}
 	a := Appended{Index: tx.Next(), Hash: canon.Digest(hash), Leaf: leaf}
 	changes, err := record.Check(tx, record.Event{
-		Index: a.Index, LeafHash: a.Hash, Previous: tx.last, Facts: d.Facts, Person: d.Person, PersonCommitment: leaf.Person,
+		Index: a.Index, LeafHash: a.Hash, Previous: tx.last, Facts: facts, Person: person, PersonCommitment: leaf.Person,
 	})
 	if err != nil {
 		return Appended{}, err
 	}
-	if err := tx.store(a, opening, changes); err != nil {
+	if err := tx.store(a, facts.When(), opening, changes); err != nil {
 		tx.stopped = fmt.Errorf("appending leaf %d: %w", a.Index, err)
 		return Appended{}, tx.stopped
 	}
