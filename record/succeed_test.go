@@ -26,10 +26,21 @@ func TestPromiseP11_ASuccessorNamesItsPredecessor(t *testing.T) {
 	m := w.NewMap()
 	appendAll(t, m, plain(w.Open(m)))
 	honest, other := plain(w.Succeed(m, 1)), w.Succeed(m, 0)
+	own, err := ledger.NewLogSigner(w.LogPrivate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	itself, err := own.Sign(ledger.Checkpoint{Origin: own.Origin(), Size: 3, Root: tlog.Hash(w.Digest())})
+	if err != nil {
+		t.Fatal(err)
+	}
 	bend := func(f func(*record.LedgerSucceed)) recordtest.Draft { return bent(honest, f) }
 	kept := honest.Facts.(record.LedgerSucceed).Kept
 	refuses(t, m, honest, []refusal{
-		{"itself", bend(func(f *record.LedgerSucceed) { f.Origin = recordtest.Origin }), record.ErrEvent},
+		{"itself", bend(func(f *record.LedgerSucceed) {
+			f.Origin, f.LogKey, f.Checkpoint, f.Kept = recordtest.Origin, w.LogKey, string(itself), ""
+		}), record.ErrEvent},
+		{"its own origin", bend(func(f *record.LedgerSucceed) { f.Origin = recordtest.Origin }), record.ErrEvent},
 		{"a ledger of its own log key", bend(func(f *record.LedgerSucceed) { f.LogKey = w.LogKey }), record.ErrEvent},
 		{"another origin than the log key's", bend(func(f *record.LedgerSucceed) { f.Origin = "older.example" }), record.ErrEvent},
 		{"no log key", bend(func(f *record.LedgerSucceed) { f.LogKey = "x" }), record.ErrEvent},

@@ -98,7 +98,7 @@ var exempt = map[string]string{
 
 	"oidc.ErrConfig": ours, "oidc.ErrNoAnswer": "made by the loopback listener of the command-line client",
 
-	"store.ErrSealed": ours, "store.ErrErased": ours,
+	"store.ErrSealed": ours, "store.ErrErased": ours, "store.ErrHeld": "for consumers of the ledger, which no request is",
 	"record.ErrEvent": ours, "record.ErrOpening": ours, "record.ErrSecond": ours, "record.ErrIssuerRead": offline,
 
 	"sshcert.ErrSignature": wrapped, "sshcert.ErrCertificate": ours, "sshcert.ErrNotCanonical": ours, "sshcert.ErrKeyID": ours, "sshcert.ErrPrincipal": ours,

@@ -109,6 +109,7 @@ func run(t *testing.T, p plan) {
 	}
 	must(t, l.Serve(l.ctx))
 	l.book.catchUp(l.ctx, l.people.account.Load())
+	l.book.checkEvents(l.ctx, filepath.Join(l.ServerDir(), eventsFile))
 	l.end()
 	l.book.compareDatabase(l.ctx, l.data)
 	l.book.report(p, l.starts, time.Since(begin))
@@ -141,7 +142,7 @@ func open(t *testing.T, c site.Config) *site.Site {
 // openEmpty is an installation that is not set up yet.
 func openEmpty(t *testing.T, c site.Config) *site.Site {
 	t.Helper()
-	c.Bin, c.Tell, c.Plan, c.Settings = t.TempDir(), silent{}, site.Plan{CertTTL: 5 * time.Minute}, noLimits
+	c.Bin, c.Tell, c.Plan, c.Settings = t.TempDir(), silent{}, site.Plan{CertTTL: 5 * time.Minute}, noLimits+"\nsiem: {file: "+eventsFile+"}"
 	must(t, site.Build(t.Context(), c.Bin))
 	s, err := site.Open(t.Context(), c)
 	must(t, err)

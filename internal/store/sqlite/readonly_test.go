@@ -252,7 +252,7 @@ func TestOpenReadOnlyRefuses(t *testing.T) {
 	if e, err = Open(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.writer.ExecContext(t.Context(), "UPDATE schema_version SET version = 99, oldest = 99"); err != nil {
+	if _, err := e.writer.ExecContext(t.Context(), "INSERT INTO schema_version (version, oldest) VALUES (99, 99)"); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil {

@@ -63,6 +63,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"ChallengesOnce", testChallenges},
 		{"FlowsOnce", testFlows},
 		{"UseOnce", testUseOnce},
+		{"Cursors", testCursors},
 		{"OnceInParallel", testOnceInParallel},
 		{"Sweep", testSweep},
 	} {
