@@ -114,6 +114,46 @@ func TestPromiseP11_TheRestoreDrill(t *testing.T) {
 	verified(t, ctx, s, filepath.Join(mirror, "after.jsonl"), s.PinFile(), "unjustified; of these 0 void")
 }
 
+// TestPromiseP11_TheRestoreDrillOverPostgres is the same where the ledger lies in
+// PostgreSQL: the database is put back to a copy of some time before.
+func TestPromiseP11_TheRestoreDrillOverPostgres(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	s := openSite(t, ctx, site.Config{Postgres: true})
+	entered(t, ctx, s, site.Web1)
+	must(t, s.StopServing())
+	old, err := s.Postgres.NewDatabase(ctx, s.Database)
+	must(t, err)
+	must(t, s.Serve(ctx))
+	entered(t, ctx, s, site.Web2)
+	bundle := s.Dir.Path("ledger.jsonl")
+	_, err = s.Operator.Must(ctx, "sallyd", "ledger", "export", "--out", bundle, "--dir", s.ServerDir())
+	must(t, err)
+	must(t, s.StopServing())
+
+	settings := filepath.Join(s.ServerDir(), "config.yaml")
+	text, err := os.ReadFile(settings)
+	must(t, err)
+	must(t, os.WriteFile(settings, []byte(strings.ReplaceAll(string(text), "/"+s.Database+"?", "/"+old+"?")), 0o600))
+	r, err := s.Operator.Run(ctx, "sallyd", "serve", "--dir", s.ServerDir())
+	must(t, err)
+	if r.Code != 1 || !strings.Contains(r.Output, "`sallyd ledger adopt`") {
+		t.Fatalf("served from the backup: exit code %d: %s", r.Code, r.Output)
+	}
+	for _, verb := range [][]string{{"adopt", bundle}, {"fsck"}} {
+		r, err := s.Operator.Run(ctx, append([]string{"sallyd", "--dir", s.ServerDir(), "ledger"}, verb...)...)
+		must(t, err)
+		if r.Code != 0 {
+			t.Fatalf("%v: exit code %d: %s", verb, r.Code, r.Output)
+		}
+	}
+	must(t, s.Serve(ctx))
+	must(t, s.Alice.LogIn(ctx))
+	expect(t, ctx, s, 0, string(s.Account.Login)+"\n", "sally", "ssh", s.Principal(site.Web2), "--key-file", "--", "id -un")
+	verified(t, ctx, s, s.Dir.Path("after.jsonl"), s.PinFile(), "unjustified; of these 0 void")
+}
+
 // mirrors has the copy come from an address: one that has only tiles is refused
 // with what is missing there, one that has the bundle will do.
 func mirrors(t *testing.T, ctx context.Context, s *site.Site, dir, bundle string) {

@@ -57,7 +57,6 @@ type (
 		Issuer string   `json:"issuer"`
 		Client string   `json:"client"`
 		Flow   string   `json:"flow"`
-		Device string   `json:"device,omitempty"` // fingerprint
 		ACR    string   `json:"acr,omitempty"`
 		AMR    []string `json:"amr,omitempty"`
 		Groups []string `json:"groups,omitempty"`
@@ -132,7 +131,7 @@ func factsOf(facts record.Facts) (any, error) {
 	case record.HostJoin:
 		return hostOf(f)
 	case record.PersonLogin:
-		return loginOf(f)
+		return loginFacts{Person: string(f.Person), Issuer: f.Issuer, Client: f.Client, Flow: f.Flow, ACR: f.ACR, AMR: f.AMR, Groups: f.Groups}, nil
 	case record.PersonLink:
 		return linkFacts{texts(f.People), f.By}, nil
 	case record.RequestSubmit:
@@ -164,16 +163,6 @@ func hostOf(f record.HostJoin) (any, error) {
 		out.Labels[l.Name] = l.Value
 	}
 	return out, nil
-}
-
-func loginOf(f record.PersonLogin) (any, error) {
-	out := loginFacts{Person: string(f.Person), Issuer: f.Issuer, Client: f.Client, Flow: f.Flow, ACR: f.ACR, AMR: f.AMR, Groups: f.Groups}
-	if f.DeviceKey == "" {
-		return out, nil
-	}
-	var err error
-	out.Device, err = fingerprint(f.DeviceKey)
-	return out, err
 }
 
 func requestOf(f record.RequestSubmit) (any, error) {
