@@ -48,7 +48,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 func runAdopt(cmd *cobra.Command, dir string, sources []string) (err error) {
 	ctx := cmd.Context()
 	var done authority.Adopted
-	err = adopting(ctx, dir, func(ctx context.Context, c authority.Config) error {
+	err = adopting(ctx, dir, func(ctx context.Context, c authority.Config) (err error) {
 		have, err := sizeOf(ctx, c.Store)
 		if err != nil {
 			return err

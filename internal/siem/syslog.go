@@ -183,13 +183,14 @@ func watch(conn net.Conn, gone chan<- struct{}) {
 
 // send writes messages. If it fails the connection is given up.
 func (s *Syslog) send(ctx context.Context, messages [][]byte) error {
-	defer context.AfterFunc(ctx, func() { _ = s.conn.SetWriteDeadline(time.Unix(1, 0)) })()
-	err := s.conn.SetWriteDeadline(time.Now().Add(syslogWait))
+	conn := s.conn
+	err := conn.SetWriteDeadline(time.Now().Add(syslogWait))
+	defer context.AfterFunc(ctx, func() { _ = conn.SetWriteDeadline(time.Unix(1, 0)) })() // who is told to stop waits for nobody
 	for _, m := range messages {
 		if err != nil {
 			break
 		}
-		_, err = s.conn.Write(m)
+		_, err = conn.Write(m)
 	}
 	if err != nil {
 		s.hangUp()
