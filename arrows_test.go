@@ -47,6 +47,8 @@ var imports = map[string][]string{
 	"internal/store/...": {
 		"contract/...", "approval", "ca", "ledger/...", "record", "internal/store",
 	}, // the engines
+	"internal/consumer":        {"internal/store", "record"},                                   // feeds who acts on the ledger outside
+	"internal/siem":            {"internal/store", "record", "sshcert"},                        // what a SIEM is told
 	"internal/metrics":         {"api", "authority", "ca", "internal/store", "oidc", "record"}, // what operators watch
 	"internal/store/storetest": append([]string{"internal/store"}, deciding...),                // the suite that they pass
 	"internal/lab":             {anything},                                                     // starts the real parts for tests and the demo

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -290,6 +291,18 @@ func (p *Replay) checkRoots() error {
 	return nil
 }
 
+// succeeds returns the ledger in whose place this one goes on, nil for none.
+func (p *Replay) succeeds() (*Succession, error) {
+	row, err := record.Succeeds(p.view.Memory)
+	if errors.Is(err, record.ErrNotFound) {
+		return nil, nil //nolint:nilnil // most succeed none
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Succession{Origin: row.Origin, LogKey: row.LogKey, Size: row.Size, Root: tlog.Hash(row.Root).String(), Kept: row.Kept}, nil
+}
+
 // Finish ends the replay. That the tree is one that the log key signed is for the
 // caller to show, of Tree.
 func (p *Replay) Finish() (Report, error) {
@@ -304,6 +317,9 @@ func (p *Replay) Finish() (Report, error) {
 	}
 	p.report.Size, p.report.Root = p.tree.Size, root.String()
 	if err := p.judgeParts(); err != nil {
+		return Report{}, err
+	}
+	if p.report.Succeeds, err = p.succeeds(); err != nil {
 		return Report{}, err
 	}
 	if err := p.listContracts(); err != nil {

@@ -124,6 +124,17 @@ type Contract struct {
 	Vouched   bool         `json:"vouched,omitempty"` // its version 1 is one that the auditor named
 }
 
+// Succession is the ledger in whose place another one goes on. That its log key
+// has signed for so many leaves is proved; that it has for no more, and why it
+// ended, is the word of whoever began the other one.
+type Succession struct {
+	Origin string `json:"origin"`
+	LogKey string `json:"log_key"` // a vkey
+	Size   int64  `json:"size"`    // leaves that it signed for
+	Root   string `json:"root"`    // of these; padded base64, as in checkpoints
+	Kept   int64  `json:"kept"`    // of these, how many are kept
+}
+
 // Report is what a replay came to.
 type Report struct {
 	Origin string `json:"origin"`
@@ -133,6 +144,8 @@ type Report struct {
 	// the checkpoint.
 	Cosigned []string `json:"cosigned,omitempty"`
 
+	// Succeeds is the ledger in whose place this one goes on, nil for none.
+	Succeeds     *Succession   `json:"succeeds,omitempty"`
 	Contracts    []Contract    `json:"contracts,omitempty"`
 	Certificates []Certificate `json:"certificates,omitempty"`
 	// Findings are leaves other than certificates that are unjustified, and what is

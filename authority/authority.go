@@ -37,6 +37,9 @@ var (
 	ErrHalted           = errors.New("the authority has stopped signing")
 	ErrVoid             = errors.New("the certificate was recorded and not signed in time")
 	ErrIssuer           = errors.New("not an identity provider of a contract in force")
+	// ErrMark says that the mark can't be read or written, and so nothing is signed
+	// until it can. It is a store.ErrUnavailable.
+	ErrMark = fmt.Errorf("%w: the mark can't be read or written", store.ErrUnavailable)
 	// ErrMarkMoved says that another process has moved the mark. Trying again is
 	// safe.
 	ErrMarkMoved = fmt.Errorf("%w: another server signed first", store.ErrConflict)
@@ -130,7 +133,22 @@ type Authority struct {
 
 // Create opens a new ledger: leaf 0 names the origin, the log key and the user
 // CA for good. It refuses a ledger that has leaves.
-func Create(ctx context.Context, c Config) (*Authority, error) {
+func Create(ctx context.Context, c Config) (*Authority, error) { return create(ctx, c, nil) }
+
+// Predecessor is the ledger in whose place a new one goes on.
+type Predecessor struct {
+	Origin, LogKey string
+	Checkpoint     []byte // the newest that it is known to have signed
+	Kept           []byte // the newest of which all leaves are kept, if it is another
+}
+
+// CreateSuccessor is Create for a ledger that goes on in the place of another one:
+// leaf 1 names it.
+func CreateSuccessor(ctx context.Context, c Config, of Predecessor) (*Authority, error) {
+	return create(ctx, c, &of)
+}
+
+func create(ctx context.Context, c Config, of *Predecessor) (*Authority, error) {
 	a, err := newAuthority(c)
 	if err == nil && c.CA == nil {
 		err = errors.New("authority: a new ledger needs the authority key")
@@ -154,6 +172,15 @@ func Create(ctx context.Context, c Config) (*Authority, error) {
 		}
 		_, err = tx.Append(store.Draft{Facts: record.LedgerOpen{
 			At: tx.Now(), Ledger: id, Origin: a.log.Origin(), LogKey: a.log.PublicKey(), UserCA: canon.B64(a.ca.PublicKey().Marshal()),
+		}})
+		if err != nil || of == nil {
+			return err
+		}
+		if id, err = canon.NewID(a.rand); err != nil {
+			return err
+		}
+		_, err = tx.Append(store.Draft{Facts: record.LedgerSucceed{
+			At: tx.Now(), Succession: id, Origin: of.Origin, LogKey: of.LogKey, Checkpoint: string(of.Checkpoint), Kept: string(of.Kept),
 		}})
 		return err
 	})

@@ -19,8 +19,8 @@ type markError struct {
 
 func (e *markError) Error() string { return e.text + ": " + e.err.Error() }
 
-// Unwrap returns store.ErrUnavailable and the cause.
-func (e *markError) Unwrap() []error { return []error{store.ErrUnavailable, e.err} }
+// Unwrap returns ErrMark and the cause.
+func (e *markError) Unwrap() []error { return []error{ErrMark, e.err} }
 
 // markFailed says that the mark can't be written, or read.
 func (a *Authority) markFailed(what string, err error) error {
@@ -219,7 +219,7 @@ func (a *Authority) checkHead(ctx context.Context, acknowledged *ledger.Checkpoi
 	})
 	if errors.Is(err, ledger.ErrRewound) || errors.Is(err, ledger.ErrForked) {
 		err = fmt.Errorf("%w: this database is not the one that was signed for (%w); "+
-			"if a backup was restored, put the newer database back", ErrHalted, err)
+			"if a backup was restored, put the newer database back, or have `sallyd ledger adopt` take what is lost from a copy of the ledger (docs/recovery.md)", ErrHalted, err)
 	}
 	return there, err
 }

@@ -237,8 +237,8 @@ func (c *cosigning) ask(ctx context.Context, m *member, head signedHead) (ledger
 		m.seen, m.err, m.at = head.checkpoint.Size, nil, c.a.now()
 	case errors.Is(err, witness.ErrFork):
 		m.err = err
-		c.a.halt(fmt.Errorf("%w: %s says: %w; if a backup was restored, put the newer database back",
-			ErrHalted, m.cosigner.Key().Name(), err))
+		c.a.halt(fmt.Errorf("%w: %s says: %w; if a backup was restored, put the newer database back, "+
+			"or have `sallyd ledger adopt` take what is lost from a copy of the ledger (docs/recovery.md)", ErrHalted, m.cosigner.Key().Name(), err))
 	case errors.Is(context.Cause(ctx), context.Canceled): // the others sufficed; it is not to blame
 	default:
 		m.err = err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -251,18 +252,36 @@ func (w *world) eventually(act func() error) (last error) {
 	return last
 }
 
-// backup copies database and mark, and returns what puts them back.
-func (w *world) backup() (restore func()) {
+// vacuumInto makes a copy of the database.
+func (w *world) vacuumInto(path string) {
 	w.t.Helper()
-	const saved = "backup.db"
 	db, err := sql.Open("sqlite3", filepath.Join(w.dir, "ledger.db"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	_, err = db.ExecContext(w.t.Context(), `VACUUM INTO $1`, filepath.Join(w.dir, saved))
+	_, err = db.ExecContext(w.t.Context(), `VACUUM INTO $1`, path)
 	if err := errors.Join(err, db.Close()); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// copyFile copies a file.
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// backup copies database and mark, and returns what puts them back.
+func (w *world) backup() (restore func()) {
+	w.t.Helper()
+	const saved = "backup.db"
+	w.vacuumInto(filepath.Join(w.dir, saved))
 	mark, ok := w.config.Mark.(*memoryMark)
 	if !ok {
 		w.t.Fatal("another mark")

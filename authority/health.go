@@ -61,8 +61,7 @@ func (a *Authority) CheckLedger(ctx context.Context) error {
 	a.signing.Lock()
 	defer a.signing.Unlock()
 	head, err := a.signHead(ctx)
-	_, mark := errors.AsType[*markError](err)
-	if errors.Is(err, store.ErrUnavailable) && !mark {
+	if errors.Is(err, store.ErrUnavailable) && !errors.Is(err, ErrMark) {
 		return fmt.Errorf("%w: the ledger can't be looked at: %w", ErrDegraded, err)
 	}
 	if err != nil {

@@ -101,6 +101,10 @@ func summary(r audit.Report) [][2]string {
 	if r.Unconfirmed > 0 {
 		lines = append(lines, [2]string{"unconfirmed", fmt.Sprintf("%s without their words inside: older than they are, or made past them", counted(r.Unconfirmed, "certificate", "certificates"))})
 	}
+	if s := r.Succeeds; s != nil {
+		lines = append(lines, [2]string{"succeeds", fmt.Sprintf("%s, which signed for %s, root %s, of which %d are kept; it is verified by itself, with its log key %s",
+			s.Origin, counted(s.Size, "leaf", "leaves"), s.Root, s.Kept, s.LogKey)})
+	}
 	for _, c := range r.Contracts {
 		state := "not in force"
 		if c.InForceAt != 0 {

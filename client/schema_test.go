@@ -43,7 +43,7 @@ func TestSchemaIsWhatIsPrinted(t *testing.T) {
 	parts := map[string]any{
 		"Request": api.Request{}, "Decision": api.Decision{}, "Grant": api.Grant{}, "Contract": api.Contract{}, "Host": api.Host{}, "RoleOption": api.RoleOption{},
 		"RoleStage": api.RoleStage{}, "Entry": api.Entry{}, "EntryProof": api.EntryProof{}, "Check": Check{}, "CertificateHeld": certificateHeld{}, "HostRoles": hostRoles{},
-		"AuditReport": audit.Report{}, "AuditCertificate": audit.Certificate{}, "AuditPart": audit.Part{}, "AuditContract": audit.Contract{}, "AuditFinding": audit.Finding{},
+		"AuditReport": audit.Report{}, "AuditCertificate": audit.Certificate{}, "AuditPart": audit.Part{}, "AuditContract": audit.Contract{}, "AuditFinding": audit.Finding{}, "AuditSuccession": audit.Succession{},
 		"StoryContract": storyContract{}, "StorySignature": storySignature{}, "StoryRequest": storyRequest{}, "StoryDecision": storyDecision{},
 	}
 	for name, v := range results {

@@ -17,6 +17,7 @@ type Kind string
 // The kinds that this version writes and understands.
 const (
 	LedgerOpen       Kind = "ledger.open"
+	LedgerSucceed    Kind = "ledger.succeed"
 	ContractPropose  Kind = "contract.propose"
 	ContractSign     Kind = "contract.sign"
 	HostJoin         Kind = "host.join"
@@ -50,7 +51,7 @@ func ParseKind(s string) (Kind, error) {
 // Whoever acts on leaves must refuse to act on the others.
 func (k Kind) Known() bool {
 	switch k {
-	case LedgerOpen, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase,
+	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase,
 		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, CertificateIssue, CertificateVoid:
 		return true
 	default:

@@ -45,6 +45,8 @@ func Check(v View, e Event) ([]Change, error) {
 	switch f := e.Facts.(type) {
 	case LedgerOpen:
 		return e.ledgerOpen(f)
+	case LedgerSucceed:
+		return e.ledgerSucceed(v, f)
 	case ContractPropose:
 		return e.contractPropose(v, f)
 	case ContractSign:

@@ -38,6 +38,21 @@ type LedgerOpen struct {
 	UserCA string       `json:"user_ca"` // b64 of the SSH wire form
 }
 
+// LedgerSucceed is leaf 1 of a ledger that goes on in the place of another one,
+// whose newest leaves are lost or of which there are two. It is bound to it by what
+// its log key has signed; what was granted there is not granted here.
+type LedgerSucceed struct {
+	At         canon.Micros `json:"at"`
+	Succession canon.ID     `json:"succession"`
+	Origin     string       `json:"origin"`  // of the other ledger
+	LogKey     string       `json:"log_key"` // that its leaf 0 names, a vkey
+	// Checkpoint is the newest that it is known to have signed, as a signed note.
+	Checkpoint string `json:"checkpoint"`
+	// Kept is the newest of which all leaves are kept, as a signed note; absent if it
+	// is the same.
+	Kept string `json:"kept,omitempty"`
+}
+
 // ContractPropose records a contract version: all its files, so that a replay
 // needs nothing else.
 type ContractPropose struct {
@@ -269,6 +284,11 @@ func (LedgerOpen) Kind() ledger.Kind       { return ledger.LedgerOpen }
 func (f LedgerOpen) When() canon.Micros    { return f.At }
 func (f LedgerOpen) Reference() string     { return string(f.Ledger) }
 func (LedgerOpen) InLineage() canon.Digest { return canon.Digest{} }
+
+func (LedgerSucceed) Kind() ledger.Kind       { return ledger.LedgerSucceed }
+func (f LedgerSucceed) When() canon.Micros    { return f.At }
+func (f LedgerSucceed) Reference() string     { return string(f.Succession) }
+func (LedgerSucceed) InLineage() canon.Digest { return canon.Digest{} }
 
 func (ContractPropose) Kind() ledger.Kind         { return ledger.ContractPropose }
 func (f ContractPropose) When() canon.Micros      { return f.At }

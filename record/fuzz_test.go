@@ -19,6 +19,10 @@ func kinds() []ledger.Kind {
 	}
 }
 
+// allKinds are those and the one that stands behind leaf 0 or nowhere, and so in
+// ledgers of its own.
+func allKinds() []ledger.Kind { return append(kinds(), ledger.LedgerSucceed) }
+
 // Every kind that the ledger knows has facts, and the seeds below have each.
 func TestEveryKindHasFacts(t *testing.T) {
 	t.Parallel()
@@ -46,10 +50,12 @@ func FuzzParseFacts(f *testing.F) {
 			f.Add(e.Person)
 		}
 	}
+	f.Add([]byte(marshal(f, w.Succeed(m, 0))))
+	f.Add([]byte(marshal(f, w.Succeed(m, 1))))
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"at":9007199254740992}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, kind := range kinds() {
+		for _, kind := range allKinds() {
 			facts, err := record.ParseFacts(kind, text)
 			switch {
 			case err != nil:

@@ -14,6 +14,8 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 	switch kind {
 	case ledger.LedgerOpen:
 		return parseFacts[LedgerOpen](text)
+	case ledger.LedgerSucceed:
+		return parseFacts[LedgerSucceed](text)
 	case ledger.ContractPropose:
 		return parseFacts[ContractPropose](text)
 	case ledger.ContractSign:
@@ -56,7 +58,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 		return parsePart[RequestPerson](text)
 	case ledger.RequestDecide:
 		return parsePart[DecidePerson](text)
-	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin,
+	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin,
 		ledger.PersonSnapshot, ledger.PersonErase, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
 		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)
 	default:

@@ -21,7 +21,7 @@ type Table string
 
 // The tables of the fold.
 const (
-	TableLog         Table = "log"         // key "log": LogRow
+	TableLog         Table = "log"         // key "log": LogRow; key "succeeds": SuccessionRow
 	TableContract    Table = "contract"    // key version digest: ContractRow
 	TableLineage     Table = "lineage"     // key lineage: LineageRow
 	TableContractID  Table = "contract_id" // key contract id: LineageRow
@@ -74,6 +74,15 @@ type LogRow struct {
 	Origin string `json:"origin"`
 	LogKey string `json:"log_key"`
 	UserCA string `json:"user_ca"`
+}
+
+// SuccessionRow says which ledger this one goes on in the place of.
+type SuccessionRow struct {
+	Origin string       `json:"origin"`
+	LogKey string       `json:"log_key"`
+	Size   int64        `json:"size"` // leaves that its log key is known to have signed for
+	Root   canon.Digest `json:"root"`
+	Kept   int64        `json:"kept"` // of these, how many are kept
 }
 
 // ContractRow is a contract version and the signatures it has.
@@ -203,6 +212,10 @@ func IssuerKey(url string) string { return canon.Sum("sallyport.issuer/v1", []by
 
 // Log returns the ledger's identity.
 func Log(v View) (LogRow, error) { return get[LogRow](v, TableLog, "log") }
+
+// Succeeds returns which ledger this one goes on in the place of, or an error that
+// wraps ErrNotFound.
+func Succeeds(v View) (SuccessionRow, error) { return get[SuccessionRow](v, TableLog, "succeeds") }
 
 // Contract returns the signatures of a contract version.
 func Contract(v View, d canon.Digest) (ContractRow, error) {

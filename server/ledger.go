@@ -200,7 +200,7 @@ func readerOf(r *store.Reader, session store.Session, now time.Time) (person, er
 // and nowhere else. Until then the operator exports everything.
 func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 	switch f := facts.(type) {
-	case record.LedgerOpen, record.PersonErase:
+	case record.LedgerOpen, record.LedgerSucceed, record.PersonErase:
 		return true, nil // of somebody erased it names an id, which is nobody's any more
 	case record.ContractPropose, record.ContractSign, record.HostJoin:
 		return who.lineages[f.InLineage()], nil

@@ -92,6 +92,7 @@ var problemTable = []problemRow{
 	{store.ErrBusy, unavailable, "too many people are writing at once; what you asked for was not done"},
 	{store.ErrUnknownOutcome, unavailable, "the database did not say whether what you asked for was done; look again in a moment"},
 	{store.ErrUnsafe, unavailable, "the database could lose what it acknowledges, so nothing is recorded; tell the operator"},
+	{authority.ErrMark, unavailable, "the server can't note how far it has signed, so nothing is signed; what was decided and granted stays so"},
 	{store.ErrUnavailable, unavailable, "the database is not available; what you asked for was not done"},
 	{authority.ErrMarkMoved, unavailable, "another server of this ledger signed at the same moment, again and again"},
 	{store.ErrConflict, unavailable, "somebody else wrote at the same moment; what you asked for was not done"},

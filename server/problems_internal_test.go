@@ -60,7 +60,7 @@ var inTable = map[string]error{
 	"store.ErrUsed": store.ErrUsed, "store.ErrBusy": store.ErrBusy, "store.ErrClock": store.ErrClock, "authority.ErrVoid": authority.ErrVoid,
 	"authority.ErrUncosigned": authority.ErrUncosigned, "ledger.ErrTile": ledger.ErrTile,
 	"record.ErrOtherLogin": record.ErrOtherLogin,
-	"store.ErrUnavailable": store.ErrUnavailable, "store.ErrConflict": store.ErrConflict, "authority.ErrMarkMoved": authority.ErrMarkMoved,
+	"store.ErrUnavailable": store.ErrUnavailable, "authority.ErrMark": authority.ErrMark, "store.ErrConflict": store.ErrConflict, "authority.ErrMarkMoved": authority.ErrMarkMoved,
 	"store.ErrUnknownOutcome": store.ErrUnknownOutcome, "store.ErrUnsafe": store.ErrUnsafe,
 }
 
@@ -74,6 +74,7 @@ const (
 // exempt are the sentinels without a row, each with the reason.
 var exempt = map[string]string{
 	"authority.ErrDegraded": "told by GET /readyz and nowhere else",
+	"authority.ErrCopy":     offline,
 
 	"ca.ErrLint": ours, "ca.ErrTemplate": ours, "softkey.ErrKeyFile": starting,
 	"canon.ErrNotCanonical": "what a client signs arrives in record.ErrDocument; alone it says that " + ours,
@@ -97,7 +98,7 @@ var exempt = map[string]string{
 
 	"oidc.ErrConfig": ours, "oidc.ErrNoAnswer": "made by the loopback listener of the command-line client",
 
-	"store.ErrSealed": ours, "store.ErrNoKey": ours,
+	"store.ErrSealed": ours, "store.ErrNoKey": ours, "store.ErrHeld": "for consumers of the ledger, which no request is",
 	"record.ErrEvent": ours, "record.ErrOpening": ours, "record.ErrSecond": ours, "record.ErrIssuerRead": offline,
 	"record.ErrRetained": offline, "record.ErrSigners": offline, "record.ErrAccounts": offline,
 

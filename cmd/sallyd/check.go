@@ -148,6 +148,7 @@ func (c *checkup) run(ctx context.Context) {
 	c.pass("folder", "%s, which nobody else can write to", c.dir)
 	settings, good := c.settings()
 	keys := c.keys(settings, good)
+	c.siem(settings)
 	db := c.database(ctx, settings)
 	if db == nil {
 		return

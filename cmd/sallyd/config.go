@@ -56,6 +56,9 @@ type config struct {
 	TrustedProxies []string `yaml:"trusted_proxies,omitempty" default:"nobody is believed" form:"addresses and networks" example:"[10.0.0.7, 10.1.0.0/16]"`
 	// Metrics says where figures for Prometheus are shown (docs/operations.md). Without it, nowhere.
 	Metrics metricsConfig `yaml:"metrics,omitempty"`
+	// SIEM says where the ledger's entries are written for a SIEM, as facts without names and free text (docs/operations.md). Without
+	// it, nowhere.
+	SIEM siemConfig `yaml:"siem,omitempty"`
 	// LogLevel is the least that is logged: debug, info, warn or error.
 	LogLevel string `yaml:"log_level,omitempty" default:"info" form:"a word" example:"info"`
 }
@@ -110,7 +113,7 @@ func (c config) check() error {
 	if _, _, err := c.Witnesses.cosigners(); err != nil {
 		return err
 	}
-	for _, part := range []interface{ check() error }{c.CA, c.Database, c.Mark} {
+	for _, part := range []interface{ check() error }{c.CA, c.Database, c.Mark, c.SIEM} {
 		if err := part.check(); err != nil {
 			return err
 		}

@@ -215,7 +215,7 @@ func (f *fsck) checkHead(head store.Head, last store.LeafRow) {
 		f.differ("head: it is dated %d, the newest leaf %d", head.At, last.At)
 	}
 	if f.mark.Size > f.tree.Size {
-		f.differ("mark: it is over %d leaves, the database has %d; it has lost some", f.mark.Size, f.tree.Size)
+		f.differ("mark: it is over %d leaves, the database has %d; it has lost some, which `sallyd ledger adopt` takes from a copy", f.mark.Size, f.tree.Size)
 	}
 }
 

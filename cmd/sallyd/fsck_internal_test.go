@@ -302,7 +302,7 @@ func TestFsckRefuses(t *testing.T) {
 		{"no mark file", without(markFile), "mark: "},
 		{"another log's pin file", otherPin, "leaf 0 names the log key"},
 		{"a leaf missing", f.copied(t, `DELETE FROM leaf WHERE idx = 9`), "leaf 9 is missing in the database"},
-		{"another schema", f.copied(t, `UPDATE schema_version SET version = 99, oldest = 99`), "run a newer one"},
+		{"another schema", f.copied(t, `INSERT INTO schema_version (version, oldest) VALUES (99, 99)`), "run a newer one"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -37,6 +38,12 @@ func initCommand() *cobra.Command {
 			return runInit(cmd, o)
 		}),
 	}
+	o.add(cmd)
+	return cmd
+}
+
+// add makes the flags that say how a folder is made.
+func (o *initOptions) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.origin, "origin", "", "the ledger's permanent `NAME` (required)")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8443", "address to serve on, `HOST:PORT`")
 	cmd.Flags().StringVar(&o.url, "url", "", "`URL` under which people reach the server (default: http on the listen address)")
@@ -44,7 +51,6 @@ func initCommand() *cobra.Command {
 	o.database.add(cmd)
 	o.mark.add(cmd)
 	_ = cmd.MarkFlagRequired("origin") // the flag is there
-	return cmd
 }
 
 type initOptions struct {
@@ -85,36 +91,62 @@ func (o initOptions) config(cmd *cobra.Command) (config, error) {
 }
 
 func runInit(cmd *cobra.Command, o initOptions) error {
-	c, err := o.config(cmd)
+	f, err := o.make(cmd, authority.Create)
 	if err != nil {
 		return err
+	}
+	if err := f.close(); err != nil {
+		return err
+	}
+	if err := f.tell(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "next        sign a contract, then `sallyd --dir %s contract add CONTRACT-DIR`\n", canon.Visible(canon.ShellWord(o.dir)))
+	return err
+}
+
+// newFolder is a folder that was just made, and what people are told of it.
+type newFolder struct {
+	*folder
+	origin, logKey string
+}
+
+// make makes the folder, with a ledger that start opens, and leaves it open.
+func (o initOptions) make(cmd *cobra.Command, start func(context.Context, authority.Config) (*authority.Authority, error)) (newFolder, error) {
+	c, err := o.config(cmd)
+	if err != nil {
+		return newFolder{}, err
 	}
 	private, public, err := ledger.NewLogKey(rand.Reader, o.origin)
 	if err != nil {
-		return err
+		return newFolder{}, err
 	}
 	if err := emptyFolder(o.dir); err != nil {
-		return err
+		return newFolder{}, err
 	}
 	if err := c.checkDatabase(cmd.Context(), o.dir); err != nil {
-		return err
+		return newFolder{}, err
 	}
-	f := &folder{path: o.dir}
+	f := newFolder{&folder{path: o.dir}, o.origin, public}
 	if c.CA.Vault != nil { // before anything is made
 		if f.signer, err = c.CA.openVault(cmd.Context()); err != nil {
-			return err
+			return newFolder{}, err
 		}
 	}
-	err = f.create(cmd.Context(), private, o.origin, c)
+	err = f.create(cmd.Context(), private, o.origin, c, start)
 	if err == nil {
 		err = writeFile(f.file(pinFile), pin(o.origin, public, f.signer.PublicKey()), 0o644)
 	}
-	if err := errors.Join(err, f.close()); err != nil {
-		return err
+	if err != nil {
+		return newFolder{}, errors.Join(err, f.close())
 	}
-	out := cmd.OutOrStdout()
-	_, err = fmt.Fprintf(out, "ledger      %s\nlog key     %s\nuser CA     %s\npin file    %s\nnext        sign a contract, then `sallyd --dir %s contract add CONTRACT-DIR`\n",
-		o.origin, public, ssh.FingerprintSHA256(f.signer.PublicKey()), canon.Visible(f.file(pinFile)), canon.Visible(canon.ShellWord(o.dir)))
+	return f, nil
+}
+
+// tell says what people have to know of it.
+func (f newFolder) tell(out io.Writer) error {
+	_, err := fmt.Fprintf(out, "ledger      %s\nlog key     %s\nuser CA     %s\npin file    %s\n",
+		f.origin, f.logKey, ssh.FingerprintSHA256(f.signer.PublicKey()), canon.Visible(f.file(pinFile)))
 	return err
 }
 
@@ -130,7 +162,9 @@ func emptyFolder(dir string) error {
 }
 
 // create makes the folder with keys, settings and ledger.
-func (f *folder) create(ctx context.Context, logKey, origin string, c config) error {
+func (f *folder) create(ctx context.Context, logKey, origin string, c config,
+	start func(context.Context, authority.Config) (*authority.Authority, error),
+) error {
 	if err := os.MkdirAll(f.file("keys"), 0o700); err != nil {
 		return fmt.Errorf("making the folder: %w", err)
 	}
@@ -148,7 +182,7 @@ func (f *folder) create(ctx context.Context, logKey, origin string, c config) er
 	if err != nil {
 		return err
 	}
-	return f.open(ctx, engine, c, folderOptions{}, authority.Create)
+	return f.open(ctx, engine, c, folderOptions{}, start)
 }
 
 func (f *folder) writeKeys(logKey, origin string, c config) error {

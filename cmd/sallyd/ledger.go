@@ -25,7 +25,8 @@ import (
 )
 
 func ledgerCommand(dir *string) *cobra.Command {
-	return group("ledger", "Export the ledger, or check the database against it", ledgerExportCommand(dir), ledgerFsckCommand(dir))
+	return group("ledger", "Export the ledger, check the database against it, give it back what it lost, or succeed it",
+		ledgerExportCommand(dir), ledgerFsckCommand(dir), ledgerAdoptCommand(dir), ledgerSucceedCommand())
 }
 
 func ledgerExportCommand(dir *string) *cobra.Command {

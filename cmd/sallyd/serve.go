@@ -62,6 +62,10 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 	if err != nil {
 		return err
 	}
+	sinks, err := c.SIEM.sinks(dir, f, m, logger)
+	if err != nil {
+		return err
+	}
 	listener, err := listen(ctx, "listen", c.Listen)
 	if err != nil {
 		return err
@@ -83,6 +87,7 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "sallyd: stopping; what runs has %s to finish, a second signal ends it at once\n", server.StopTimeout)
 	})()
 	job.Go(func() { sweep(working, f, logger) })
+	feed(working, &job, sinks, logger)
 	for _, v := range []any{f.signer, f.mark} {
 		if v, ok := v.(interface{ KeepToken(context.Context) }); ok {
 			job.Go(func() { v.KeepToken(working) })

@@ -9,7 +9,9 @@ package metrics
 
 import (
 	"errors"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +49,11 @@ type Metrics struct {
 	signerFailures *prometheus.CounterVec // reason
 
 	fetches *prometheus.CounterVec // document, outcome
+
+	stuck *prometheus.CounterVec // consumer
+
+	mu        sync.Mutex
+	consumers []string // guarded by mu; whose lag is shown
 }
 
 var _ authority.Observer = (*Metrics)(nil)
@@ -58,6 +65,7 @@ func New(version string) *Metrics {
 	m.certificates()
 	m.storage()
 	m.outside()
+	m.stuck = m.counters("consumer_failures_total", "Times that a consumer of the ledger could not take the entries that were its turn.", "consumer")
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the version of sallyd as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
@@ -164,6 +172,26 @@ func (m *Metrics) ProviderAsked(document string, err error) {
 		outcome = "unreachable"
 	}
 	m.fetches.WithLabelValues(document, outcome).Inc()
+}
+
+// ConsumerFailed counts a try at which a consumer of the ledger did not take what
+// was its turn.
+func (m *Metrics) ConsumerFailed(consumer string) { m.stuck.WithLabelValues(consumer).Inc() }
+
+// WatchConsumer has the page show how far behind a consumer is. The name is one
+// that the code has.
+func (m *Metrics) WatchConsumer(consumer string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.consumers = append(m.consumers, consumer)
+	m.stuck.WithLabelValues(consumer)
+}
+
+// watches reports whether a consumer's lag is shown.
+func (m *Metrics) watches(consumer string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Contains(m.consumers, consumer)
 }
 
 // Wrote is for store.Config.Observe.

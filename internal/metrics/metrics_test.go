@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,10 @@ import (
 	"github.com/sallyport/sallyport/internal/metrics"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/internal/store/sqlite"
+	"github.com/sallyport/sallyport/internal/store/storetest"
+	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/oidc"
+	"github.com/sallyport/sallyport/record/recordtest"
 	"github.com/sallyport/sallyport/server"
 )
 
@@ -61,6 +65,15 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
+	w.WatchConsumer("siem_file")
+	for _, name := range []string{"siem_file", "switched_off"} {
+		if err := w.store.Write(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.TakeCursor(name, "mzxw6ytboi2dqmrvgm4tanrwge", tx.Now(), false)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	logger := slog.New(slog.NewJSONHandler(&w.log, nil))
 	w.Watch(metrics.Sources{
 		Store: w.store, Ready: func(context.Context) (api.Readiness, error) { return w.parts, nil }, Now: time.Now, Logger: logger,
@@ -98,6 +111,7 @@ func (w *world) everything() {
 	w.ProviderAsked("metadata", oidc.ErrMetadata)
 	w.Wrote(store.Transaction{Writes: 3, Took: time.Millisecond})
 	w.Wrote(store.Transaction{Writes: 1, Took: time.Millisecond, Err: store.ErrUnavailable})
+	w.ConsumerFailed("siem_file")
 }
 
 func TestFigures(t *testing.T) {
@@ -121,9 +135,12 @@ func TestFigures(t *testing.T) {
 		`sallyport_provider_fetches_total{document="keys",outcome="ok"} 1`,
 		`sallyport_provider_fetches_total{document="metadata",outcome="unreachable"} 1`,
 		`sallyport_provider_fetches_total{document="metadata",outcome="unusable"} 1`,
-		`sallyport_write_batch_size_sum 3`,
+		`sallyport_write_batch_size_sum 5`,
 		`sallyport_write_failures_total 1`,
 		`sallyport_writes_waiting 0`,
+		`sallyport_consumer_failures_total{consumer="siem_file"} 1`,
+		`sallyport_consumer_lag_entries{consumer="siem_file"} 0`,
+		`sallyport_consumer_lag_seconds{consumer="siem_file"} 0`,
 		`sallyport_ledger_entries 0`,
 		`sallyport_ledger_signed_entries 0`,
 		`sallyport_sessions_open{kind="cli"} 0`,
@@ -136,6 +153,31 @@ func TestFigures(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+}
+
+// TestLag: a consumer is behind by what is signed and not taken, and since the first
+// of it was recorded. One that is switched off is not shown.
+func TestLag(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	told := recordtest.New(t, t.Name())
+	if err := w.store.Write(t.Context(), func(tx *store.Tx) error {
+		told.Setup(storetest.Ledger{Tx: tx})
+		return tx.PutCheckpoint(ledger.Checkpoint{Size: 4}, []byte("note"))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	text := w.scrape(t)
+	if !strings.Contains(text, "\nsallyport_consumer_lag_entries{consumer=\"siem_file\"} 4\n") || strings.Contains(text, "switched_off") {
+		t.Error(text)
+	}
+	m := regexp.MustCompile(`\nsallyport_consumer_lag_seconds\{consumer="siem_file"\} (\S+)\n`).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatal(text)
+	}
+	if since, err := strconv.ParseFloat(m[1], 64); err != nil || since <= 0 {
+		t.Errorf("%s seconds, %v", m[1], err)
 	}
 }
 

@@ -32,7 +32,9 @@ func (m *Metrics) Watch(s Sources) {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
 	m.registry.MustRegister(&reader{
-		Sources:  s,
+		Sources: s, watches: m.watches,
+		behind:   desc("consumer_lag_entries", "Signed entries that a consumer of the ledger has not taken.", "consumer"),
+		since:    desc("consumer_lag_seconds", "How long ago the first entry was recorded that a consumer has not taken; 0 if it has all.", "consumer"),
 		waiting:  desc("writes_waiting", "Writes that wait for the writer."),
 		entries:  desc("ledger_entries", "Entries of the ledger."),
 		signed:   desc("ledger_signed_entries", "Entries under the newest signed checkpoint."),
@@ -44,12 +46,13 @@ func (m *Metrics) Watch(s Sources) {
 // reader is a prometheus.Collector. What can't be read is left out.
 type reader struct {
 	Sources
-	waiting, entries, signed, sessions, part *prometheus.Desc
+	watches                                                 func(consumer string) bool
+	waiting, entries, signed, sessions, part, behind, since *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (r *reader) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.waiting, r.entries, r.signed, r.sessions, r.part} {
+	for _, d := range []*prometheus.Desc{r.waiting, r.entries, r.signed, r.sessions, r.part, r.behind, r.since} {
 		to <- d
 	}
 }
@@ -80,7 +83,7 @@ func (r *reader) Collect(to chan<- prometheus.Metric) {
 			}
 			gauge(r.sessions, float64(n), string(kind))
 		}
-		return nil
+		return r.lags(db, size, gauge)
 	})
 	if err != nil {
 		r.Logger.LogAttrs(ctx, slog.LevelWarn, "figures not read", slog.Any("error", err))
@@ -99,4 +102,28 @@ func (r *reader) Collect(to chan<- prometheus.Metric) {
 			gauge(r.part, n, p.Part, status)
 		}
 	}
+}
+
+// lags shows how far behind the consumers are.
+func (r *reader) lags(db *store.Reader, signed int64, gauge func(d *prometheus.Desc, n float64, labels ...string)) error {
+	list, err := db.Cursors()
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if !r.watches(c.Name) {
+			continue
+		}
+		behind, since := max(0, signed-c.Next), 0.0
+		if behind > 0 {
+			next, err := db.Entry(c.Next)
+			if err != nil {
+				return err
+			}
+			since = max(0, r.Now().Sub(next.At.Time()).Seconds())
+		}
+		gauge(r.behind, float64(behind), c.Name)
+		gauge(r.since, since, c.Name)
+	}
+	return nil
 }

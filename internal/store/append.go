@@ -18,9 +18,9 @@ type Opening struct {
 	Person     []byte // canonical JSON; nil where there is none or it was erased
 }
 
-// store writes a leaf that the fold allowed, its hashes, its opening and the
-// rows it changes.
-func (tx *Tx) store(a Appended, o Opening, changes []record.Change) error {
+// store writes a leaf of that time which the fold allowed, its hashes, its opening
+// and the rows it changes.
+func (tx *Tx) store(a Appended, at canon.Micros, o Opening, changes []record.Change) error {
 	body, err := a.Leaf.Marshal()
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func (tx *Tx) store(a Appended, o Opening, changes []record.Change) error {
 		return err
 	}
 	if err := tx.exec(`INSERT INTO leaf (idx, kind, body, hash, at_us) VALUES ($1, $2, $3, $4, $5)`,
-		a.Index, string(a.Leaf.Kind), body, a.Hash[:], int64(tx.now)); err != nil {
+		a.Index, string(a.Leaf.Kind), body, a.Hash[:], int64(at)); err != nil {
 		return err
 	}
 	for _, n := range nodes {
@@ -55,7 +55,7 @@ func (tx *Tx) store(a Appended, o Opening, changes []record.Change) error {
 			return fmt.Errorf("%s %s: %w", c.Table, c.Key, err)
 		}
 	}
-	tx.tree, tx.last = next, tx.now
+	tx.tree, tx.last = next, at
 	return nil
 }
 
@@ -103,7 +103,7 @@ func (tx *Tx) finish() error {
 		return err
 	}
 	result, err := tx.db.ExecContext(tx.ctx, `UPDATE head SET size = $1, tree = $2, at_us = $3 WHERE id = 1 AND size = $4`,
-		tx.tree.Size, tree, int64(tx.now), tx.size)
+		tx.tree.Size, tree, int64(tx.last), tx.size)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 // Schema is the number of the newest schema: the one that this program reads and
 // writes.
-const Schema = 1
+const Schema = 3
 
 // Types are a database's names for what columns hold.
 type Types struct {
@@ -33,7 +33,13 @@ type Step struct {
 // Steps returns all steps there are, oldest first. Only the names of the types
 // differ between databases.
 func Steps(t Types) []Step {
-	return []Step{{Version: 1, Oldest: 1, Statements: schema1(t), Empty: true}}
+	return []Step{
+		{Version: 1, Oldest: 1, Statements: schema1(t), Empty: true},
+		// How far each consumer of the ledger has come, and which process feeds it.
+		{Version: 3, Oldest: 1, Statements: []string{
+			`CREATE TABLE cursor (name ` + t.Text + ` PRIMARY KEY, next ` + t.Integer + ` NOT NULL, holder ` + t.Text + ` NOT NULL, until_us ` + t.Integer + ` NOT NULL)`,
+		}},
+	}
 }
 
 func schema1(t Types) []string {

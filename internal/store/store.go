@@ -219,19 +219,24 @@ func (tx *Tx) Append(d Draft) (Appended, error) {
 	if err != nil {
 		return Appended{}, err
 	}
+	return tx.append(leaf, opening, d.Facts, d.Person)
+}
+
+// append adds a leaf with its opening, if the fold allows it.
+func (tx *Tx) append(leaf ledger.Leaf, opening Opening, facts record.Facts, person any) (Appended, error) {
 	hash, err := leaf.Hash()
 	if err != nil {
 		return Appended{}, err
 	}
 	a := Appended{Index: tx.Next(), Hash: canon.Digest(hash), Leaf: leaf}
 	changes, err := record.Check(tx, record.Event{
-		Index: a.Index, LeafHash: a.Hash, Previous: tx.last, Facts: d.Facts, Person: d.Person, PersonCommitment: leaf.Person,
+		Index: a.Index, LeafHash: a.Hash, Previous: tx.last, Facts: facts, Person: person, PersonCommitment: leaf.Person,
 	})
 	if err != nil {
 		return Appended{}, err
 	}
-	err = tx.store(a, opening, changes)
-	if f, ok := d.Facts.(record.PersonErase); err == nil && ok {
+	err = tx.store(a, facts.When(), opening, changes)
+	if f, ok := facts.(record.PersonErase); err == nil && ok {
 		err = tx.destroy(f.People) // no leaf says so without it
 	}
 	if err != nil {

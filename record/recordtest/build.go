@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/ca"
@@ -21,6 +22,32 @@ import (
 // Open is leaf 0.
 func (w *World) Open(l Ledger) record.LedgerOpen {
 	return record.LedgerOpen{At: l.Now(), Ledger: w.ID(), Origin: Origin, LogKey: w.LogKey, UserCA: Wire(w.CA.PublicKey())}
+}
+
+// Succeed is leaf 1 of a ledger that goes on in the place of another one, of which
+// the log key has signed for 3 leaves. So many of them are lost.
+func (w *World) Succeed(l Ledger, lost int64) record.LedgerSucceed {
+	w.t.Helper()
+	private, public, err := ledger.NewLogKey(w.rand, "old.example")
+	if err != nil {
+		w.t.Fatalf("log key: %v", err)
+	}
+	signer, err := ledger.NewLogSigner(private)
+	if err != nil {
+		w.t.Fatalf("log key: %v", err)
+	}
+	sign := func(size int64) string {
+		note, err := signer.Sign(ledger.Checkpoint{Origin: signer.Origin(), Size: size, Root: tlog.Hash(w.Digest())})
+		if err != nil {
+			w.t.Fatalf("signing: %v", err)
+		}
+		return string(note)
+	}
+	f := record.LedgerSucceed{At: l.Now(), Succession: w.ID(), Origin: signer.Origin(), LogKey: public, Checkpoint: sign(3)}
+	if lost > 0 {
+		f.Kept = sign(3 - lost)
+	}
+	return f
 }
 
 // Propose is the leaf of a contract version.

@@ -54,6 +54,7 @@ func TestPromiseP15_Canaries(t *testing.T) {
 	c := s.canaries()
 	s.checkSeen(c)
 	t.Run("log", func(t *testing.T) { s.checkLog(t, c) })
+	t.Run("export", func(t *testing.T) { s.checkExport(t, c) })
 	t.Run("addresses", func(t *testing.T) { s.checkAddresses(t, c) })
 	t.Run("refusals", func(t *testing.T) { s.checkRefusals(t, c) })
 	t.Run("figures", func(t *testing.T) {
@@ -74,7 +75,7 @@ func open(t *testing.T, ctx context.Context) *story {
 	var err error
 	s.Site, err = site.Open(ctx, site.Config{
 		Bin: bin, Tell: silent{}, Plan: site.Plan{CertTTL: time.Minute}, Vault: true, Metrics: true, Front: s.tape.before,
-		Settings: "log_level: debug\ntrusted_proxies: [127.0.0.1]",
+		Settings: "log_level: debug\ntrusted_proxies: [127.0.0.1]\nsiem: {file: events.jsonl}",
 	})
 	must(t, err)
 	t.Cleanup(func() {
@@ -271,6 +272,20 @@ func (s *story) checkLog(t *testing.T, c canaries) {
 	} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the story brought no %s into the log", want)
+		}
+	}
+}
+
+// checkExport looks into what a SIEM is told.
+func (s *story) checkExport(t *testing.T, c canaries) {
+	told := s.read(filepath.Join(s.ServerDir(), "events.jsonl"))
+	for _, found := range c.found(told) {
+		t.Errorf("the export holds the %s", found)
+	}
+	checkPatterns(t, "export", told)
+	for _, want := range []string{`"kind":"person.login"`, `"kind":"request.submit"`, `"verdict":"approve"`, `"kind":"certificate.issue"`} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the story brought no %s into the export", want)
 		}
 	}
 }

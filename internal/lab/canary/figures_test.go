@@ -41,6 +41,7 @@ var labels = map[string]string{
 	"document": `metadata|keys`,
 	"outcome":  `ok|unreachable|unusable`,
 	"part":     `database|ledger|witnesses|signer|clock|contract|identity_providers`,
+	"consumer": `siem_file|siem_syslog`,
 	"version":  `dev`,
 }
 

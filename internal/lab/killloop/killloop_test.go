@@ -1,5 +1,5 @@
 // Package killloop_test owns one question: what does sallyd lose when it is
-// killed (kill -9) or stopped (SIGTERM) at any moment? It starts the real program
+// killed (kill -9) or stopped (SIGTERM) at any moment, or when its disk is full? It starts the real program
 // again and again, loads it over HTTP, ends it, and holds what clients were
 // answered to what the ledger says afterwards.
 //
@@ -101,7 +101,24 @@ func run(t *testing.T, p plan) {
 		from = rand.Uint64()
 	}
 	t.Logf("again with: -run %s -engine %s -rounds %d -seed %d", t.Name(), p.engine, p.rounds, from)
-	l := &loop{Site: open(t, site.Config{Postgres: p.engine == "postgres"}), t: t, ctx: t.Context(), plan: p, rand: rand.New(rand.NewPCG(from, 0))}
+	l := newLoop(t, open(t, site.Config{Postgres: p.engine == "postgres"}), p, from)
+	l.end()
+	keepPort(t, l.URL())
+	for round := range p.rounds {
+		l.round(round)
+	}
+	must(t, l.Serve(l.ctx))
+	l.book.catchUp(l.ctx, l.people.account.Load())
+	l.book.checkEvents(l.ctx, filepath.Join(l.ServerDir(), eventsFile))
+	l.end()
+	l.book.compareDatabase(l.ctx, l.data)
+	l.book.report(p, l.starts, time.Since(begin))
+}
+
+// newLoop has everybody log in at a site that serves, and Alice granted a request.
+func newLoop(t *testing.T, s *site.Site, p plan, from uint64) *loop {
+	t.Helper()
+	l := &loop{Site: s, t: t, ctx: t.Context(), plan: p, rand: rand.New(rand.NewPCG(from, 0))}
 	l.data = databaseOf(l.Site)
 	pin, err := client.ReadPin(l.PinFile())
 	must(t, err)
@@ -110,23 +127,22 @@ func run(t *testing.T, p plan) {
 	for i := range l.issuer {
 		l.issuer[i] = &issuer{loop: l, rand: rand.New(rand.NewPCG(from, uint64(i)+1))}
 	}
-	must(t, l.people.cycle(l.ctx)) // logins and the first grant
-	l.end()
-	keepPort(t, l.URL())
-	for round := range p.rounds {
-		l.round(round)
-	}
-	must(t, l.Serve(l.ctx))
-	l.book.catchUp(l.ctx, l.people.account.Load())
-	l.end()
-	l.book.compareDatabase(l.ctx, l.data)
-	l.book.report(p, l.starts, time.Since(begin))
+	must(t, l.people.cycle(l.ctx))
+	return l
 }
 
 // open is an installation that serves.
 func open(t *testing.T, c site.Config) *site.Site {
 	t.Helper()
-	c.Bin, c.Tell, c.Plan, c.Settings = t.TempDir(), silent{}, site.Plan{CertTTL: 5 * time.Minute}, noLimits
+	s := openEmpty(t, c)
+	must(t, s.SetUp(t.Context()))
+	return s
+}
+
+// openEmpty is an installation that is not set up yet.
+func openEmpty(t *testing.T, c site.Config) *site.Site {
+	t.Helper()
+	c.Bin, c.Tell, c.Plan, c.Settings = t.TempDir(), silent{}, site.Plan{CertTTL: 5 * time.Minute}, noLimits+"\nsiem: {file: "+eventsFile+"}"
 	must(t, site.Build(t.Context(), c.Bin))
 	s, err := site.Open(t.Context(), c)
 	must(t, err)
@@ -141,7 +157,6 @@ func open(t *testing.T, c site.Config) *site.Site {
 			t.Errorf("still there: %s", strings.Join(left, ", "))
 		}
 	})
-	must(t, s.SetUp(t.Context()))
 	return s
 }
 

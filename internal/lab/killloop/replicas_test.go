@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,6 +65,7 @@ func TestPromiseP11_ThreeServersOneKilled(t *testing.T) {
 		s.vote(bobs)
 	}
 	l.book.catchUp(l.ctx, l.people.account.Load())
+	l.book.checkEvents(l.ctx, filepath.Join(l.ServerDir(), eventsFile), l.Dir.Path("sallyd-2", eventsFile), l.Dir.Path("sallyd-3", eventsFile))
 	l.kill()
 	for _, r := range s.replica {
 		r.Kill()

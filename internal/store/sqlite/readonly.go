@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -16,8 +17,9 @@ import (
 // it, and changes nothing: no file is made, none gets another content but SQLite's
 // own lock file. Begin refuses.
 func OpenReadOnly(ctx context.Context, path string) (*Engine, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("opening the database: %w", err)
+	then, err := look(path) // before it is decided how to read it
+	if err != nil {
+		return nil, err
 	}
 	how, err := quietly(path)
 	if err != nil {
@@ -30,10 +32,7 @@ func OpenReadOnly(ctx context.Context, path string) (*Engine, error) {
 	db.SetMaxOpenConns(1)
 	e := &Engine{reader: db}
 	if how == unchanging {
-		e.still = path
-		if e.log, err = size(path + "-wal"); err != nil {
-			return nil, errors.Join(err, db.Close())
-		}
+		e.still, e.then = path, then
 	}
 	tx, err := e.Read(ctx)
 	if err != nil {
@@ -80,8 +79,38 @@ func (e *Engine) Overtaken() bool {
 	if e.still == "" {
 		return false
 	}
-	log, err := size(e.still + "-wal")
-	return err != nil || log != e.log
+	now, err := look(e.still)
+	return err != nil || !now.same(e.then)
+}
+
+// snapshot is what shows of a database's files that somebody has written to it. Who
+// came and went leaves no log behind, but another file: SQLite moves into it what
+// the log had.
+type snapshot struct {
+	file   os.FileInfo
+	header [100]byte // the first of the file; zero if it is shorter
+	log    int64     // length of the log, -1 if there is none
+}
+
+// look takes a snapshot of the files of the database at path.
+func look(path string) (s snapshot, err error) {
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return s, fmt.Errorf("opening the database: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if s.file, err = f.Stat(); err != nil {
+		return s, fmt.Errorf("opening the database: %w", err)
+	}
+	if _, err := io.ReadFull(f, s.header[:]); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return s, fmt.Errorf("opening the database: %w", err)
+	}
+	s.log, err = size(path + "-wal")
+	return s, err
+}
+
+func (s snapshot) same(as snapshot) bool {
+	return os.SameFile(s.file, as.file) && s.file.Size() == as.file.Size() && s.file.ModTime().Equal(as.file.ModTime()) && s.header == as.header && s.log == as.log
 }
 
 // size returns a file's length, -1 if there is none.

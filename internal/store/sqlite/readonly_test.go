@@ -159,6 +159,51 @@ func TestOvertaken(t *testing.T) {
 	}
 }
 
+// TestOvertakenByWhoCameAndWent: a verb that writes and ends while a closed database
+// is looked at leaves no log behind, and is noticed all the same. Who only reads
+// overtakes nobody.
+func TestOvertakenByWhoCameAndWent(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	e, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	look, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if look.Overtaken() {
+		t.Error("by somebody who only read")
+	}
+	if e, err = Open(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	_, err = e.writer.ExecContext(t.Context(), "INSERT INTO used (hash, expires_us) VALUES ($1, 5)", []byte{1})
+	if err := errors.Join(err, e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("it left its log: %v", err)
+	}
+	if !look.Overtaken() {
+		t.Error("who wrote and went was not noticed")
+	}
+	if err := look.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOpenReadOnlyRefuses: no database is made, none of another version read, and
 // damage is named.
 func TestOpenReadOnlyRefuses(t *testing.T) {
@@ -207,7 +252,7 @@ func TestOpenReadOnlyRefuses(t *testing.T) {
 	if e, err = Open(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.writer.ExecContext(t.Context(), "UPDATE schema_version SET version = 99, oldest = 99"); err != nil {
+	if _, err := e.writer.ExecContext(t.Context(), "INSERT INTO schema_version (version, oldest) VALUES (99, 99)"); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil {

@@ -24,7 +24,7 @@ type Engine struct {
 	path   string
 	file   os.FileInfo // what was at path when it was opened; nil if that does not matter
 	still  string      // path of a database that is read as a file that does not change
-	log    int64       // length of its log then
+	then   snapshot    // how its files were then
 }
 
 var _ store.Engine = (*Engine)(nil)

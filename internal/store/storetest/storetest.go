@@ -64,6 +64,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"ChallengesOnce", testChallenges},
 		{"FlowsOnce", testFlows},
 		{"UseOnce", testUseOnce},
+		{"Cursors", testCursors},
 		{"OnceInParallel", testOnceInParallel},
 		{"Sweep", testSweep},
 	} {
