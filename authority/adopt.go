@@ -87,6 +87,10 @@ func Adopt(ctx context.Context, c Config, from Copy) (Adopted, error) {
 	if err := a.store.WriteUrgent(ctx, (*store.Tx).EndEverything); err != nil {
 		return out, err
 	}
+	// The backup had what was erased since.
+	if err := a.destroyAgain(ctx, len(s.people.erased) > 0); err != nil {
+		return out, err
+	}
 	_, err = a.Checkpoint(ctx)
 	return out, err
 }

@@ -14,8 +14,8 @@ import (
 // part is sealed anew: the key that it was sealed with may be lost as well.
 //
 // An opening that is not the leaf's is refused with record.ErrOpening, and so is
-// one without the person part that the leaf commits to.
-func (tx *Tx) Adopt(leaf ledger.Leaf, o record.Opening) (Appended, error) {
+// one without the person part that the leaf commits to, unless that was erased.
+func (tx *Tx) Adopt(leaf ledger.Leaf, o record.Opening, erased bool) (Appended, error) {
 	if tx.stopped != nil {
 		return Appended{}, tx.stopped
 	}
@@ -23,7 +23,7 @@ func (tx *Tx) Adopt(leaf ledger.Leaf, o record.Opening) (Appended, error) {
 	if err != nil {
 		return Appended{}, err
 	}
-	if leaf.Person.IsZero() != (o.Person == nil) {
+	if leaf.Person.IsZero() != (o.Person == nil) && (!erased || o.Person != nil) {
 		return Appended{}, fmt.Errorf("the person part: %w", record.ErrOpening)
 	}
 	if facts.When() > canon.At(tx.now.Time().Add(maxJump)) {
