@@ -47,7 +47,8 @@ type story struct {
 	id     string
 	path   string // of the request's page
 	logs   []string
-	bundle string // exported before
+	bundle string // exported last
+	sealed [][]byte
 	canaries
 }
 
@@ -76,6 +77,7 @@ func tell(t *testing.T, postgres bool) {
 	s := open(t, ctx, postgres)
 	s.play()
 	s.checkBefore()
+	s.remember()
 	s.erase()
 	s.checkAfter()
 	s.restore()
@@ -296,6 +298,7 @@ func (s *story) checkAfter() {
 	s.logs = append(s.logs, s.ServerLog())
 	must(s.t, s.StopServing())
 	s.search()
+	s.checkForgotten()
 	// The account is somebody new's.
 	must(s.t, s.Serve(s.ctx))
 	must(s.t, s.person.LogIn(s.ctx))
