@@ -316,10 +316,10 @@ func (p *Replay) Finish() (Report, error) {
 		}
 	}
 	p.report.Size, p.report.Root = p.tree.Size, root.String()
-	if err := p.judgeParts(); err != nil {
+	if p.report.Succeeds, err = p.succeeds(); err != nil {
 		return Report{}, err
 	}
-	if p.report.Succeeds, err = p.succeeds(); err != nil {
+	if err := p.judgeParts(); err != nil {
 		return Report{}, err
 	}
 	if err := p.listContracts(); err != nil {

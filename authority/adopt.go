@@ -35,8 +35,8 @@ type CopyLeaf struct {
 // Copy is a ledger as somebody else has kept it.
 type Copy struct {
 	Checkpoint []byte // signed by the log, over all of its leaves
-	// Leaves returns the leaves from index 0 on. It is called twice and gives the same
-	// both times.
+	// Leaves returns the leaves from index 0 on. It is called several times and gives
+	// the same each time.
 	Leaves func() iter.Seq2[CopyLeaf, error]
 }
 
@@ -77,7 +77,7 @@ func Adopt(ctx context.Context, c Config, from Copy) (Adopted, error) {
 	if s.checkpoint, err = a.policy.OpenCheckpoint(from.Checkpoint); err != nil {
 		return Adopted{}, fmt.Errorf("the copy's checkpoint: %w", err)
 	}
-	if err := s.run(ctx, from.Leaves()); err != nil {
+	if err := s.run(ctx, from.Leaves); err != nil {
 		return Adopted{}, err
 	}
 	out := Adopted{Had: have, Has: max(have, s.checkpoint.Size)}
@@ -87,8 +87,8 @@ func Adopt(ctx context.Context, c Config, from Copy) (Adopted, error) {
 	if err := a.store.WriteUrgent(ctx, (*store.Tx).EndEverything); err != nil {
 		return out, err
 	}
-	// The backup had what was erased since.
-	if err := a.destroyAgain(ctx, len(s.people.erased) > 0); err != nil {
+	// The backup had what was destroyed since.
+	if err := a.destroyAgain(ctx, len(s.erased) > 0); err != nil {
 		return out, err
 	}
 	_, err = a.Checkpoint(ctx)

@@ -487,3 +487,51 @@ func (w *world) vacuum(name string) func(to string) string {
 		return path
 	}
 }
+
+// TestPromiseP13_WhoWasErasedStaysSo adopts a tail in which somebody came, asked, was
+// answered and was erased. What is gone is not asked for, nothing of it is there
+// afterwards, and the rows are what they were; what is merely not shown is still
+// refused.
+func TestPromiseP13_WhoWasErasedStaysSo(t *testing.T) {
+	t.Parallel()
+	w := newErasing(t)
+	secrets := w.secrets()
+	text, signatures := w.document(w.signer, w.second)
+	if _, err := w.a.ErasePerson(t.Context(), w.alice.session.Person, text, signatures); err != nil {
+		t.Fatal(err)
+	}
+	mirror := w.mirror()
+	const restored = "restored.db"
+	s := w.opened(filepath.Join(w.dir, restored))
+	if err := s.Write(t.Context(), func(tx *store.Tx) error { // of the ledger only leaf 0 is left
+		leaf, err := ledger.ParseLeaf(mirror.leaves[0].Text)
+		if err == nil {
+			_, err = tx.Adopt(leaf, mirror.leaves[0].Opening, false)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l := &lost{world: w.world}
+	hidden := &kept{checkpoint: mirror.checkpoint, leaves: slices.Clone(mirror.leaves)}
+	for i, leaf := range hidden.leaves {
+		if strings.Contains(string(leaf.Opening.Person), "sub-bob") {
+			hidden.leaves[i].Opening.Person = nil
+		}
+	}
+	if _, err := l.adopt(t.Context(), s, hidden); !errors.Is(err, ErrCopy) || !strings.Contains(err.Error(), "the person part of leaf") {
+		t.Errorf("somebody who was not erased is not shown: %v, want ErrCopy", err)
+	}
+	if _, err := l.adopt(t.Context(), s, mirror); err != nil {
+		t.Fatal(err)
+	}
+	if have, want := w.stateRows(s), w.stateRows(w.config.Store); !slices.Equal(have, want) {
+		t.Error("the rows are not what they were")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found := w.found(restored, secrets); len(found) > 0 {
+		t.Errorf("out of the copy: %q", found)
+	}
+}

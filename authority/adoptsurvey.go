@@ -34,67 +34,22 @@ type survey struct {
 	seen    map[int64]tlog.Hash // roots after each batch of lost leaves, by size
 	missing []string
 	lacking int                  // how many are missing
+	closed  []copied             // lost leaves without the person part that they commit to
+	erased  map[canon.ID]bool    // people, by the copy
+	gone    map[int64]bool       // of closed, those whose part was destroyed with somebody
 	back    map[int64]bool       // leaves of the database whose signed certificate only the copy has
 	alive   map[uint64]time.Time // certificates that may have been signed, and until when
-
-	people people         // whom the leaves are about
-	closed []closedPart   // person parts that the copy does not show
-	erased map[int64]bool // those of them that were erased
-}
-
-// closedPart is a person part that a copy does not show.
-type closedPart struct {
-	leaf   copied
-	people []canon.ID // any of them may have been erased
-}
-
-// people are whom the leaves of a copy say to be erased, and who asked for what.
-type people struct {
-	erased map[canon.ID]bool
-	asked  map[canon.ID]canon.ID // by request
-}
-
-// note takes what a leaf says of people.
-func (p people) note(facts record.Facts) error {
-	switch f := facts.(type) {
-	case record.PersonErase:
-		for _, id := range f.People {
-			p.erased[id] = true
-		}
-	case record.RequestSubmit:
-		by, err := record.SealedUnder(f)
-		if err != nil {
-			return err
-		}
-		p.asked[f.Request] = by
-	}
-	return nil
-}
-
-// of returns whom the person part of a leaf is about, as record.About does.
-func (p people) of(facts record.Facts) []canon.ID {
-	switch f := facts.(type) {
-	case record.PersonLogin:
-		return []canon.ID{f.Person}
-	case record.PersonLink:
-		return f.People
-	case record.RequestSubmit:
-		return []canon.ID{p.asked[f.Request]}
-	case record.RequestDecide:
-		return []canon.ID{f.Person, p.asked[f.Request]}
-	}
-	return nil
 }
 
 // run reads the whole copy. Its errors say what to do.
-func (s *survey) run(ctx context.Context, leaves iter.Seq2[CopyLeaf, error]) error {
+func (s *survey) run(ctx context.Context, leaves func() iter.Seq2[CopyLeaf, error]) error {
+	s.erased, s.gone = make(map[canon.ID]bool), make(map[int64]bool)
 	s.parts, s.seen, s.back, s.alive = -1, make(map[int64]tlog.Hash), make(map[int64]bool), make(map[uint64]time.Time)
-	s.people, s.erased = people{make(map[canon.ID]bool), make(map[canon.ID]canon.ID)}, make(map[int64]bool)
 	mark := s.a.last.checkpoint
 	if s.checkpoint.Size < mark.Size {
 		return fmt.Errorf("%w: it ends with leaf %d, the ledger was signed up to leaf %d; find a newer one", ErrCopy, s.checkpoint.Size-1, mark.Size-1)
 	}
-	for l, err := range leaves {
+	for l, err := range leaves() {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -105,7 +60,9 @@ func (s *survey) run(ctx context.Context, leaves iter.Seq2[CopyLeaf, error]) err
 			return err
 		}
 	}
-	s.judgeClosed()
+	if err := s.forgotten(ctx, leaves()); err != nil {
+		return err
+	}
 	root, err := s.tree.Root()
 	switch {
 	case err != nil:
@@ -132,15 +89,17 @@ func (s *survey) leaf(ctx context.Context, l CopyLeaf) error {
 	if err != nil {
 		return fmt.Errorf("leaf %d: %w", l.Index, err)
 	}
-	if err := s.people.note(o.facts); err != nil {
-		return fmt.Errorf("leaf %d: %w", l.Index, err)
-	}
 	if s.tree, _, err = s.tree.Append(o.hash); err != nil {
 		return err
 	}
 	if s.tree.Size == s.a.last.checkpoint.Size {
 		if s.marked, err = s.tree.Root(); err != nil {
 			return err
+		}
+	}
+	if erase, ok := o.facts.(record.PersonErase); ok {
+		for _, id := range erase.People {
+			s.erased[id] = true
 		}
 	}
 	if l.Index < s.have {
@@ -156,22 +115,61 @@ func (s *survey) leaf(ctx context.Context, l CopyLeaf) error {
 	if o.facts == nil {
 		s.lacks(o, "facts")
 	} else if !o.leaf.Person.IsZero() && l.Opening.Person == nil {
-		s.closed = append(s.closed, closedPart{o, s.people.of(o.facts)})
+		s.closed = append(s.closed, o)
 	}
 	return s.unsigned(o)
 }
 
-// judgeClosed tells person parts that were erased, by a leaf that says so, from
-// those that the copy is without.
-func (s *survey) judgeClosed() {
-	for _, c := range s.closed {
-		if slices.ContainsFunc(c.people, func(id canon.ID) bool { return s.people.erased[id] }) {
-			s.erased[c.leaf.Index] = true
-		} else {
-			s.lacks(c.leaf, "person part")
+// forgotten tells the person parts that were destroyed with somebody from those that
+// the copy does not show. What an approver wrote is about who had asked, too.
+func (s *survey) forgotten(ctx context.Context, leaves iter.Seq2[CopyLeaf, error]) error {
+	if len(s.closed) == 0 {
+		return nil
+	}
+	by := make(map[canon.ID]canon.ID) // who made a request of the decisions among them
+	for _, o := range s.closed {
+		if f, ok := o.facts.(record.RequestDecide); ok {
+			by[f.Request] = ""
 		}
 	}
-	s.closed = nil
+	for l, err := range leaves {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		leaf, err := ledger.ParseLeaf(l.Text)
+		if err != nil || leaf.Kind != ledger.RequestSubmit || len(by) == 0 || l.Opening.Facts == nil {
+			continue
+		}
+		facts, err := record.ParseFacts(leaf.Kind, l.Opening.Facts)
+		if err != nil {
+			return err
+		}
+		if _, asked := by[canon.ID(facts.Reference())]; asked {
+			if by[canon.ID(facts.Reference())], err = record.SealedFor(facts); err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range s.closed {
+		about, err := record.SealedFor(o.facts)
+		if err != nil {
+			return err
+		}
+		people := []canon.ID{about}
+		switch f := o.facts.(type) {
+		case record.RequestDecide:
+			people = append(people, by[f.Request])
+		case record.PersonLink:
+			people = f.People
+		}
+		if s.gone[o.Index] = slices.ContainsFunc(people, func(id canon.ID) bool { return s.erased[id] }); !s.gone[o.Index] {
+			s.lacks(o, "person part")
+		}
+	}
+	return nil
 }
 
 // shared compares a leaf with the one that the database has in its place.
@@ -343,7 +341,7 @@ func (s *survey) writeBatch(ctx context.Context, batch []copied) (certificates i
 				if tx.Next() != o.Index {
 					return fmt.Errorf("leaf %d where leaf %d belongs: %w", o.Index, tx.Next(), store.ErrConflict)
 				}
-				if _, err := tx.Adopt(o.leaf, o.Opening, s.erased[o.Index]); err != nil {
+				if _, err := tx.Adopt(o.leaf, o.Opening, s.gone[o.Index]); err != nil {
 					return fmt.Errorf("leaf %d (%s): %w", o.Index, o.leaf.Kind, err)
 				}
 			}

@@ -282,29 +282,3 @@ func TestPromiseP13_ARestoredBackupForgetsAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// A copy that is without a person part gives nothing back, unless a leaf says that
-// this person was erased.
-func TestPromiseP13_OnlyWhatWasErasedMayBeMissing(t *testing.T) {
-	t.Parallel()
-	w := newErasing(t)
-	w.backUp()
-	w.logIn("carol", []string{"engineers"})
-	text, signatures := w.document(w.signer, w.second)
-	if _, err := w.a.ErasePerson(t.Context(), w.alice.session.Person, text, signatures); err != nil {
-		t.Fatal(err)
-	}
-	copied := w.mirror()
-	if err := w.config.Store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	w.openStore("backup.db")
-	for i, l := range copied.leaves {
-		if strings.Contains(string(l.Opening.Person), "sub-carol") {
-			copied.leaves[i].Opening.Person = nil
-		}
-	}
-	if _, err := Adopt(t.Context(), w.config, copied.copy()); !errors.Is(err, ErrCopy) || !strings.Contains(err.Error(), "person part") {
-		t.Errorf("without what Carol's login hides: %v, want ErrCopy", err)
-	}
-}

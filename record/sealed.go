@@ -6,10 +6,10 @@ import (
 	"github.com/sallyport/sallyport/canon"
 )
 
-// SealedUnder returns whose key seals the person part of a leaf with these facts: under
-// that person's key it is sealed. Facts without a person part are refused with
-// ErrEvent.
-func SealedUnder(facts Facts) (canon.ID, error) {
+// SealedFor returns whose key the person part of a leaf with these facts is sealed
+// under: the first of those whom it is about. Facts without a person part are refused
+// with ErrEvent.
+func SealedFor(facts Facts) (canon.ID, error) {
 	switch f := facts.(type) {
 	case PersonLogin:
 		return f.Person, nil

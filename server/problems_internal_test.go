@@ -98,7 +98,8 @@ var exempt = map[string]string{
 
 	"oidc.ErrConfig": ours, "oidc.ErrNoAnswer": "made by the loopback listener of the command-line client",
 
-	"store.ErrSealed": ours, "store.ErrNoKey": ours, "store.ErrHeld": "for consumers of the ledger, which no request is",
+	"store.ErrSealed": ours, "store.ErrNoKey": ours,
+	"store.ErrHeld":   "for consumers of the ledger, which no request is",
 	"record.ErrEvent": ours, "record.ErrOpening": ours, "record.ErrSecond": ours, "record.ErrIssuerRead": offline,
 	"record.ErrRetained": offline, "record.ErrSigners": offline, "record.ErrAccounts": offline,
 

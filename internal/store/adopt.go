@@ -14,8 +14,9 @@ import (
 // part is sealed anew: the key that it was sealed with may be lost as well.
 //
 // An opening that is not the leaf's is refused with record.ErrOpening, and so is
-// one without the person part that the leaf commits to, unless that was erased.
-func (tx *Tx) Adopt(leaf ledger.Leaf, o record.Opening, erased bool) (Appended, error) {
+// one without the person part that the leaf commits to, unless that is gone:
+// destroyed with somebody who was erased.
+func (tx *Tx) Adopt(leaf ledger.Leaf, o record.Opening, gone bool) (Appended, error) {
 	if tx.stopped != nil {
 		return Appended{}, tx.stopped
 	}
@@ -23,7 +24,7 @@ func (tx *Tx) Adopt(leaf ledger.Leaf, o record.Opening, erased bool) (Appended, 
 	if err != nil {
 		return Appended{}, err
 	}
-	if leaf.Person.IsZero() != (o.Person == nil) && (!erased || o.Person != nil) {
+	if leaf.Person.IsZero() != (o.Person == nil) && !(gone && o.Person == nil) {
 		return Appended{}, fmt.Errorf("the person part: %w", record.ErrOpening)
 	}
 	if facts.When() > canon.At(tx.now.Time().Add(maxJump)) {
@@ -32,7 +33,7 @@ func (tx *Tx) Adopt(leaf ledger.Leaf, o record.Opening, erased bool) (Appended, 
 	opening := Opening{FactsSalt: o.FactsSalt, Facts: o.Facts}
 	if o.Person != nil {
 		opening.Person, opening.PersonSalt = o.Person, o.PersonSalt
-		if opening.PersonID, err = record.SealedUnder(facts); err != nil {
+		if opening.PersonID, err = record.SealedFor(facts); err != nil {
 			return Appended{}, err
 		}
 	}
