@@ -37,6 +37,7 @@ type (
 		Effect      jsonEffect      `json:"effect,omitzero"`
 		Issuers     []jsonIssuer    `json:"issuers"`
 		Groups      []jsonGroup     `json:"groups"`
+		Cosigners   []jsonCosigner  `json:"cosigners,omitempty"`
 		Ceilings    jsonCeilings    `json:"ceilings"`
 		Roles       []jsonRole      `json:"roles"`
 		Retention   jsonRetention   `json:"retention,omitzero"`
@@ -89,6 +90,11 @@ type (
 		ID     string `json:"id"`
 		Issuer string `json:"issuer"`
 		Claim  string `json:"claim"`
+	}
+	jsonCosigner struct {
+		ID    string `json:"id"`
+		Party string `json:"party"`
+		Key   string `json:"key"`
 	}
 	jsonCeilings struct {
 		Grant        int64      `json:"grant_seconds"`
@@ -182,6 +188,9 @@ func (t *Terms) Canonical() ([]byte, error) {
 	}
 	for _, g := range t.Groups {
 		j.Groups = append(j.Groups, jsonGroup(g))
+	}
+	for _, c := range t.Cosigners {
+		j.Cosigners = append(j.Cosigners, jsonCosigner(c))
 	}
 	for i := range t.Roles {
 		j.Roles = append(j.Roles, canonicalRole(&t.Roles[i]))

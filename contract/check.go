@@ -15,6 +15,7 @@ func (r *reader) checkTerms(t *Terms) {
 	r.checkIssuers(t)
 	r.checkKeys(t)
 	r.checkSignatories(t)
+	r.checkCosigners(t)
 	groups := make([]string, len(t.Groups))
 	for i, g := range t.Groups {
 		groups[i] = g.ID

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/contract"
+	"github.com/sallyport/sallyport/ledger"
 )
 
 // A tree is terms before they are spelt: mapping, sequence (whose order means
@@ -71,6 +72,13 @@ func drawTerms(t *rapid.T) mapping {
 		groups[id] = "oidc:" + rapid.SampledFrom(issuerIDs).Draw(t, "issuer") + "/" + rapid.SampledFrom([]string{"a", "/b/c", "D e", "no"}).Draw(t, "claim")
 	}
 	root["issuers"], root["groups"] = issuers, groups
+	maybe(root, "cosigners", func() any {
+		cosigners := mapping{}
+		for _, id := range ids("watch", 3) {
+			cosigners[id] = mapping{"party": "party0", "key": testCosigner(id + ".example/c")}
+		}
+		return cosigners
+	})
 	ceilings := mapping{"grant": "2h"}
 	maybe(ceilings, "cert_ttl", func() any { return "10m" })
 	maybe(ceilings, "claims_max_age", func() any { return mapping{"issue": "1d"} })
@@ -134,6 +142,15 @@ func testKeyLine(n byte) string {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
 }
 
+// testCosigner is the key of a cosigner that nobody runs.
+func testCosigner(name string) string {
+	_, public, err := ledger.NewCosignerKey(strings.NewReader(strings.Repeat("c", ed25519.SeedSize)), name)
+	if err != nil {
+		panic(err)
+	}
+	return public
+}
+
 // treeOf turns compiled terms into a tree that says all of it, defaults too.
 func treeOf(terms *contract.Terms) mapping {
 	keys := func(list []contract.Key) mapping {
@@ -166,6 +183,10 @@ func treeOf(terms *contract.Terms) mapping {
 	for i := range terms.Roles {
 		roles[terms.Roles[i].ID] = treeOfRole(&terms.Roles[i])
 	}
+	cosigners := mapping{}
+	for _, c := range terms.Cosigners {
+		cosigners[c.ID] = mapping{"party": c.Party, "key": c.Key}
+	}
 	root := mapping{
 		"terms": contract.Schema, "contract": mapping{"id": terms.ID, "title": terms.Title},
 		"parties": parties, "signatories": signatories, "issuers": issuers, "groups": groups,
@@ -177,6 +198,9 @@ func treeOf(terms *contract.Terms) mapping {
 			},
 		},
 		"roles": roles,
+	}
+	if len(cosigners) > 0 {
+		root["cosigners"] = cosigners
 	}
 	if !terms.NotBefore.IsZero() {
 		root["effect"] = mapping{"not_before": terms.NotBefore.Format("2006-01-02T15:04:05Z")}

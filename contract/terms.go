@@ -13,6 +13,7 @@
 package contract
 
 import (
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -35,6 +36,7 @@ type Terms struct {
 	NotBefore   time.Time // the contract has no effect earlier; zero if the terms set no such day
 	Issuers     []Issuer
 	Groups      []Group
+	Cosigners   []Cosigner // by ID; none unless the terms name some
 	Ceilings    Ceilings
 	Roles       []Role
 	Retention   Retention
@@ -66,6 +68,22 @@ type Roots struct {
 type Key struct {
 	Name      string
 	PublicKey ssh.PublicKey
+}
+
+// Cosigner is a program of a party that confirms the ledger after it has
+// replayed what belongs to the contract (a party cosigner). No certificate is
+// made under the contract, and no proof of one believed, without the words of
+// all of them.
+type Cosigner struct {
+	ID    string
+	Party string // whose it is; id of a Party
+	Key   string // by what its word is known: a vkey of C2SP tlog-cosignature, NAME+ID+KEY
+}
+
+// Name returns what the cosigner calls itself, the first part of its Key.
+func (c Cosigner) Name() string {
+	name, _, _ := strings.Cut(c.Key, "+")
+	return name
 }
 
 // Assurance says by which means a signatory has to sign.
