@@ -24,6 +24,9 @@ var ErrCosigner = errors.New("not a cosigner's key")
 // does not verify.
 var ErrCosignature = errors.New("not a cosignature of this checkpoint")
 
+// ErrMessage says that a message is not signed by the cosigner that it names.
+var ErrMessage = errors.New("not a message of this cosigner")
+
 const (
 	algCosignature = 4 // C2SP tlog-cosignature: Ed25519, timestamped
 	// maxCosignerName is the longest name of a cosigner, in bytes.
@@ -181,4 +184,21 @@ func (s *CosignerSigner) Cosign(c Checkpoint, at time.Time) (string, error) {
 // that no cosignature has: with it a cosigner proves to a server who it is.
 func (s *CosignerSigner) Message(domain string, text []byte) []byte {
 	return ed25519.Sign(s.key, append([]byte(domain+"\n"), text...))
+}
+
+// VerifyMessage returns nil if the cosigner made the signature by
+// [CosignerSigner.Message], else an error that wraps [ErrMessage].
+func (k CosignerKey) VerifyMessage(domain string, text, signature []byte) error {
+	if k.IsZero() {
+		return fmt.Errorf("%w: no key to verify it by", ErrMessage)
+	}
+	vkey := k.String()
+	key, err := parseStd(vkey[strings.Index(vkey, "+")+len("+01234567+"):])
+	if err != nil || len(key) != 1+ed25519.PublicKeySize {
+		return fmt.Errorf("%w: no key to verify it by", ErrMessage)
+	}
+	if !ed25519.Verify(ed25519.PublicKey(key[1:]), append([]byte(domain+"\n"), text...), signature) {
+		return fmt.Errorf("%w: %s did not sign it", ErrMessage, k.Name())
+	}
+	return nil
 }

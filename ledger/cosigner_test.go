@@ -281,3 +281,24 @@ func TestAddCosignatures(t *testing.T) {
 		t.Errorf("a bad cosignature: %v", err)
 	}
 }
+
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	s, other := ledgertest.Cosigner(t, "w.example/1"), ledgertest.Cosigner(t, "w.example/2")
+	text := []byte("give me the openings")
+	signature := s.Message("sallyport.test/v1", text)
+	if err := s.Key().VerifyMessage("sallyport.test/v1", text, signature); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"another key":    other.Key().VerifyMessage("sallyport.test/v1", text, signature),
+		"another domain": s.Key().VerifyMessage("sallyport.test/v2", text, signature),
+		"another text":   s.Key().VerifyMessage("sallyport.test/v1", text[1:], signature),
+		"no signature":   s.Key().VerifyMessage("sallyport.test/v1", text, nil),
+		"no key":         ledger.CosignerKey{}.VerifyMessage("sallyport.test/v1", text, signature),
+	} {
+		if !errors.Is(err, ledger.ErrMessage) {
+			t.Errorf("%s: %v, want ErrMessage", name, err)
+		}
+	}
+}

@@ -45,8 +45,18 @@ func (e Event) personLogin(v View, f PersonLogin) ([]Change, error) {
 		return nil, err
 	}
 	out = append(out, row)
-	if part, ok := e.Person.(LoginPerson); ok {
-		identity, err := e.identity(v, f, part, known)
+	key := ""
+	switch part := e.Person.(type) {
+	case LoginPerson:
+		if part.Subject == "" {
+			return nil, fmt.Errorf("%w: a login without subject", ErrEvent)
+		}
+		key = IdentityKey(f.Issuer, part.Subject)
+	case KnownIdentity:
+		key = string(part)
+	}
+	if key != "" {
+		identity, err := identityOf(v, f, key, known)
 		if err != nil {
 			return nil, err
 		}
@@ -127,22 +137,24 @@ func (p *PersonRow) vouch(issuer string, at canon.Micros) error {
 	return nil
 }
 
-// identity holds (issuer, subject) to one person: a known subject keeps its
+// KnownIdentity is the IdentityKey of a login's issuer and subject. It stands in
+// for the person part of a login in the hands of those who judged the ID token
+// before and did not keep it.
+type KnownIdentity string
+
+// identityOf holds (issuer, subject) to one person: a known subject keeps its
 // person, an unknown one gets a person that nobody has yet.
-func (e Event) identity(v View, f PersonLogin, part LoginPerson, known bool) (Change, error) {
-	if part.Subject == "" {
-		return Change{}, fmt.Errorf("%w: a login without subject", ErrEvent)
-	}
-	id, err := Identity(v, f.Issuer, part.Subject)
+func identityOf(v View, f PersonLogin, key string, known bool) (Change, error) {
+	row, err := get[IdentityRow](v, TableIdentity, key)
 	switch {
-	case err == nil && id != f.Person:
+	case err == nil && row.Person != f.Person:
 		return Change{}, fmt.Errorf("%w: this account belongs to another person", ErrEvent)
 	case errors.Is(err, ErrNotFound) && known:
 		return Change{}, fmt.Errorf("%w: this person has another account", ErrEvent)
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return Change{}, err
 	}
-	return put(TableIdentity, IdentityKey(f.Issuer, part.Subject), IdentityRow{Person: f.Person}, Index{"person", string(f.Person)})
+	return put(TableIdentity, key, IdentityRow{Person: f.Person}, Index{"person", string(f.Person)})
 }
 
 func (e Event) personSnapshot(v View, f PersonSnapshot) ([]Change, error) {

@@ -142,24 +142,73 @@ func (m *Memory) Last() canon.Micros { return m.last }
 // the rows that it answers; they are returned. If it refuses, nothing changes.
 // Check reads through v, which is m or a View over it. Previous is set here.
 func (m *Memory) Fold(v View, e Event) ([]Change, error) {
-	e.Previous = m.last
-	changes, err := Check(v, e)
+	changes, version, err := m.check(v, e)
 	if err != nil {
 		return nil, err
 	}
+	m.apply(e, changes, version)
+	return changes, nil
+}
+
+// Undo is what a fold changed: with it the state before can be had back.
+type Undo struct {
+	rows    []Change     // as they stood; a nil Row was not there
+	version canon.Digest // that the leaf proposed
+	last    canon.Micros
+}
+
+// FoldUndoable is Fold over m itself, and returns how to take it back.
+func (m *Memory) FoldUndoable(e Event) (Undo, error) {
+	changes, version, err := m.check(m, e)
+	if err != nil {
+		return Undo{}, err
+	}
+	u := Undo{last: m.last}
+	for _, c := range changes {
+		u.rows = append(u.rows, Change{Table: c.Table, Key: c.Key, Row: m.Rows[Key{c.Table, c.Key}]})
+	}
+	if version != nil {
+		u.version = version.Digest
+	}
+	m.apply(e, changes, version)
+	return u, nil
+}
+
+// Undo takes the newest fold back that was not taken back yet.
+func (m *Memory) Undo(u Undo) {
+	for _, c := range slices.Backward(u.rows) {
+		if c.Row == nil {
+			delete(m.Rows, Key{c.Table, c.Key})
+			continue
+		}
+		m.Rows[Key{c.Table, c.Key}] = c.Row
+	}
+	delete(m.versions, u.version)
+	m.last = u.last
+}
+
+// check asks Check about an event. version is what it proposes, if it is a
+// proposal.
+func (m *Memory) check(v View, e Event) (changes []Change, version *contract.Version, err error) {
+	e.Previous = m.last
+	if changes, err = Check(v, e); err != nil {
+		return nil, nil, err
+	}
 	for _, c := range changes {
 		if _, there := m.Rows[Key{c.Table, c.Key}]; there && c.New {
-			return nil, fmt.Errorf("%s %s: %w", c.Table, c.Key, ErrSecond)
+			return nil, nil, fmt.Errorf("%s %s: %w", c.Table, c.Key, ErrSecond)
 		}
 	}
 	if propose, ok := e.Facts.(ContractPropose); ok {
-		version, err := LoadVersion(propose)
-		if err != nil {
-			return nil, err
-		}
+		version, err = LoadVersion(propose)
+	}
+	return changes, version, err
+}
+
+func (m *Memory) apply(e Event, changes []Change, version *contract.Version) {
+	if version != nil {
 		m.versions[version.Digest] = version
 	}
 	m.write(changes)
 	m.last = e.Facts.When()
-	return changes, nil
 }

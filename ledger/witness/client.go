@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
 )
 
@@ -120,7 +121,9 @@ func (c *Client) Cosign(ctx context.Context, ask ledger.AddCheckpoint, checkpoin
 	case http.StatusUnprocessableEntity:
 		return ledger.Cosignature{}, ErrFork
 	case StatusUnjustified:
-		return ledger.Cosignature{}, ErrUnjustified
+		return ledger.Cosignature{}, fmt.Errorf("%w: %s", ErrUnjustified, said(body))
+	case http.StatusServiceUnavailable:
+		return ledger.Cosignature{}, fmt.Errorf("%w: it says: %s", ErrUnreachable, said(body))
 	case http.StatusNotFound, http.StatusForbidden:
 		return ledger.Cosignature{}, fmt.Errorf("%w (%d): its keeper has to add %s with its log key", ErrRefused, answer.StatusCode, checkpoint.Origin)
 	default:
@@ -135,6 +138,18 @@ func withoutURL(err error) error {
 		return e.Err
 	}
 	return err
+}
+
+// maxSaid bounds what is repeated of a refusal, in bytes.
+const maxSaid = 500
+
+// said is what a cosigner wrote about its refusal, as one line that hides nothing.
+func said(body []byte) string {
+	text := strings.TrimSpace(strings.ToValidUTF8(string(body), "?"))
+	if len(text) > maxSaid {
+		text = strings.ToValidUTF8(text[:maxSaid], "") + "…"
+	}
+	return canon.Visible(text)
 }
 
 // conflict reads the size that a witness says it has seen. A conflict at the very

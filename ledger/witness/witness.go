@@ -27,7 +27,8 @@ type Heads interface {
 }
 
 // Judge has the last word before a witness signs: nil lets it. A plain witness
-// has none; a party cosigner judges the leaves in between.
+// has none; a party cosigner judges the leaves in between. An error that wraps
+// ErrUnjustified is a verdict; any other says that there is none yet.
 type Judge func(ctx context.Context, older, newer ledger.Checkpoint) error
 
 // Config is what a Witness needs. All fields but Judge and Seen are required.
@@ -155,8 +156,11 @@ func (w *Witness) Add(ctx context.Context, body []byte) (line string, err error)
 		return "", refuse(http.StatusUnprocessableEntity, err)
 	}
 	if w.c.Judge != nil {
-		if err := w.c.Judge(ctx, older, c); err != nil {
+		switch err := w.c.Judge(ctx, older, c); {
+		case errors.Is(err, ErrUnjustified):
 			return "", refuse(StatusUnjustified, err)
+		case err != nil:
+			return "", refuse(http.StatusServiceUnavailable, err)
 		}
 	}
 	if c != older {

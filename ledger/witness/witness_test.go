@@ -1,6 +1,8 @@
 package witness_test
 
 import (
+	"slices"
+	"fmt"
 	"context"
 	"errors"
 	"io"
@@ -72,12 +74,13 @@ func TestTheJudgeHasTheLastWord(t *testing.T) {
 	log := grown(t, 4)
 	heads := folder(t, t.TempDir())
 	var asked []int64
+	verdict := fmt.Errorf("%w: leaf 3: \x1b[2J made up", witness.ErrUnjustified)
 	p := serve(t, witness.Config{
 		Signer: ledgertest.Cosigner(t, "w"), Logs: []*ledger.Policy{log.Policy()}, Heads: heads, Now: time.Now,
 		Judge: func(_ context.Context, older, newer ledger.Checkpoint) error {
 			asked = append(asked, older.Size, newer.Size)
 			if newer.Size == 4 {
-				return errors.New("leaf 3 is not justified")
+				return verdict
 			}
 			return nil
 		},
@@ -86,13 +89,17 @@ func TestTheJudgeHasTheLastWord(t *testing.T) {
 	if _, err := ask(t.Context(), t, c, log, 0, 2); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ask(t.Context(), t, c, log, 2, 4); !errors.Is(err, witness.ErrUnjustified) {
-		t.Errorf("%v, want ErrUnjustified", err)
+	if _, err := ask(t.Context(), t, c, log, 2, 4); !errors.Is(err, witness.ErrUnjustified) || !strings.Contains(err.Error(), `leaf 3: \x1b[2J made up`) {
+		t.Errorf("%v, want ErrUnjustified with what it says, on one line that hides nothing", err)
+	}
+	verdict = errors.New("the openings can't be had")
+	if _, err := ask(t.Context(), t, c, log, 2, 4); !errors.Is(err, witness.ErrUnreachable) || !strings.Contains(err.Error(), "the openings can't be had") {
+		t.Errorf("%v, want ErrUnreachable: there is no verdict yet", err)
 	}
 	if head, err := heads.Head(origin); err != nil || head.Size != 2 {
 		t.Errorf("it keeps %v, %v; what it did not sign it has not seen", head, err)
 	}
-	if len(asked) != 4 || asked[0] != 0 || asked[1] != 2 || asked[2] != 2 || asked[3] != 4 {
+	if !slices.Equal(asked, []int64{0, 2, 2, 4, 2, 4}) {
 		t.Errorf("the judge was asked about %v", asked)
 	}
 }
