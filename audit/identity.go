@@ -55,6 +55,14 @@ func (p *Replay) checkToken(f record.PersonLogin, person any) (bound bool, err e
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errToken, err)
 	}
+	return CheckToken(f, part, token, bound)
+}
+
+// CheckToken holds a login to what its ID token says, and reports whether the
+// token's nonce binds the device key to the person. renews says that the device key
+// was bound before. Who has checked the token's signature has the identity
+// provider's word for it; who has not, the server's.
+func CheckToken(f record.PersonLogin, part record.LoginPerson, token IDToken, renews bool) (bound bool, err error) {
 	for _, check := range []struct {
 		what string
 		ok   bool
@@ -73,11 +81,11 @@ func (p *Replay) checkToken(f record.PersonLogin, person any) (bound bool, err e
 			return false, fmt.Errorf("%w: %s", errToken, check.what)
 		}
 	}
-	return p.checkNonce(f, part, token.Nonce, bound)
+	return checkNonce(f, part, token.Nonce, renews)
 }
 
 // checkNonce opens the nonce's commitment to the device key.
-func (p *Replay) checkNonce(f record.PersonLogin, part record.LoginPerson, nonce string, renews bool) (bool, error) {
+func checkNonce(f record.PersonLogin, part record.LoginPerson, nonce string, renews bool) (bool, error) {
 	switch {
 	case f.DeviceKey == "" && part.RZ == "":
 		return false, nil // a browser's
