@@ -274,6 +274,12 @@ type Entry struct {
 	PersonSalt string       `json:"person_salt,omitempty"` // b64; opens the leaf's person commitment
 }
 
+// OpeningsRequest is the body of POST /v1/ledger/openings.
+type OpeningsRequest struct {
+	Document  string `json:"document"`  // canonical JSON, sallyport.feed/v1
+	Signature string `json:"signature"` // b64; by the cosigner's key
+}
+
 // EntryProof answers GET /v1/ledger/entries/{index}.
 type EntryProof struct {
 	Entry

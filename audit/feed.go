@@ -63,7 +63,7 @@ func ParseFeedRequest(document string) (FeedRequest, error) {
 	if len(document) > maxFeedAsked {
 		return r, fmt.Errorf("a request for leaves: %w: %d bytes, at most %d", ErrFeed, len(document), maxFeedAsked)
 	}
-	if err := canon.Unmarshal([]byte(document), &r); err != nil {
+	if err := exactly([]byte(document), &r); err != nil {
 		return r, fmt.Errorf("a request for leaves: %w: %w", ErrFeed, err)
 	}
 	switch {

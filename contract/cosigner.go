@@ -47,6 +47,15 @@ func checkCosignerKey(vkey string) error {
 	return nil
 }
 
+// CosignerKeys returns the keys of the cosigners, as vkeys.
+func (t *Terms) CosignerKeys() []string {
+	keys := make([]string, len(t.Cosigners))
+	for i, c := range t.Cosigners {
+		keys[i] = c.Key
+	}
+	return keys
+}
+
 func (r *reader) cosigner(e entry) Cosigner {
 	o := r.object(e.value, "party", "key")
 	c := Cosigner{ID: e.id, Party: r.id(o.need("party"))}

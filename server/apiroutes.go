@@ -161,6 +161,14 @@ func (s *Server) apiRoutes() []route {
 				"see. An answer without the last line was broken off. Two are answered at the same time, others get 503.",
 			answers: []success{{200, lines{}, "a head, a line for each leaf in order, and an end"}},
 		}},
+		{method: post, path: openingsPath, anyone: s.openings, doc: &operation{
+			id: "openLeaves", tag: "ledger", summary: "Leaves with what they hide, for a party cosigner",
+			more: "The document is signed by the key of a cosigner that a contract in force names (docs/formats.md, \"Openings for a party " +
+				"cosigner\"). Opened are the leaves of that contract, and the logins and snapshots that these name, ID tokens included.",
+			body:    api.OpeningsRequest{},
+			answers: []success{{200, lines{}, "leaves that others name, leaves in order, and an end"}},
+			refuses: []kind{forbidden, fieldRefused, notFound},
+		}},
 	}
 }
 

@@ -57,6 +57,15 @@ func (s *Server) countAway(session store.Session) error {
 	return &limitError{limitAway, fmt.Sprintf("you deny or cancel more than %d times a minute", s.limiter.limits.Person), wait}
 }
 
+// countCosigner counts a request of a party cosigner.
+func (s *Server) countCosigner(vkey string) error {
+	wait, ok := s.limiter.cosigner.take(vkey, s.now())
+	if ok {
+		return nil
+	}
+	return &limitError{limitCosigner, fmt.Sprintf("this cosigner asks more than %d times a minute", maxCosigner), wait}
+}
+
 // counting is how requests of a route count once it is known whose they are.
 type counting int
 

@@ -41,6 +41,9 @@ const (
 	defaultLogin   = 60
 	defaultLogins  = 6000
 	maxPerMinute   = 1_000_000
+	// maxCosigner bounds what one party cosigner asks for: with each checkpoint that
+	// it is to confirm it asks once or a few times.
+	maxCosigner = 12_000
 )
 
 // Check refuses what can't be meant. Errors wrap ErrConfig and name the limit as
@@ -73,11 +76,12 @@ func (l Limits) withDefaults() Limits {
 
 // Names of the limits, in metrics.
 const (
-	limitPerson  = "person"
-	limitAway    = "taking_away"
-	limitAddress = "address"
-	limitLogin   = "login"
-	limitLogins  = "logins"
+	limitPerson   = "person"
+	limitAway     = "taking_away"
+	limitAddress  = "address"
+	limitLogin    = "login"
+	limitLogins   = "logins"
+	limitCosigner = "cosigner"
 )
 
 // errTooFast is wrapped by every refusal of a rate limit.
@@ -116,11 +120,12 @@ type limiter struct {
 	limits  Limits
 	trusted []netip.Prefix
 
-	person  *buckets[caller]
-	away    *buckets[canon.ID] // taking away: denials and cancellations
-	address *buckets[netip.Addr]
-	login   *buckets[netip.Addr]
-	logins  *buckets[struct{}]
+	person   *buckets[caller]
+	away     *buckets[canon.ID] // taking away: denials and cancellations
+	address  *buckets[netip.Addr]
+	login    *buckets[netip.Addr]
+	logins   *buckets[struct{}]
+	cosigner *buckets[string]
 
 	mu sync.Mutex
 	// good are the bearers and cookies that opened a session lately, by hash.
@@ -142,8 +147,8 @@ func newLimiter(l Limits, trusted []netip.Prefix) *limiter {
 		limits: l, trusted: trusted,
 		person: newBuckets[caller](l.Person, maxBuckets), away: newBuckets[canon.ID](l.Person, maxBuckets),
 		address: newBuckets[netip.Addr](l.Address, maxBuckets), login: newBuckets[netip.Addr](l.Login, maxBuckets),
-		logins: newBuckets[struct{}](l.Logins, maxBuckets),
-		good:   recent[canon.Digest, *rate.Limiter]{life: goodLife, most: maxGood},
+		logins: newBuckets[struct{}](l.Logins, maxBuckets), cosigner: newBuckets[string](maxCosigner, maxBuckets),
+		good: recent[canon.Digest, *rate.Limiter]{life: goodLife, most: maxGood},
 	}
 }
 
@@ -181,7 +186,8 @@ func (s *Server) limited(next http.Handler) http.Handler {
 		t.address = clientAddress(r, s.limiter.trusted)
 		s.warnOfProxy(r)
 		secret, brings := s.credential(r)
-		if !brings {
+		signs := r.URL.Path == openingsPath // whoever signs it is no stranger
+		if !brings && !signs {
 			if err := s.countAddress(t.address); err != nil {
 				s.refuse(w, r, err)
 				return

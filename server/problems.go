@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/api"
 	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/contract"
@@ -188,6 +189,8 @@ var problemTable = []problemRow{
 	{record.ErrNotFound, notFound, ""},
 	{errNoRoute, notFound, ""},
 	{ledger.ErrTile, notFound, ""},
+	{ledger.ErrMessage, forbidden, ""},
+	{audit.ErrFeed, fieldRefused, ""},
 }
 
 // maxDetail bounds what of an error is told: its text may repeat what was sent.
