@@ -56,10 +56,15 @@ type Config struct {
 	// Shared says that other processes issue from the same database, and share the
 	// mark.
 	Shared bool
-	// Quorum says whose word a checkpoint needs before a certificate rests on it,
-	// and Cosigners how to reach them. Zero: the log's own signature suffices.
+	// Quorum says which witnesses' words a checkpoint needs before a certificate
+	// rests on it, and Cosigners how to reach them. Zero: the log's own signature
+	// suffices, where the contract names no cosigner.
 	Quorum    ledger.Cosigners
 	Cosigners []Cosigner
+	// Parties returns how to reach a cosigner that a contract names, or an error
+	// that wraps ErrNoAddress. Zero: none can be reached, so nothing is issued under
+	// such a contract.
+	Parties func(ledger.CosignerKey) (Cosigner, error)
 	// Secrets returns the web client secret of an issuer ("contract/issuer"),
 	// empty for a public client. Zero: no issuer has one.
 	Secrets func(issuer string) string
@@ -123,7 +128,7 @@ type Authority struct {
 	issuing   locks                    // one for each grant and key
 	unsigned  atomic.Pointer[unsigned] // what Sweep is to void; nil if nothing
 	doubted   atomic.Bool              // the last signature failed
-	cosigning *cosigning               // nil if nobody's word is asked for
+	cosigning *cosigning
 
 	signing sync.Mutex // one checkpoint at a time
 	last    signedHead // guarded by signing
@@ -215,9 +220,7 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if _, err := a.Checkpoint(ctx); err != nil {
 		return nil, err
 	}
-	if a.cosigning != nil {
-		a.cosigning.start()
-	}
+	a.cosigning.start()
 	if err := a.voidLeft(ctx, c.Shared); err != nil {
 		a.Close()
 		return nil, err
@@ -227,9 +230,7 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 
 // Close ends what the authority does by itself. Calls that run go on.
 func (a *Authority) Close() {
-	if a.cosigning != nil {
-		a.cosigning.close()
-	}
+	a.cosigning.close()
 }
 
 // checkKeys compares the keys with what leaf 0 names.
@@ -274,7 +275,7 @@ func newAuthority(c Config) (*Authority, error) {
 		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, shared: c.Shared, now: c.Now, rand: c.Rand, logger: c.Logger, watch: c.Observer,
 		ids: &providers{secrets: c.Secrets, now: c.Now, asked: c.Observer.ProviderAsked, open: make(map[string]*oidc.Provider)}, proven: newProvenRows(),
 	}
-	if a.cosigning, err = newCosigning(a, policy, c.Quorum, c.Cosigners); err != nil {
+	if a.cosigning, err = newCosigning(a, policy, c.Quorum, c.Cosigners, c.Parties); err != nil {
 		return nil, err
 	}
 	return a, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
@@ -146,9 +147,7 @@ func (a *Authority) signOnce(ctx context.Context) error {
 		return err
 	}
 	a.last, a.held = signed, true
-	if a.cosigning != nil {
-		a.cosigning.poke()
-	}
+	a.cosigning.poke()
 	return nil
 }
 
@@ -262,21 +261,13 @@ func (a *Authority) cover(ctx context.Context, index int64) (signedHead, error) 
 }
 
 // required returns a head that covers leaf index and has every word that a
-// certificate needs: the log's and, if they are asked for, the cosigners'.
-func (a *Authority) required(ctx context.Context, index int64) (signedHead, error) {
-	head, err := a.cover(ctx, index)
-	if err != nil || a.cosigning == nil {
-		return head, err
+// certificate of a lineage needs, the log's and, if they are asked for, the
+// cosigners'; and what the certificate's proof is held to.
+func (a *Authority) required(ctx context.Context, lineage canon.Digest, index int64) (signedHead, *ledger.Policy, error) {
+	if _, err := a.cover(ctx, index); err != nil {
+		return signedHead{}, nil, err
 	}
-	return a.cosigning.cover(ctx, index)
-}
-
-// requiredPolicy is what a certificate's proof is held to.
-func (a *Authority) requiredPolicy() *ledger.Policy {
-	if a.cosigning == nil {
-		return a.policy
-	}
-	return a.cosigning.policy
+	return a.cosigning.cover(ctx, lineage, index)
 }
 
 // prove returns the inclusion proof of leaf index under a head that covers it, as
@@ -293,10 +284,8 @@ func (a *Authority) prove(ctx context.Context, index int64, extra []byte, head s
 // Prove returns the inclusion proof of a leaf, for readers of the ledger: under
 // the newest cosigned head if that covers it, else under the newest signed one.
 func (a *Authority) Prove(ctx context.Context, index int64) ([]byte, error) {
-	if a.cosigning != nil {
-		if head := a.cosigning.head(); head.note != nil && head.checkpoint.Size > index {
-			return a.prove(ctx, index, nil, head)
-		}
+	if head, ok := a.cosigning.shown(); ok && head.checkpoint.Size > index {
+		return a.prove(ctx, index, nil, head)
 	}
 	head, err := a.cover(ctx, index)
 	if err != nil {
@@ -308,10 +297,8 @@ func (a *Authority) Prove(ctx context.Context, index int64) ([]byte, error) {
 // Published returns the checkpoint for everybody who watches the ledger: the
 // newest cosigned one, else the newest signed one.
 func (a *Authority) Published(ctx context.Context) ([]byte, error) {
-	if a.cosigning != nil {
-		if head := a.cosigning.head(); head.note != nil {
-			return head.note, nil
-		}
+	if head, ok := a.cosigning.shown(); ok && !a.cosigning.whole.quorum.Empty() {
+		return head.note, nil
 	}
 	var note []byte
 	err := a.store.Read(ctx, func(r *store.Reader) (err error) {

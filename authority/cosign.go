@@ -5,31 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
-	"github.com/sallyport/sallyport/ledger/witness"
 )
 
 // ErrUncosigned says that too few cosigners gave their word. What was recorded
 // stays, and trying again is safe.
 var ErrUncosigned = errors.New("too few witnesses have confirmed the ledger, so no certificate was made; what was granted stays granted, try again")
-
-var errAsked = errors.New("it is being asked and has not answered yet")
-
-// Cosigner is asked for its word on checkpoints.
-type Cosigner interface {
-	// Key is the key by which its word is known.
-	Key() ledger.CosignerKey
-	// Cosign returns its cosignature of the checkpoint, verified. It fails with a
-	// *witness.StaleError if the proof must start at another size, and wraps
-	// witness.ErrFork if it has seen another history.
-	Cosign(ctx context.Context, ask ledger.AddCheckpoint, c ledger.Checkpoint) (ledger.Cosignature, error)
-}
 
 const (
 	// cosignCall bounds one call of one cosigner.
@@ -40,53 +28,70 @@ const (
 	// cosignPauseMost.
 	cosignPause     = 50 * time.Millisecond
 	cosignPauseMost = 2 * time.Second
+	// cosignGrace is how long a round that is enough for some waits for the others
+	// while there is a newer head: what is slow for one contract holds up none else.
+	cosignGrace = 100 * time.Millisecond
 	// cosignTries is how often a cosigner may say in one round that it has seen
 	// another size.
 	cosignTries = 3
 )
 
-// cosigning is the one loop that offers the newest signed head to all cosigners.
-// A round offers one head to all of them, so that their words stand under one
-// checkpoint; whoever waits for a leaf takes any cosigned head that covers it.
+// cosigning is the one loop that offers the newest signed head to all cosigners:
+// the witnesses, and those that contracts in force name. A round offers one head to
+// all of them, so that their words stand under one checkpoint; whoever waits for a
+// leaf takes any head that covers it and has the words of its scope. A cosigner
+// that says nothing holds up the scopes that ask for its word, and no others.
 type cosigning struct {
-	a       *Authority
-	quorum  ledger.Cosigners
-	members []*member
-	policy  *ledger.Policy // the log's key and the quorum
+	a     *Authority
+	own   *ledger.Policy // the log's key alone
+	whole *scope
+	reach func(ledger.CosignerKey) (Cosigner, error) // for those that contracts name
 
-	wake chan struct{} // capacity 1: there is a newer head
-	stop context.CancelFunc
+	wake chan struct{}      // capacity 1: there is a newer head, or somebody can be asked again
+	stop context.CancelFunc // nil before start
 	done chan struct{}
+	asks sync.WaitGroup // calls that run
 
-	mu      sync.Mutex
-	newest  signedHead    // guarded by mu: the newest cosigned head
-	changed chan struct{} // guarded by mu: closed when newest moves
-	failing error         // guarded by mu: why the last round gave nothing, nil if it did
+	mu        sync.Mutex
+	known     map[canon.Digest]*scope     // guarded by mu: of the versions in force
+	parties   map[string]*member          // guarded by mu: by vkey
+	newest    map[canon.Digest]signedHead // guarded by mu: the newest head with a scope's words
+	published signedHead                  // guarded by mu: the newest head that is enough everywhere, with all its words
+	changed   chan struct{}               // guarded by mu: closed when newest moves
+	failing   map[canon.Digest]error      // guarded by mu: why a scope's last round gave nothing
+	round     *round                      // guarded by mu: the newest
 }
 
-// member is one cosigner with what is known of it. A round asks each member from
-// one goroutine.
-type member struct {
-	cosigner Cosigner
-	mu       sync.Mutex
-	seen     int64     // guarded by mu: the size that it has seen last, as far as we know
-	err      error     // guarded by mu: why its last answer was none
-	at       time.Time // guarded by mu: when it gave its word last
+// round is one head that is offered, with the words that came for it.
+type round struct {
+	head signedHead
+
+	mu    sync.Mutex // also held while what came of a word is kept
+	words map[string]ledger.Cosignature
+	news  chan struct{} // capacity 1: somebody has answered
 }
 
-// newCosigning returns nil if nobody's word is asked for.
-func newCosigning(a *Authority, own *ledger.Policy, quorum ledger.Cosigners, list []Cosigner) (*cosigning, error) {
+func newCosigning(a *Authority, own *ledger.Policy, quorum ledger.Cosigners, list []Cosigner, reach func(ledger.CosignerKey) (Cosigner, error)) (*cosigning, error) {
 	policy, err := own.WithCosigners(quorum)
-	if err != nil || quorum.Empty() {
+	if err != nil {
 		return nil, err
 	}
-	c := &cosigning{a: a, quorum: quorum, policy: policy, wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{})}
-	for _, k := range quorum.Keys() {
+	if len(quorum.All) > 0 {
+		return nil, fmt.Errorf("%w: cosigners of parties are named by contracts", ledger.ErrPolicy)
+	}
+	if reach == nil {
+		reach = func(k ledger.CosignerKey) (Cosigner, error) { return nil, fmt.Errorf("%s: %w", k.Name(), ErrNoAddress) }
+	}
+	c := &cosigning{
+		a: a, own: own, whole: &scope{quorum: quorum, policy: policy}, reach: reach, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		parties: make(map[string]*member), newest: make(map[canon.Digest]signedHead), changed: make(chan struct{}), failing: make(map[canon.Digest]error),
+	}
+	for _, k := range quorum.Witnesses {
 		i := slices.IndexFunc(list, func(o Cosigner) bool { return o.Key().String() == k.String() })
 		if i < 0 {
 			return nil, fmt.Errorf("%w: cosigner %s has no address", ledger.ErrPolicy, k.Name())
 		}
-		c.members = append(c.members, &member{cosigner: list[i]})
+		c.whole.members = append(c.whole.members, &member{cosigner: list[i]})
 	}
 	return c, nil
 }
@@ -100,11 +105,15 @@ func (c *cosigning) start() {
 }
 
 func (c *cosigning) close() {
+	if c.stop == nil {
+		return
+	}
 	c.stop()
 	<-c.done
+	c.asks.Wait()
 }
 
-// poke tells the loop that there is a newer head.
+// poke tells the loop to look.
 func (c *cosigning) poke() {
 	select {
 	case c.wake <- struct{}{}:
@@ -115,235 +124,242 @@ func (c *cosigning) poke() {
 func (c *cosigning) run(ctx context.Context) {
 	defer close(c.done)
 	pause := cosignPause
+	var tried ledger.Checkpoint
+	retry := time.NewTimer(0)
+	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-retry.C:
 		case <-c.wake:
-		}
-		for ctx.Err() == nil && !c.current() {
-			if err := c.round(ctx); err == nil {
-				pause = cosignPause
+			// What failed is not tried again before its time unless there is more to offer.
+			if pause > cosignPause && c.a.signed().checkpoint == tried && !c.idle() {
 				continue
-			} else if ctx.Err() == nil {
-				c.fail(ctx, err)
 			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
+		}
+		tried = c.a.signed().checkpoint
+		if c.a.signed().note == nil {
+			continue // nothing is signed yet
+		}
+		ok, err := c.offer(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			c.a.logger.LogAttrs(ctx, slog.LevelError, "cosigners can't be asked", slog.Any("error", err))
+			fallthrough
+		case !ok:
+			retry.Reset(pause)
 			pause = min(2*pause, cosignPauseMost)
-		}
-	}
-}
-
-// fail notes that a round gave nothing. It is logged when it begins.
-func (c *cosigning) fail(ctx context.Context, err error) {
-	c.mu.Lock()
-	first := c.failing == nil
-	c.failing = err
-	c.mu.Unlock()
-	if first {
-		c.a.logger.LogAttrs(ctx, slog.LevelError, "checkpoint not cosigned", slog.Any("error", err))
-	}
-}
-
-// confirmed returns an error while the cosigners' words don't suffice: then
-// nothing is recorded that could not be finished.
-func (c *cosigning) confirmed() error {
-	if c == nil {
-		return nil
-	}
-	if err := c.a.halting(); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.failing
-}
-
-// head returns the newest cosigned head, the zero one before the first.
-func (c *cosigning) head() signedHead {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.newest
-}
-
-// current reports whether the newest signed head is cosigned.
-func (c *cosigning) current() bool {
-	have := c.head()
-	return have.note != nil && have.checkpoint == c.a.signed().checkpoint
-}
-
-// round offers the newest signed head to all cosigners, and keeps it with their
-// words if they suffice. It ends as soon as they do: the others are asked again
-// next time.
-func (c *cosigning) round(ctx context.Context) error {
-	head := c.a.signed()
-	ctx, cancel := context.WithTimeout(ctx, cosignCall)
-	defer cancel()
-	answers := make(chan ledger.Cosignature, len(c.members))
-	var asked sync.WaitGroup
-	for _, m := range c.members {
-		asked.Go(func() {
-			if s, err := c.ask(ctx, m, head); err == nil {
-				answers <- s
+		default:
+			pause = cosignPause
+			if c.a.signed().checkpoint != tried {
+				c.poke()
 			}
-		})
-	}
-	go func() { asked.Wait(); close(answers) }()
-	var got []ledger.Cosignature
-	for s := range answers {
-		got = append(got, s)
-		note, err := ledger.AddCosignatures(head.note, got...)
-		if err != nil {
-			return err
 		}
-		if _, err := c.policy.OpenCheckpoint(note); err != nil {
-			continue // not enough yet
-		}
-		return c.publish(ctx, signedHead{checkpoint: head.checkpoint, note: note})
 	}
-	return c.missing()
 }
 
-// ask has one cosigner sign a head, and follows it to the size that it has seen.
-func (c *cosigning) ask(ctx context.Context, m *member, head signedHead) (ledger.Cosignature, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var s ledger.Cosignature
-	var err error
-	for range cosignTries {
-		request := ledger.AddCheckpoint{Old: min(m.seen, head.checkpoint.Size), Checkpoint: head.note}
-		err = c.a.store.Read(ctx, func(r *store.Reader) (err error) {
-			request.Proof, err = ledger.ProveConsistency(request.Old, head.checkpoint.Size, r)
-			return err
-		})
-		if err != nil {
-			break
-		}
-		s, err = m.cosigner.Cosign(ctx, request, head.checkpoint)
-		stale, isStale := errors.AsType[*witness.StaleError](err)
-		if !isStale {
-			break
-		}
-		if m.seen = stale.Size; stale.Size > head.checkpoint.Size {
-			err = c.ahead(ctx, stale.Size)
-			break
-		}
-	}
-	switch {
-	case err == nil:
-		m.seen, m.err, m.at = head.checkpoint.Size, nil, c.a.now()
-	case errors.Is(err, witness.ErrFork):
-		m.err = err
-		c.a.halt(fmt.Errorf("%w: %s says: %w; if a backup was restored, put the newer database back, "+
-			"or have `sallyd ledger adopt` take what is lost from a copy of the ledger (docs/recovery.md)", ErrHalted, m.cosigner.Key().Name(), err))
-	case errors.Is(context.Cause(ctx), context.Canceled): // the others sufficed; it is not to blame
-	default:
-		m.err = err
-	}
-	return s, err
-}
-
-// ahead says what it means that a cosigner has seen more leaves than it is
-// offered: another server of this ledger was faster, or this database has lost
-// leaves which were cosigned.
-func (c *cosigning) ahead(ctx context.Context, size int64) error {
-	// What another server wrote is signed for here once it is acknowledged here.
-	if err := c.a.store.Barrier(ctx); err != nil {
-		return err
-	}
-	if _, err := c.a.Checkpoint(ctx); err != nil {
-		return err
-	}
-	if have := c.a.signed().checkpoint.Size; have < size {
-		return fmt.Errorf("%w: it was shown %d leaves, here are %d", witness.ErrFork, size, have)
-	}
-	return fmt.Errorf("%w: it has signed a newer head already", ErrUncosigned)
-}
-
-// publish keeps a cosigned head and tells those who wait.
-func (c *cosigning) publish(ctx context.Context, head signedHead) error {
-	err := c.a.store.WriteUrgent(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.PutCosigned(head.checkpoint, head.note) })
-	if err != nil {
-		return err
-	}
+// idle reports whether a scope has no head at all that it could have: one that a
+// contract has just made.
+func (c *cosigning) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.newest, c.failing = head, nil
+	for id := range c.known {
+		if c.newest[id].note == nil && c.failing[id] == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// offer offers the newest signed head to all cosigners that have not signed it. It
+// reports whether all scopes have their words for it.
+func (c *cosigning) offer(ctx context.Context) (done bool, err error) {
+	scopes, err := c.scopes(ctx)
+	if err != nil {
+		return false, err
+	}
+	r := c.roundOf(c.a.signed())
+	c.take(ctx, r, scopes)
+	for _, m := range toAsk(scopes, r) {
+		if !m.begin() {
+			continue
+		}
+		c.asks.Go(func() {
+			call, cancel := context.WithTimeout(ctx, cosignCall)
+			defer cancel()
+			word, err := c.ask(call, m, r.head)
+			if err == nil {
+				r.mu.Lock()
+				r.words[word.Key.String()] = word
+				r.mu.Unlock()
+			}
+			c.take(ctx, r, scopes)
+			select {
+			case r.news <- struct{}{}:
+			default:
+			}
+			c.poke()
+		})
+	}
+	return c.wait(ctx, r, scopes), nil
+}
+
+// roundOf returns the round of a head: the newest one, or a new one.
+func (c *cosigning) roundOf(head signedHead) *round {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.round == nil || c.round.head.checkpoint != head.checkpoint {
+		c.round = &round{head: head, words: make(map[string]ledger.Cosignature), news: make(chan struct{}, 1)}
+	}
+	return c.round
+}
+
+// toAsk returns the members that have not signed a round's head. All cosigners of a
+// contract are asked together, when all can be: else each could sign another head.
+func toAsk(scopes []*scope, r *round) []*member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[*member]bool)
+	for _, s := range scopes {
+		ready := true
+		for _, m := range s.members {
+			ready = ready && (!m.party || m.free())
+		}
+		for _, m := range s.members {
+			_, signed := r.words[m.cosigner.Key().String()]
+			if s.broken == nil && !signed && (!m.party || ready) {
+				out[m] = true
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(out))
+}
+
+// wait waits until it is known of every scope whether it gets its words for a
+// round's head, or those that have them have something newer to ask for.
+func (c *cosigning) wait(ctx context.Context, r *round, scopes []*scope) (done bool) {
+	grace := time.NewTicker(cosignGrace)
+	defer grace.Stop()
+	for patient := true; ; {
+		some, open := false, false
+		for _, s := range scopes {
+			have, failed := c.at(s, r.head)
+			some = some || have && !s.quorum.Empty()
+			open = open || !have && !failed
+		}
+		if !open || !patient && some && c.a.signed().checkpoint != r.head.checkpoint {
+			return c.complete(r.head, scopes)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-r.news:
+		case <-grace.C:
+			patient = false
+		}
+	}
+}
+
+// at reports whether a scope has its words for a head, or is known to lack them.
+func (c *cosigning) at(s *scope, head signedHead) (have, failed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	newest := c.newest[s.id]
+	return newest.note != nil && newest.checkpoint.Size >= head.checkpoint.Size, c.failing[s.id] != nil
+}
+
+func (c *cosigning) complete(head signedHead, scopes []*scope) bool {
+	for _, s := range scopes {
+		if have, _ := c.at(s, head); !have {
+			return false
+		}
+	}
+	return true
+}
+
+// take keeps what the words for a round's head are enough for.
+func (c *cosigning) take(ctx context.Context, r *round, scopes []*scope) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	enough := make(map[*scope]signedHead)
+	for _, s := range scopes {
+		if head, ok := s.satisfied(r.head, r.words); ok {
+			enough[s] = head
+		} else if s.broken != nil || s.hopeless(r.words) {
+			c.fail(ctx, s, s.missing())
+		}
+	}
+	all := r.head
+	if note, err := ledger.AddCosignatures(r.head.note, slices.Collect(maps.Values(r.words))...); err == nil {
+		all.note = note
+	} else if head, ok := enough[c.whole]; ok {
+		all = head // they are too many for one checkpoint
+	}
+	if len(r.words) > 0 && len(enough) > 0 {
+		if err := c.keep(ctx, all); err != nil {
+			for s := range enough {
+				c.fail(ctx, s, err)
+			}
+			return
+		}
+	}
+	for s, head := range enough {
+		c.have(s, head)
+	}
+	if _, ok := enough[c.whole]; ok {
+		c.publish(all)
+	}
+}
+
+// publish shows a head that is enough everywhere, with all the words that came for
+// it, to everybody who watches the ledger.
+func (c *cosigning) publish(head signedHead) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.published.note == nil || head.checkpoint.Size >= c.published.checkpoint.Size {
+		c.published = head
+	}
+}
+
+// keep stores a cosigned head: it is durable before anything rests on it.
+func (c *cosigning) keep(ctx context.Context, head signedHead) error {
+	return c.a.store.WriteUrgent(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.PutCosigned(head.checkpoint, head.note) })
+}
+
+// have notes that a scope has its words for a head, and tells those who wait.
+func (c *cosigning) have(s *scope, head signedHead) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before := c.newest[s.id]; before.note != nil && before.checkpoint.Size >= head.checkpoint.Size {
+		return
+	}
+	c.newest[s.id] = head
+	delete(c.failing, s.id)
 	close(c.changed)
 	c.changed = make(chan struct{})
-	return nil
 }
 
-// cover waits for a cosigned head that has leaf index under it.
-func (c *cosigning) cover(ctx context.Context, index int64) (signedHead, error) {
-	late := time.NewTimer(cosignWait)
-	defer late.Stop()
-	for {
-		c.mu.Lock()
-		head, changed := c.newest, c.changed
-		c.mu.Unlock()
-		if head.note != nil && head.checkpoint.Size > index {
-			return head, nil
-		}
-		if err := c.a.halting(); err != nil {
-			return signedHead{}, err
-		}
-		c.poke()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return signedHead{}, ctx.Err()
-		case <-late.C:
-			return signedHead{}, c.missing()
+// fail notes that a scope gets no words now. It is logged when it begins, with what
+// the cosigners said.
+func (c *cosigning) fail(ctx context.Context, s *scope, err error) {
+	c.mu.Lock()
+	first := c.failing[s.id] == nil
+	c.failing[s.id] = err
+	c.mu.Unlock()
+	if !first || ctx.Err() != nil {
+		return
+	}
+	attrs := []slog.Attr{slog.Any("error", err)}
+	if s.contract != "" {
+		attrs = append(attrs, slog.String("contract", s.contract))
+	}
+	for _, m := range s.members {
+		if st := m.status(); st.Err != nil {
+			attrs = append(attrs, slog.String("cosigner", st.Name), slog.String("said", st.Err.Error()))
 		}
 	}
-}
-
-// missing says whose word is missing and why.
-func (c *cosigning) missing() error {
-	var why []string
-	for _, s := range c.status() {
-		if s.Err != nil {
-			why = append(why, fmt.Sprintf("%s: %v", s.Name, s.Err))
-		}
-	}
-	need := fmt.Sprintf("%d of %d witnesses", c.quorum.Need, len(c.quorum.Witnesses))
-	if len(c.quorum.All) > 0 {
-		need += fmt.Sprintf(" and all %d cosigners of the contracts", len(c.quorum.All))
-	}
-	return fmt.Errorf("%w (needed: %s; %s)", ErrUncosigned, need, strings.Join(why, "; "))
-}
-
-// CosignerStatus is what is known of a cosigner, for operators.
-type CosignerStatus struct {
-	Name string
-	Size int64     // of the newest head that it has signed
-	At   time.Time // when
-	Err  error     // why its last answer was none
-}
-
-// Cosigners returns what is known of each cosigner.
-func (a *Authority) Cosigners() []CosignerStatus {
-	if a.cosigning == nil {
-		return nil
-	}
-	return a.cosigning.status()
-}
-
-func (c *cosigning) status() []CosignerStatus {
-	out := make([]CosignerStatus, 0, len(c.members))
-	for _, m := range c.members {
-		s := CosignerStatus{Name: m.cosigner.Key().Name()}
-		if m.mu.TryLock() { // else it is being asked right now
-			s.Size, s.At, s.Err = m.seen, m.at, m.err
-			m.mu.Unlock()
-		} else {
-			s.Err = errAsked
-		}
-		out = append(out, s)
-	}
-	return out
+	c.a.logger.LogAttrs(ctx, slog.LevelError, "checkpoint not cosigned", attrs...)
 }

@@ -63,7 +63,7 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 		return Issued{}, err
 	}
 	defer unlock()
-	if err := a.cosigning.confirmed(); err != nil {
+	if err := a.cosigning.confirmed(ctx, doc.Lineage); err != nil {
 		return Issued{}, err
 	}
 	var rec recorded
@@ -196,7 +196,7 @@ const maxAge = 5 * time.Second
 // finish takes a recorded certificate through steps 4 to 6: checkpoint and
 // proof, signature, lint, keep, release.
 func (a *Authority) finish(ctx context.Context, s store.Session, rec recorded) (Issued, error) {
-	head, err := a.required(ctx, rec.leaf.Index)
+	head, policy, err := a.required(ctx, rec.grant.Lineage, rec.leaf.Index)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -207,13 +207,13 @@ func (a *Authority) finish(ctx context.Context, s store.Session, rec recorded) (
 	if err := a.stillAllowed(ctx, s, rec); err != nil {
 		return Issued{}, err
 	}
-	cert, err := ca.Finish(ctx, watchedSigner{a.ca, a}, rec.cert, proof, a.requiredPolicy())
+	cert, err := ca.Finish(ctx, watchedSigner{a.ca, a}, rec.cert, proof, policy)
 	a.doubted.Store(errors.Is(err, ca.ErrUnavailable) || errors.Is(err, ca.ErrSigner))
 	if err != nil {
 		return Issued{}, err
 	}
 	wire := cert.Marshal()
-	if err := ca.Lint(wire, rec.grant, rec.key, a.ca.PublicKey(), rec.facts.Serial, rec.facts.At.Time(), a.requiredPolicy()); err != nil {
+	if err := ca.Lint(wire, rec.grant, rec.key, a.ca.PublicKey(), rec.facts.Serial, rec.facts.At.Time(), policy); err != nil {
 		return Issued{}, err
 	}
 	// The same write that keeps the certificate asks once more, if the signature

@@ -37,6 +37,9 @@ func (a *Authority) AddContract(ctx context.Context, files map[string][]byte, si
 	if err != nil {
 		return Added{}, err
 	}
+	if err := a.cosigning.checkCosigners(version); err != nil {
+		return Added{}, err
+	}
 	var out Added
 	err = a.store.Write(ctx, func(tx *store.Tx) error {
 		if _, err := record.Contract(tx, version.Digest); isNotFound(err) {
