@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
@@ -261,13 +261,13 @@ func (a *Authority) cover(ctx context.Context, index int64) (signedHead, error) 
 }
 
 // required returns a head that covers leaf index and has every word that a
-// certificate of a lineage needs, the log's and, if they are asked for, the
-// cosigners'; and what the certificate's proof is held to.
-func (a *Authority) required(ctx context.Context, lineage canon.Digest, index int64) (signedHead, *ledger.Policy, error) {
+// certificate under a contract version needs, the log's and, if they are asked for,
+// the cosigners'; and what the certificate's proof is held to.
+func (a *Authority) required(ctx context.Context, v *contract.Version, index int64) (signedHead, *ledger.Policy, error) {
 	if _, err := a.cover(ctx, index); err != nil {
 		return signedHead{}, nil, err
 	}
-	return a.cosigning.cover(ctx, lineage, index)
+	return a.cosigning.cover(ctx, v, index)
 }
 
 // prove returns the inclusion proof of leaf index under a head that covers it, as

@@ -8,30 +8,34 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/ledger"
 )
 
-// confirmed returns an error while the words that a certificate of a lineage needs
-// can't be had: then nothing is recorded that could not be finished.
-func (c *cosigning) confirmed(ctx context.Context, lineage canon.Digest) error {
+// confirmed returns an error while it is known that the words which a certificate
+// of a lineage needs can't be had: then nothing is recorded that could not be
+// finished.
+func (c *cosigning) confirmed(lineage canon.Digest) error {
 	if err := c.a.halting(); err != nil {
-		return err
-	}
-	s, err := c.scopeOf(ctx, lineage)
-	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.failing[s.id]
+	for _, s := range c.known {
+		if s.lineage == lineage {
+			return c.failing[s.id]
+		}
+	}
+	return c.failing[c.whole.id]
 }
 
 // cover waits for a head that has leaf index under it and the words that a
-// certificate of a lineage needs. It returns what its proof is to be held to, too.
-func (c *cosigning) cover(ctx context.Context, lineage canon.Digest, index int64) (signedHead, *ledger.Policy, error) {
-	s, err := c.scopeOf(ctx, lineage)
-	if err != nil {
-		return signedHead{}, nil, err
+// certificate under a contract version needs. It returns what its proof is to be
+// held to, too. The version is what its digest says, whatever rows say.
+func (c *cosigning) cover(ctx context.Context, v *contract.Version, index int64) (signedHead, *ledger.Policy, error) {
+	s := c.scopeOf(v)
+	if s.broken != nil {
+		return signedHead{}, nil, s.broken
 	}
 	if s.quorum.Empty() {
 		head, err := c.a.cover(ctx, index)

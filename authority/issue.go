@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger/certproof"
 	"github.com/sallyport/sallyport/record"
@@ -41,6 +42,7 @@ type recorded struct {
 	facts record.CertificateIssue
 	leaf  store.Appended
 	key   ssh.PublicKey
+	under *contract.Version // it says whose words the certificate needs
 }
 
 // maxTries is how often a row may change between its check and the write.
@@ -63,7 +65,7 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 		return Issued{}, err
 	}
 	defer unlock()
-	if err := a.cosigning.confirmed(ctx, doc.Lineage); err != nil {
+	if err := a.cosigning.confirmed(doc.Lineage); err != nil {
 		return Issued{}, err
 	}
 	var rec recorded
@@ -186,7 +188,7 @@ func (a *Authority) record(tx *store.Tx, view record.View, s store.Session, call
 		TBS: canon.B64(sshcert.TBS(cert)), Document: call.Document, DeviceSig: call.DeviceSig, Possession: call.Possession,
 	}
 	leaf, err := tx.Append(store.Draft{Facts: f})
-	return recorded{cert: cert, grant: grant, facts: f, leaf: leaf, key: key}, err
+	return recorded{cert: cert, grant: grant, facts: f, leaf: leaf, key: key, under: version}, err
 }
 
 // maxAge is how old a recorded certificate may be when it is signed without
@@ -196,7 +198,7 @@ const maxAge = 5 * time.Second
 // finish takes a recorded certificate through steps 4 to 6: checkpoint and
 // proof, signature, lint, keep, release.
 func (a *Authority) finish(ctx context.Context, s store.Session, rec recorded) (Issued, error) {
-	head, policy, err := a.required(ctx, rec.grant.Lineage, rec.leaf.Index)
+	head, policy, err := a.required(ctx, rec.under, rec.leaf.Index)
 	if err != nil {
 		return Issued{}, err
 	}

@@ -42,9 +42,6 @@ type scope struct {
 	broken   error          // why the quorum can't be asked for
 }
 
-// everywhere is the scope of all contracts that name no cosigner.
-func (c *cosigning) everywhere() *scope { return c.whole }
-
 // scopes returns where which words are asked for now. The first is everywhere.
 func (c *cosigning) scopes(ctx context.Context) ([]*scope, error) {
 	var versions []*contract.Version
@@ -74,18 +71,17 @@ func (c *cosigning) scopes(ctx context.Context) ([]*scope, error) {
 	return out, nil
 }
 
-// scopeOf returns where a lineage belongs.
-func (c *cosigning) scopeOf(ctx context.Context, lineage canon.Digest) (*scope, error) {
-	all, err := c.scopes(ctx)
-	if err != nil {
-		return nil, err
+// scopeOf returns the scope of a contract version.
+func (c *cosigning) scopeOf(v *contract.Version) *scope {
+	if len(v.Terms.Cosigners) == 0 {
+		return c.whole
 	}
-	for _, s := range all[1:] {
-		if s.lineage == lineage {
-			return s, s.broken
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.known[v.Digest]; s != nil {
+		return s
 	}
-	return all[0], nil
+	return c.newScope(v)
 }
 
 // newScope makes the scope of a version that names cosigners. The caller holds mu.
