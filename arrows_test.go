@@ -40,7 +40,7 @@ var imports = map[string][]string{
 	"server": {
 		"api", "docs", "authority", "audit", "oidc", "record", "sshcert", "contract/...", "approval", "ca", "ledger/...", "internal/store",
 	}, // HTTP, sessions, pages
-	"client":         append([]string{"api", "oidc", "audit", "host/sshdconf"}, deciding...),
+	"client":         append([]string{"api", "oidc", "audit", "audit/cosign", "host/sshdconf"}, deciding...),
 	"host":           {"api", "sshcert", "ledger/...", "ca/krl", "host/..."}, // what runs on a host decides nothing
 	"host/...":       {"api", "sshcert", "ledger/...", "ca/krl", "host/..."},
 	"internal/store": {"contract/...", "approval", "ca", "ledger/...", "record"}, // the queries, once

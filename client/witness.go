@@ -32,6 +32,8 @@ type WitnessOptions struct {
 	Pin string
 	// Ready is told the address once it listens; for tests.
 	Ready func(addr string)
+
+	is string // "cosigner"; empty: "witness"
 }
 
 const (
@@ -71,16 +73,10 @@ func Witness(ctx context.Context, o WitnessOptions) (err error) {
 // check refuses what can't be meant before anything is made, and returns what the
 // ledger's checkpoints are believed by.
 func (o WitnessOptions) check() (*ledger.Policy, error) {
-	switch host, _, err := net.SplitHostPort(o.Listen); {
-	case o.Dir == "":
-		return nil, Usagef("--dir: name the folder where the witness keeps its key and what it has seen")
-	case err != nil:
-		return nil, Usagef("--listen %q: want HOST:PORT", o.Listen)
-	case (o.Certificate == "") != (o.Key == ""):
-		return nil, Usagef("--tls-cert and --tls-key come together")
-	case o.Certificate == "" && !loopbackHost(host):
-		return nil, Usagef("--listen %s: without --tls-cert and --tls-key only on a loopback address, behind a proxy that speaks TLS", o.Listen)
-	case o.Pin == "":
+	if err := o.checkPlace(); err != nil {
+		return nil, err
+	}
+	if o.Pin == "" {
 		return nil, Usagef("--pin: name the pin file of the ledger to watch")
 	}
 	pin, err := ReadPin(o.Pin)
@@ -88,6 +84,29 @@ func (o WitnessOptions) check() (*ledger.Policy, error) {
 		return nil, err
 	}
 	return pin.policy()
+}
+
+// checkPlace refuses what can't be meant of folder and address.
+func (o WitnessOptions) checkPlace() error {
+	switch host, _, err := net.SplitHostPort(o.Listen); {
+	case o.Dir == "":
+		return Usagef("--dir: name the folder where the %s keeps its key and what it has seen", o.kind())
+	case err != nil:
+		return Usagef("--listen %q: want HOST:PORT", o.Listen)
+	case (o.Certificate == "") != (o.Key == ""):
+		return Usagef("--tls-cert and --tls-key come together")
+	case o.Certificate == "" && !loopbackHost(host):
+		return Usagef("--listen %s: without --tls-cert and --tls-key only on a loopback address, behind a proxy that speaks TLS", o.Listen)
+	}
+	return nil
+}
+
+// kind is what it is.
+func (o WitnessOptions) kind() string {
+	if o.is != "" {
+		return o.is
+	}
+	return "witness"
 }
 
 func loopbackHost(host string) bool {
@@ -101,7 +120,7 @@ func (o WitnessOptions) signer() (*ledger.CosignerSigner, error) {
 	text, err := readPrivate(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if o.Name == "" {
-			return nil, Usagef("--name: the first start makes the witness's key, so say what it calls itself, such as --name witness.example/w1")
+			return nil, Usagef("--name: the first start makes the %s's key, so say what it calls itself, such as --name %s.example/1", o.kind(), o.kind())
 		}
 		private, _, err := ledger.NewCosignerKey(o.Rand, o.Name)
 		if err != nil {
@@ -121,12 +140,12 @@ func (o WitnessOptions) signer() (*ledger.CosignerSigner, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if o.Name != "" && o.Name != signer.Key().Name() {
-		return nil, Usagef("--name %s: the key in %s is that of %s; a witness keeps its name", o.Name, path, signer.Key().Name())
+		return nil, Usagef("--name %s: the key in %s is that of %s; a %s keeps its name", o.Name, path, signer.Key().Name(), o.kind())
 	}
 	return signer, nil
 }
 
-func (o WitnessOptions) serve(ctx context.Context, signer *ledger.CosignerSigner, w *witness.Witness) error {
+func (o WitnessOptions) serve(ctx context.Context, signer *ledger.CosignerSigner, w http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
@@ -136,7 +155,7 @@ func (o WitnessOptions) serve(ctx context.Context, signer *ledger.CosignerSigner
 	if err := o.print(signer.PublicKey()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	o.say("witness %s answers on %s; give the operator of the ledger the line above and your address", signer.Key().Name(), listener.Addr())
+	o.say("%s %s answers on %s; give the operator of the ledger the line above and your address", o.kind(), signer.Key().Name(), listener.Addr())
 	if o.Ready != nil {
 		o.Ready(listener.Addr().String())
 	}

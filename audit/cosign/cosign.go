@@ -39,11 +39,13 @@ type Feed interface {
 	Page(ctx context.Context, from, to int64) (audit.FeedPage, error)
 }
 
-// Config is what a Cosigner needs. All fields but Alarm are required.
+// Config is what a Cosigner needs. All fields but UserCA and Alarm are required.
 type Config struct {
 	Dir     string       // where it keeps what it has seen; made if it is not there
 	Origin  string       // of the ledger
 	Lineage canon.Digest // version 1 of the contract, obtained elsewhere
+	LogKeys []string     // of the ledger, as vkeys: leaf 0 has to name one of them
+	UserCA  string       // the authority key that leaf 0 has to name, b64 of the SSH wire form; empty: any
 	Feed    Feed         // of the ledger's server
 	Now     func() time.Time
 	// Keys fetches an identity provider's keys from the provider itself.
@@ -92,8 +94,8 @@ type Cosigner struct {
 // Open reads what the cosigner keeps. Who opens it sees to it that nobody else
 // does.
 func Open(c Config) (*Cosigner, error) {
-	if c.Dir == "" || c.Origin == "" || c.Lineage.IsZero() || c.Feed == nil || c.Now == nil || c.Keys == nil {
-		return nil, errors.New("cosign: folder, origin, lineage, feed, clock and keys must be given")
+	if c.Dir == "" || c.Origin == "" || c.Lineage.IsZero() || len(c.LogKeys) == 0 || c.Feed == nil || c.Now == nil || c.Keys == nil {
+		return nil, errors.New("cosign: folder, origin, lineage, log keys, feed, clock and keys must be given")
 	}
 	if c.Alarm == nil {
 		c.Alarm = func(Finding) {}

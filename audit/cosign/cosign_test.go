@@ -396,3 +396,26 @@ func TestPromiseP15_CosignerKeepsNoPersonPart(t *testing.T) {
 		t.Errorf("%d files looked at", files)
 	}
 }
+
+// TestPromiseP11_CosignerHoldsLeaf0ToThePin: another ledger, or another authority
+// key, gets no word.
+func TestPromiseP11_CosignerHoldsLeaf0ToThePin(t *testing.T) {
+	t.Parallel()
+	for name, bend := range map[string]func(*cosign.Config, *world){
+		"another log key":       func(c *cosign.Config, w *world) { c.LogKeys = []string{w.w.LogKey[1:]} },
+		"another authority key": func(c *cosign.Config, w *world) { c.UserCA = recordtest.Wire(w.w.Key().PublicKey()) },
+	} {
+		w := newWorld(t, name)
+		w.sync()
+		c := w.config()
+		c.Dir = t.TempDir()
+		bend(&c, w)
+		other, err := cosign.Open(c)
+		must(t, err)
+		at := w.checkpoint()
+		if err := other.Judge(t.Context(), w.last, at); !errors.Is(err, witness.ErrUnjustified) || !strings.Contains(err.Error(), "leaf 0 ") || !strings.Contains(err.Error(), "pinned") {
+			t.Errorf("%s: %v, want ErrUnjustified by leaf 0", name, err)
+		}
+		must(t, other.Close())
+	}
+}

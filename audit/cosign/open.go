@@ -66,6 +66,19 @@ func (l *leaf) open(o record.Opening) *record.LoginPerson {
 	return nil
 }
 
+// checkIdentity holds leaf 0 to what is pinned: whose ledger it is, and which keys
+// sign for it.
+func (c *Cosigner) checkIdentity(l *leaf) {
+	f, ok := l.facts.(record.LedgerOpen)
+	switch {
+	case !ok || l.flaw != nil:
+	case f.Origin != c.config.Origin || !slices.Contains(c.config.LogKeys, f.LogKey):
+		l.flaw = fmt.Errorf("it opens the ledger %s with the log key %s, which is not the one that you pinned", f.Origin, f.LogKey)
+	case c.config.UserCA != "" && f.UserCA != c.config.UserCA:
+		l.flaw = errors.New("it names another authority key than you pinned")
+	}
+}
+
 // login is one whose ID token is to be judged.
 type login struct {
 	leaf  *leaf

@@ -137,6 +137,7 @@ func (c *Cosigner) settle(ctx context.Context, tree ledger.Tree, now canon.Micro
 func (c *Cosigner) take(e audit.Entry, parsed ledger.Leaf, seenAt canon.Micros, b *batch) {
 	l := &leaf{index: e.Index, hash: canon.Digest(tlog.RecordHash(e.Text)), leaf: parsed, seenAt: seenAt}
 	part := l.open(e.Opening)
+	c.checkIdentity(l)
 	switch {
 	case c.concerns(e.Index, parsed), mayBeNamed(parsed) && l.opened(), part != nil:
 		c.fold.put(l)
@@ -160,6 +161,7 @@ func (c *Cosigner) takeLate(e audit.Entry, b *batch) {
 	}
 	l := &leaf{index: e.Index, hash: canon.Digest(tlog.RecordHash(e.Text)), leaf: parsed}
 	part := l.open(e.Opening)
+	c.checkIdentity(l)
 	unknown := errors.Is(l.flaw, errUnknown)
 	if at, found := c.fold.find(e.Index); found {
 		before := c.fold.leaves[at]
@@ -235,6 +237,7 @@ func (c *Cosigner) restore(n note, e audit.Entry) error {
 	}
 	switch n.Flaw {
 	case "":
+		c.checkIdentity(l)
 	case errPart.Error():
 		l.flaw = errPart
 	default:

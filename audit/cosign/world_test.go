@@ -97,7 +97,7 @@ func (w *world) open() {
 
 func (w *world) config() cosign.Config {
 	return cosign.Config{
-		Dir: w.dir, Origin: recordtest.Origin, Lineage: w.w.Version.Lineage(), Feed: w, Now: func() time.Time { return w.m.Clock.Time().Add(w.ahead) },
+		Dir: w.dir, Origin: recordtest.Origin, Lineage: w.w.Version.Lineage(), LogKeys: []string{w.w.LogKey}, UserCA: recordtest.Wire(w.w.CA.PublicKey()), Feed: w, Now: func() time.Time { return w.m.Clock.Time().Add(w.ahead) },
 		Keys: func(context.Context, oidc.Issuer) ([]oidc.Key, error) {
 			w.asked++
 			return w.keys, w.away

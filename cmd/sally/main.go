@@ -80,6 +80,7 @@ to standard error.`,
 		{"look", newLedger(env)},
 		{"look", newAudit(env)},
 		{"more", newWitness(env)},
+		{"more", newCosign(env)},
 		{"more", newVersion(env)},
 		{"more", newCompletion()},
 	} {

@@ -146,6 +146,38 @@ func (c *checkup) contracts(ctx context.Context, db *store.Store, i *authority.I
 	}
 	if haveSettings {
 		c.issuers(ctx, i, issuers, settings)
+		c.cosigners(issuers, settings)
+	}
+}
+
+// cosigners tells of the cosigners that contracts in force name: an address that is
+// missing stops their contract, one that nobody names is of no use.
+func (c *checkup) cosigners(issuers []authority.Issuer, settings config) {
+	named := make(map[string]bool)
+	seen := make(map[canon.Digest]bool)
+	for _, i := range issuers {
+		if seen[i.Contract.Digest] {
+			continue
+		}
+		seen[i.Contract.Digest] = true
+		for _, one := range i.Contract.Terms.Cosigners {
+			named[one.Name()] = true
+			name := "cosigner " + one.Name()
+			key, err := ledger.ParseCosignerKey(one.Key)
+			if err == nil {
+				_, err = settings.Cosigners.reach(key)
+			}
+			if err != nil {
+				c.fail(name, fmt.Errorf("contract %s names it: %w", i.Contract.Terms.ID, err))
+				continue
+			}
+			c.pass(name, "of %s in contract %s, at %s", one.Party, i.Contract.Terms.ID, settings.Cosigners[one.Name()].URL)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings.Cosigners)) {
+		if !named[name] {
+			c.unknown("cosigners", "%s in %s: no contract in force names it", name, configFile)
+		}
 	}
 }
 

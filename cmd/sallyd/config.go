@@ -44,6 +44,9 @@ type config struct {
 	// Witnesses cosign each checkpoint before a certificate rests on it (docs/witnesses.md). Without them the log's own
 	// signature suffices.
 	Witnesses witnessesConfig `yaml:"witnesses,omitempty"`
+	// Cosigners says where the cosigners answer that contracts name (docs/witnesses.md), by the names in their keys. A contract
+	// whose cosigner is not here is not taken up.
+	Cosigners cosignersConfig `yaml:"cosigners,omitempty" keys:"NAME"`
 	// Ledger says who may read the ledger's tiles.
 	Ledger ledgerConfig `yaml:"ledger,omitempty"`
 	// Issuers adds to an identity provider what the contract does not hold. It is named by the ids of the contract and of the
@@ -113,7 +116,7 @@ func (c config) check() error {
 	if _, _, err := c.Witnesses.cosigners(); err != nil {
 		return err
 	}
-	for _, part := range []interface{ check() error }{c.CA, c.Database, c.Mark, c.SIEM} {
+	for _, part := range []interface{ check() error }{c.CA, c.Database, c.Mark, c.Cosigners, c.SIEM} {
 		if err := part.check(); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,7 +68,13 @@ func runPrepare(cmd *cobra.Command, path string) error {
 		return err
 	}
 	out := cmd.OutOrStdout()
-	if _, err := fmt.Fprintf(out, "contract    %s, version %d\ndigest      %s\nsign with\n", version.Terms.ID, version.Manifest.Version, version.Digest); err != nil {
+	if _, err := fmt.Fprintf(out, "contract    %s, version %d\ndigest      %s\n", version.Terms.ID, version.Manifest.Version, version.Digest); err != nil {
+		return err
+	}
+	if err := tellCosigners(out, version.Terms); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(out, "sign with"); err != nil {
 		return err
 	}
 	for _, line := range version.Terms.Signatories {
@@ -111,6 +118,9 @@ func runContractAdd(cmd *cobra.Command, dir, path string) (err error) {
 		added.Version.Terms.ID, added.Version.Manifest.Version, added.Version.Digest, added.Version.Lineage()); err != nil {
 		return err
 	}
+	if err := tellCosigners(out, added.Version.Terms); err != nil {
+		return err
+	}
 	for _, s := range added.Row.Signed {
 		if _, err := fmt.Fprintf(out, "signed      %s as %s of %s\n", s.Signer, s.Capacity, s.Party); err != nil {
 			return err
@@ -127,6 +137,16 @@ func runContractAdd(cmd *cobra.Command, dir, path string) (err error) {
 	}
 	_, err = fmt.Fprintf(out, "in force    from %s\n", added.Row.InForceAt.Time().Format(time.RFC3339))
 	return err
+}
+
+// tellCosigners names the cosigners without whose words nothing is issued.
+func tellCosigners(out io.Writer, terms *contract.Terms) error {
+	for _, c := range terms.Cosigners {
+		if _, err := fmt.Fprintf(out, "cosigner    %s of %s\n", c.Name(), c.Party); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readFiles reads the named files of a folder.

@@ -157,7 +157,7 @@ func (f *folder) open(ctx context.Context, engine store.Engine, c config, o fold
 	}
 	a := authority.Config{
 		Store: f.store, CA: f.signer, Log: logSigner, Mark: f.mark, Now: time.Now, Rand: rand.Reader, Shared: c.shared(),
-		Quorum: o.quorum, Cosigners: o.cosigners, Secrets: o.secrets, Logger: o.logger,
+		Quorum: o.quorum, Cosigners: o.cosigners, Parties: c.Cosigners.reach, Secrets: o.secrets, Logger: o.logger,
 	}
 	if o.metrics != nil {
 		a.Observer = o.metrics

@@ -54,6 +54,9 @@ func runServe(cmd *cobra.Command, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
+	if err := f.auth.CheckCosigners(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
 	s, err := c.server(f, m, logger)
 	if err != nil {
 		return err

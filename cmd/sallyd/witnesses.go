@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/contract/strictyaml"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/ledger/witness"
 )
@@ -54,4 +56,36 @@ func (c witnessesConfig) cosigners() (ledger.Cosigners, []authority.Cosigner, er
 	}
 	quorum.Need = c.Need
 	return quorum, list, nil
+}
+
+// cosignerConfig is where a cosigner answers that a contract names.
+type cosignerConfig struct {
+	// URL is where the cosigner answers: https, or http on a loopback address.
+	URL string `yaml:"url" need:"true" form:"https://HOST[:PORT][/PATH]" example:"https://cosigner.customer.example"`
+}
+
+// cosignersConfig says where the cosigners answer that contracts name, by their
+// names. Their keys stand in the contracts.
+type cosignersConfig map[string]cosignerConfig
+
+func (c cosignersConfig) check() error {
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if _, err := witness.ParsePrefix(c[name].URL); err != nil {
+			return badKey(strictyaml.Join(strictyaml.Join("cosigners", name), "url"), "%v", err)
+		}
+	}
+	return nil
+}
+
+// reach returns how to ask a cosigner that a contract names.
+func (c cosignersConfig) reach(key ledger.CosignerKey) (authority.Cosigner, error) {
+	at, ok := c[key.Name()]
+	if !ok {
+		return nil, fmt.Errorf("%w: cosigner %s; put it under cosigners in %s, with its url", authority.ErrNoAddress, key.Name(), configFile)
+	}
+	client, err := witness.NewClient(key, at.URL, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
 }

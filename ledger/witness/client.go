@@ -75,17 +75,26 @@ func NewClient(key ledger.CosignerKey, prefix string, now func() time.Time) (*Cl
 	if key.IsZero() || now == nil {
 		return nil, fmt.Errorf("%w: key and clock must be given", ErrConfig)
 	}
+	u, err := ParsePrefix(prefix)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{
+		key: key, url: u + "/add-checkpoint", now: now,
+		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}, nil
+}
+
+// ParsePrefix reads a submission prefix, and returns it without a slash at its end.
+func ParsePrefix(prefix string) (string, error) {
 	u, err := url.Parse(strings.TrimSuffix(prefix, "/"))
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("url %q: %w: want https://HOST[:PORT][/PATH]", prefix, ErrConfig)
+		return "", fmt.Errorf("url %q: %w: want https://HOST[:PORT][/PATH]", prefix, ErrConfig)
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
-		return nil, fmt.Errorf("url %q: %w: https, or http on a loopback address", prefix, ErrConfig)
+		return "", fmt.Errorf("url %q: %w: https, or http on a loopback address", prefix, ErrConfig)
 	}
-	return &Client{
-		key: key, url: u.String() + "/add-checkpoint", now: now,
-		http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-	}, nil
+	return u.String(), nil
 }
 
 func loopback(host string) bool {
