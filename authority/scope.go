@@ -212,15 +212,20 @@ func (s *scope) missing() error {
 			party = party || st.Party
 		}
 	}
-	need := fmt.Sprintf("%d of %d witnesses", s.quorum.Need, len(s.quorum.Witnesses))
-	if len(s.quorum.All) > 0 {
-		need += fmt.Sprintf(" and all %d cosigners of contract %s", len(s.quorum.All), s.contract)
+	var need []string
+	if len(s.quorum.Witnesses) > 0 {
+		need = append(need, fmt.Sprintf("%d of %d witnesses", s.quorum.Need, len(s.quorum.Witnesses)))
+	}
+	if n := len(s.quorum.All); n == 1 {
+		need = append(need, "the cosigner of contract "+s.contract)
+	} else if n > 1 {
+		need = append(need, fmt.Sprintf("all %d cosigners of contract %s", n, s.contract))
 	}
 	of := ErrUncosigned
 	if party {
 		of = ErrWithheld
 	}
-	return fmt.Errorf("%w (needed: %s; %s)", of, need, strings.Join(why, "; "))
+	return fmt.Errorf("%w (needed: %s; %s)", of, strings.Join(need, " and "), strings.Join(why, "; "))
 }
 
 // reason is why there is no word, in our own words.

@@ -97,6 +97,7 @@ var problemTable = []problemRow{
 	{store.ErrUnavailable, unavailable, "the database is not available; what you asked for was not done"},
 	{authority.ErrMarkMoved, unavailable, "another server of this ledger signed at the same moment, again and again"},
 	{store.ErrConflict, unavailable, "somebody else wrote at the same moment; what you asked for was not done"},
+	{authority.ErrWithheld, unavailable, ""},
 	{authority.ErrUncosigned, unavailable, "too few witnesses have confirmed the ledger, so no certificate was made; the request stays granted"},
 	{authority.ErrVoid, unavailable, "the certificate took too long to be signed and was given up; the request stays granted"},
 	{ca.ErrUnavailable, unavailable, "the authority key can't be reached, so no certificate was made; the request stays granted"},

@@ -58,7 +58,7 @@ var inTable = map[string]error{
 
 	"store.ErrNoSession": store.ErrNoSession, "store.ErrNoChallenge": store.ErrNoChallenge, "store.ErrNoFlow": store.ErrNoFlow,
 	"store.ErrUsed": store.ErrUsed, "store.ErrBusy": store.ErrBusy, "store.ErrClock": store.ErrClock, "authority.ErrVoid": authority.ErrVoid,
-	"authority.ErrUncosigned": authority.ErrUncosigned, "ledger.ErrTile": ledger.ErrTile,
+	"authority.ErrUncosigned": authority.ErrUncosigned, "authority.ErrWithheld": authority.ErrWithheld, "ledger.ErrTile": ledger.ErrTile,
 	"record.ErrOtherLogin": record.ErrOtherLogin,
 	"store.ErrUnavailable": store.ErrUnavailable, "authority.ErrMark": authority.ErrMark, "store.ErrConflict": store.ErrConflict, "authority.ErrMarkMoved": authority.ErrMarkMoved,
 	"store.ErrUnknownOutcome": store.ErrUnknownOutcome, "store.ErrUnsafe": store.ErrUnsafe,

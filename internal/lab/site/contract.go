@@ -49,6 +49,7 @@ type terms struct {
 	Login              sshcert.Login
 	CertTTL, Timeout   string
 	CertMax, Grant     string // the contract's ceilings
+	Cosigner           string // its key; empty: there is none
 }
 
 // SignatoryKey is the file of the signatory's private key.
@@ -69,11 +70,12 @@ func (s *Site) WriteContract() error {
 		ID: ContractID, Role: RoleID,
 		Party: party, Signer: signer, Key: strings.TrimSpace(string(key)),
 		Issuer: s.IDP.URL(), CLI: idp.CLIClient, Web: idp.WebClient,
-		Login:   s.Account.Login,
-		CertTTL: contract.FormatDuration(certTTL),
-		CertMax: contract.FormatDuration(max(certTTL, 5*time.Minute)),
-		Grant:   contract.FormatDuration(orElse(s.cfg.Plan.Grant, time.Hour)),
-		Timeout: contract.FormatDuration(orElse(s.cfg.Plan.Timeout, 15*time.Minute)),
+		Login:    s.Account.Login,
+		CertTTL:  contract.FormatDuration(certTTL),
+		CertMax:  contract.FormatDuration(max(certTTL, 5*time.Minute)),
+		Grant:    contract.FormatDuration(orElse(s.cfg.Plan.Grant, time.Hour)),
+		Timeout:  contract.FormatDuration(orElse(s.cfg.Plan.Timeout, 15*time.Minute)),
+		Cosigner: s.cosignerKey(),
 	})
 	if err != nil {
 		return err

@@ -47,6 +47,9 @@ func (s *Site) configure() (err error) {
 	if err == nil && s.cfg.Settings != "" {
 		_, err = fmt.Fprintln(f, s.cfg.Settings)
 	}
+	if err == nil && s.cosigner != nil {
+		_, err = fmt.Fprintf(f, "cosigners:\n  %s: {url: %q}\n", CosignerName, "http://"+s.cosigner.port.Addr())
+	}
 	if err == nil && s.figures != nil {
 		_, err = fmt.Fprintf(f, "metrics: {listen: %q}\n", s.figures.Addr())
 	}
@@ -152,6 +155,7 @@ func (s *Site) Kill() { s.server.Kill() }
 func (s *Site) SetUp(ctx context.Context) error {
 	acts := []func(context.Context) error{
 		s.Init,
+		s.MakeCosigner,
 		func(context.Context) error { return s.WriteContract() },
 		s.SignContract,
 		func(ctx context.Context) error {

@@ -68,6 +68,9 @@ type Config struct {
 	Others []Other
 	// Postgres has the ledger lie in a real PostgreSQL; else it lies in SQLite.
 	Postgres bool
+	// Cosigner has the contract name a cosigner of its party. It is started by
+	// StartCosigner.
+	Cosigner bool
 	// Replicas is how many more sallyd there can be on the site's database. They
 	// share a mark in a real Vault; without any it lies in a file.
 	Replicas int
@@ -96,12 +99,13 @@ type Site struct {
 	Postgres *postgres.Cluster // nil without Config.Postgres
 	Database string            // in it
 
-	cfg     Config
-	front   *front // nil without Config.Front
-	port    *lab.Port
-	figures *lab.Port   // nil without Config.Metrics
-	spare   []*lab.Port // of the replicas that are not there yet
-	server  *lab.Process
+	cfg      Config
+	front    *front    // nil without Config.Front
+	cosigner *cosigner // nil without Config.Cosigner
+	port     *lab.Port
+	figures  *lab.Port   // nil without Config.Metrics
+	spare    []*lab.Port // of the replicas that are not there yet
+	server   *lab.Process
 
 	mu    sync.Mutex
 	tasks []*lab.Process // guarded by mu; everything started in the background
@@ -141,6 +145,9 @@ func (s *Site) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.startFront(ctx); err != nil {
+		return err
+	}
+	if err := s.reserveCosigner(ctx); err != nil {
 		return err
 	}
 	if s.cfg.Metrics {
@@ -308,6 +315,9 @@ func (s *Site) Close() error {
 		if p != nil {
 			errs = append(errs, p.Release())
 		}
+	}
+	if s.cosigner != nil {
+		errs = append(errs, s.cosigner.port.Release())
 	}
 	for _, port := range s.spare {
 		errs = append(errs, port.Release())
