@@ -119,8 +119,19 @@ func TestNamed(t *testing.T) {
 	t.Parallel()
 	noLeaf := []string{"Contract", "Lineage"} // of a contract version
 	for _, facts := range []record.Facts{
-		record.LedgerOpen{}, record.ContractPropose{}, record.ContractSign{}, record.HostJoin{}, record.PersonLogin{}, record.PersonSnapshot{}, record.PersonLink{},
-		record.RequestSubmit{}, record.RequestDecide{}, record.RequestExpire{}, record.RequestCancel{}, record.CertificateIssue{}, record.CertificateVoid{},
+		record.LedgerOpen{},
+		record.ContractPropose{},
+		record.ContractSign{},
+		record.HostJoin{},
+		record.PersonLogin{},
+		record.PersonSnapshot{},
+		record.PersonLink{},
+		record.RequestSubmit{},
+		record.RequestDecide{},
+		record.RequestExpire{},
+		record.RequestCancel{},
+		record.CertificateIssue{},
+		record.CertificateVoid{},
 	} {
 		var want []canon.Digest
 		var set func(v reflect.Value)

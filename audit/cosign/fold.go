@@ -213,7 +213,7 @@ func (f *fold) over(l *leaf) time.Time {
 		if err != nil || cert.ValidBefore > maxBefore {
 			return time.Time{}
 		}
-		return time.Unix(int64(cert.ValidBefore), 0).Add(grace) //nolint:gosec // below maxBefore
+		return time.Unix(int64(cert.ValidBefore), 0).Add(grace)
 	default:
 		return l.seenAt.Time().Add(f.longest()).Add(grace)
 	}

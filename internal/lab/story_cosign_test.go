@@ -182,7 +182,7 @@ func cheat(t *testing.T, ctx context.Context, s *site.Site) map[int64]string {
 	issued.At, issued.Grant, issued.GrantLeaf, issued.Claims, issued.Person = now, asked.Request, grant, asked.Claims, doc.Person
 	next, err := db.Next(ctx)
 	must(t, err)
-	issued.Serial, issued.TBS = uint64(next)+1, forged(t, uint64(next)+1) //nolint:gosec // an index is never negative
+	issued.Serial, issued.TBS = uint64(next)+1, forged(t, uint64(next)+1)
 	force("certificate.issue): it is pending", liar.Draft{Facts: issued})
 	must(t, db.Close())
 	return made
@@ -198,7 +198,7 @@ func forged(t *testing.T, serial uint64) string {
 		must(t, err)
 		return k
 	}
-	now := uint64(time.Now().Unix()) //nolint:gosec // of this century
+	now := uint64(time.Now().Unix())
 	return canon.B64(sshcert.TBS(&ssh.Certificate{
 		Nonce: make([]byte, 32), Key: key(), Serial: serial, CertType: ssh.UserCert, KeyId: "mallory", ValidPrincipals: []string{"root@web-2.demo"},
 		ValidAfter: now - 60, ValidBefore: now + 3600, SignatureKey: key(),
