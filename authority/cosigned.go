@@ -74,12 +74,8 @@ func (c *cosigning) shown() (head signedHead, ok bool) {
 
 // health returns why words can't be had: an error that wraps ErrDegraded if that
 // concerns some contracts only.
-func (c *cosigning) health(ctx context.Context) error {
+func (c *cosigning) health() error {
 	if err := c.a.halting(); err != nil {
-		return err
-	}
-	scopes, err := c.scopes(ctx)
-	if err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -87,7 +83,7 @@ func (c *cosigning) health(ctx context.Context) error {
 	if err := c.failing[c.whole.id]; err != nil {
 		return err
 	}
-	for _, s := range scopes {
+	for _, s := range c.known {
 		if err := c.failing[s.id]; err != nil {
 			return fmt.Errorf("%w: contract %s: %w", ErrDegraded, s.contract, err)
 		}

@@ -26,6 +26,14 @@ func overseen(t *testing.T, change func(*server.Config)) (*world, *ledger.Cosign
 		c.Limits.Login = 6000
 		change(c)
 	})
+	return w, w.oversee()
+}
+
+// oversee has the server take up a contract that names a cosigner, and a host under
+// it.
+func (w *world) oversee() *ledger.CosignerSigner {
+	t := w.t
+	t.Helper()
 	signer := ledgertest.Cosigner(t, "cosigner.example/1")
 	w.settings.Parties = func(ledger.CosignerKey) (authority.Cosigner, error) {
 		return &yeaSayer{signer: signer, now: w.clock.Now}, nil
@@ -42,7 +50,7 @@ func overseen(t *testing.T, change func(*server.Config)) (*world, *ledger.Cosign
 	})
 	must(t, err)
 	w.serve()
-	return w, signer
+	return signer
 }
 
 // openingsOf is a request for leaves, signed.

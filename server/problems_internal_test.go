@@ -58,7 +58,7 @@ var inTable = map[string]error{
 
 	"store.ErrNoSession": store.ErrNoSession, "store.ErrNoChallenge": store.ErrNoChallenge, "store.ErrNoFlow": store.ErrNoFlow,
 	"store.ErrUsed": store.ErrUsed, "store.ErrBusy": store.ErrBusy, "store.ErrClock": store.ErrClock, "authority.ErrVoid": authority.ErrVoid,
-	"authority.ErrUncosigned": authority.ErrUncosigned, "authority.ErrWithheld": authority.ErrWithheld, "ledger.ErrTile": ledger.ErrTile,
+	"authority.ErrUncosigned": authority.ErrUncosigned, "authority.ErrWithheld": authority.ErrWithheld, "ledger.ErrMessage": ledger.ErrMessage, "ledger.ErrTile": ledger.ErrTile,
 	"record.ErrOtherLogin": record.ErrOtherLogin,
 	"store.ErrUnavailable": store.ErrUnavailable, "authority.ErrMark": authority.ErrMark, "store.ErrConflict": store.ErrConflict, "authority.ErrMarkMoved": authority.ErrMarkMoved,
 	"store.ErrUnknownOutcome": store.ErrUnknownOutcome, "store.ErrUnsafe": store.ErrUnsafe,
@@ -92,6 +92,7 @@ var exempt = map[string]string{
 	"ledger.ErrSalt": wrapped, "ledger.ErrCosigner": starting,
 	"ledger.ErrCosignature": "reaches us inside authority.ErrUncosigned", "ledger.ErrAddCheckpoint": "for witnesses, which we ask and are not",
 
+	"authority.ErrNoAddress": "its text stands in authority.ErrWithheld",
 	"witness.ErrConfig": starting, "witness.ErrUnreachable": "its text stands in authority.ErrUncosigned", "witness.ErrRefused": "its text stands in authority.ErrUncosigned",
 	"witness.ErrFork": "reaches us inside authority.ErrHalted", "witness.ErrClock": "its text stands in authority.ErrUncosigned",
 	"witness.ErrUnjustified": "its text stands in authority.ErrUncosigned", "witness.ErrNoHead": "for witnesses, which we ask and are not",
