@@ -16,7 +16,7 @@ import (
 func (s *story) auditSteps() []step {
 	return []step{
 		{"The operator exports the ledger while it is served, and checks the database", s.export},
-		{"An auditor verifies the export with two files and a digest, without the server", s.audit},
+		{"An auditor verifies the export with two files, a digest and the cosigner's key, without the server", s.audit},
 		{"She reads the story of the certificate", s.explain},
 		{"One number is changed in the export, and nothing in it counts", s.tamper},
 	}
@@ -45,7 +45,7 @@ func (s *story) export(ctx context.Context) (string, error) {
 
 // against are the flags of the auditor: what she has from people.
 func (s *story) against() []string {
-	return []string{"--pin", s.PinFile(), "--contract", s.contract.Lineage().String()}
+	return []string{"--pin", s.PinFile(), "--contract", s.contract.Lineage().String(), "--cosigner", s.CosignerKey()}
 }
 
 func (s *story) audit(ctx context.Context) (string, error) {

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 func tell(ctx context.Context, p *player, o options) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, storyTimeout, errors.New("the story takes too long"))
 	defer cancel()
-	s, err := site.Open(ctx, site.Config{Bin: o.bin, Tell: p, Keep: o.keep, Vault: o.ca == "vault"})
+	s, err := site.Open(ctx, site.Config{Bin: o.bin, Tell: p, Keep: o.keep, Vault: o.ca == "vault", Cosigner: true})
 	if err != nil {
 		return fmt.Errorf("demo: FAILED before step 1: %w", err)
 	}

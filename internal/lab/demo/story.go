@@ -54,11 +54,13 @@ func newStory(s *site.Site, p *player, keep bool) *story {
 func (s *story) steps() []step {
 	all := []step{
 		{"The operator makes the authority's folder, keys and pin file", s.initialise},
+		{"A party of the contract makes the key of its cosigner", s.cosignerKey},
 		{"The contract's owner signs it with stock ssh-keygen", s.sign},
 		{"The authority takes the signed contract", s.addContract},
 		{"Two hosts join the inventory", s.addHosts},
 		{"Each host gets its sshd fragment and a real sshd", s.startHosts},
 		{"The authority serves", s.serve},
+		{"The party's cosigner replays the ledger, and answers", s.cosign},
 		{"Without a grant, ssh is refused", s.refusedWithoutGrant},
 		{"Alice logs in", s.logIn},
 		{"Alice asks for " + asked + " on " + site.Web1 + " and waits", s.ask},
