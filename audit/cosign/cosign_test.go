@@ -413,8 +413,11 @@ func TestPromiseP11_CosignerHoldsLeaf0ToThePin(t *testing.T) {
 		other, err := cosign.Open(c)
 		must(t, err)
 		at := w.checkpoint()
-		if err := other.Judge(t.Context(), w.last, at); !errors.Is(err, witness.ErrUnjustified) || !strings.Contains(err.Error(), "leaf 0 ") || !strings.Contains(err.Error(), "pinned") {
-			t.Errorf("%s: %v, want ErrUnjustified by leaf 0", name, err)
+		for range 2 {
+			if err := other.Judge(t.Context(), w.last, at); !errors.Is(err, witness.ErrUnjustified) || !strings.Contains(err.Error(), "leaf 0 ") || !strings.Contains(err.Error(), "pinned") {
+				t.Errorf("%s: %v, want ErrUnjustified by leaf 0", name, err)
+			}
+			w.ahead = 400 * 24 * time.Hour // and never otherwise
 		}
 		must(t, other.Close())
 	}

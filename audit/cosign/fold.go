@@ -202,7 +202,7 @@ const grace = time.Minute
 // longest certificate is over that the contract knows.
 func (f *fold) over(l *leaf) time.Time {
 	switch facts := l.facts.(type) {
-	case nil:
+	case nil, record.LedgerOpen: // a ledger that is another's stays that
 		return time.Time{}
 	case record.CertificateIssue:
 		tbs, err := canon.ParseB64(facts.TBS)
