@@ -120,6 +120,7 @@ func TestNamed(t *testing.T) {
 	noLeaf := []string{"Contract", "Lineage"} // of a contract version
 	for _, facts := range []record.Facts{
 		record.LedgerOpen{},
+		record.PersonErase{},
 		record.ContractPropose{},
 		record.ContractSign{},
 		record.HostJoin{},
