@@ -93,7 +93,7 @@ var exempt = map[string]string{
 	"ledger.ErrCosignature": "reaches us inside authority.ErrUncosigned", "ledger.ErrAddCheckpoint": "for witnesses, which we ask and are not",
 
 	"authority.ErrNoAddress": "its text stands in authority.ErrWithheld",
-	"witness.ErrConfig": starting, "witness.ErrUnreachable": "its text stands in authority.ErrUncosigned", "witness.ErrRefused": "its text stands in authority.ErrUncosigned",
+	"witness.ErrConfig":      starting, "witness.ErrUnreachable": "its text stands in authority.ErrUncosigned", "witness.ErrRefused": "its text stands in authority.ErrUncosigned",
 	"witness.ErrFork": "reaches us inside authority.ErrHalted", "witness.ErrClock": "its text stands in authority.ErrUncosigned",
 	"witness.ErrUnjustified": "its text stands in authority.ErrUncosigned", "witness.ErrNoHead": "for witnesses, which we ask and are not",
 
