@@ -123,7 +123,8 @@ func (c *cosigning) ask(ctx context.Context, m *member, head signedHead) (ledger
 	}
 	if errors.Is(err, witness.ErrFork) && !m.party {
 		c.a.halt(fmt.Errorf("%w: %s says: %w; if a backup was restored, put the newer database back, "+
-			"or have `sallyd ledger adopt` take what is lost from a copy of the ledger (docs/recovery.md)", ErrHalted, m.cosigner.Key().Name(), err))
+			"or have `sallyd ledger adopt` take what is lost from a copy of the ledger (docs/recovery.md)",
+			ErrHalted, m.cosigner.Key().Name(), err))
 	}
 	m.end(seen, err, c.a.now())
 	return s, err
