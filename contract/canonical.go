@@ -37,6 +37,7 @@ type (
 		Effect      jsonEffect      `json:"effect,omitzero"`
 		Issuers     []jsonIssuer    `json:"issuers"`
 		Groups      []jsonGroup     `json:"groups"`
+		Offices     []jsonOffice    `json:"offices,omitempty"`
 		Ceilings    jsonCeilings    `json:"ceilings"`
 		Roles       []jsonRole      `json:"roles"`
 		Retention   jsonRetention   `json:"retention,omitzero"`
@@ -183,6 +184,7 @@ func (t *Terms) Canonical() ([]byte, error) {
 	for _, g := range t.Groups {
 		j.Groups = append(j.Groups, jsonGroup(g))
 	}
+	j.Offices = canonicalOffices(t.Offices)
 	for i := range t.Roles {
 		j.Roles = append(j.Roles, canonicalRole(&t.Roles[i]))
 	}

@@ -102,6 +102,15 @@ func TestTermsDigestCoversEverything(t *testing.T) {
 		{"group id", func(t *contract.Terms) { t.Groups[0].ID = "x" }},
 		{"group issuer", func(t *contract.Terms) { t.Groups[0].Issuer = "x" }},
 		{"group claim", func(t *contract.Terms) { t.Groups[0].Claim = "x" }},
+		{"an office", func(t *contract.Terms) {
+			t.Offices = []contract.OfficeGroups{{Office: contract.Auditor, Groups: []string{"dba"}}}
+		}},
+		{"another office", func(t *contract.Terms) {
+			t.Offices = []contract.OfficeGroups{{Office: contract.Reviewer, Groups: []string{"dba"}}}
+		}},
+		{"an office's groups", func(t *contract.Terms) {
+			t.Offices = []contract.OfficeGroups{{Office: contract.Auditor, Groups: []string{"sre"}}}
+		}},
 		{"ceiling grant", func(t *contract.Terms) { t.Ceilings.Grant++; t.Ceilings.Grant += time.Second }},
 		{"ceiling cert_ttl", func(t *contract.Terms) { t.Ceilings.CertTTL += time.Second }},
 		{"decide age", func(t *contract.Terms) { t.Ceilings.ClaimsMaxAge.Decide += time.Second }},

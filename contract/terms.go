@@ -35,6 +35,7 @@ type Terms struct {
 	NotBefore   time.Time // the contract has no effect earlier; zero if the terms set no such day
 	Issuers     []Issuer
 	Groups      []Group
+	Offices     []OfficeGroups // sorted by office; empty if the terms name none
 	Ceilings    Ceilings
 	Roles       []Role
 	Retention   Retention
