@@ -124,6 +124,13 @@ func (l *mentions) of(v View, facts Facts) error {
 		for _, id := range f.People {
 			l.add(MentionPerson, string(id))
 		}
+	case PersonErase:
+		for _, id := range f.People {
+			l.add(MentionPerson, string(id))
+		}
+	case PersonRead:
+		l.add(MentionPerson, string(f.Person))
+		l.add(MentionContract, f.Contract.String())
 	case RequestSubmit:
 		l.submit(f)
 	case RequestDecide:

@@ -55,6 +55,7 @@ func TestMentions(t *testing.T) {
 		{"a login", w.Login(m, w.Bob).Facts, append(of(w.Bob.Person), fingerprint(w.Bob.Device))},
 		{"groups", w.Snapshot(m, w.Bob, canon.Digest{1}), of(w.Bob.Person)},
 		{"a link", w.Link(m, w.Bob, w.Carol).Facts, of(w.Bob.Person, w.Carol.Person)},
+		{"a reading", w.Read(m, w.Carol, w.Version, 6), append(of(w.Carol.Person), "contract="+w.Version.Digest.String())},
 		{"a request", submit.Facts, append(of(w.Alice.Person), "request="+string(ask.Doc.Request), "role=operator", "login=ops",
 			"host=web-1.demo", "host=web-2.demo", "contract="+w.Version.Digest.String())},
 		{"a decision", w.Decide(m, w.Bob, granted, "approve", 0).Facts, append(of(w.Bob.Person, w.Alice.Person), asked...)},
