@@ -15,9 +15,15 @@ type Reading struct {
 	How         string // record.ReadEntry, record.ReadList or record.ReadExport
 	First, Last int64  // the leaves that were read or searched
 	Query       canon.Digest
-	// Shown has the leaves whose person parts are shown, in order, by the contract
-	// of whose office they are. A lineage without leaves was searched in vain.
-	Shown map[canon.Digest][]int64
+	// Shown says what is shown by the office of each contract, by lineage. One of
+	// which nothing is shown was searched in vain.
+	Shown map[canon.Digest]ShownParts
+}
+
+// ShownParts is what is shown of others by the office of one contract.
+type ShownParts struct {
+	Count  int64   // person parts
+	Leaves []int64 // their leaves, in order; none for an export
 }
 
 // RecordReading records what a session's person reads, one leaf for each contract,
@@ -36,17 +42,14 @@ func (a *Authority) RecordReading(ctx context.Context, s store.Session, r Readin
 		ids[lineage] = id
 	}
 	err := a.store.Write(ctx, func(tx *store.Tx) error {
-		for lineage, leaves := range r.Shown {
+		for lineage, shown := range r.Shown {
 			version, err := record.InForce(tx, lineage, tx.Now())
 			if err != nil {
 				return err
 			}
 			f := record.PersonRead{
 				At: tx.Now(), Read: ids[lineage], Lineage: lineage, Contract: version.Digest, Person: s.Person, Claims: s.Claims(),
-				Assurance: record.AssuranceSession, How: r.How, First: r.First, Last: r.Last, Count: int64(len(leaves)), Query: r.Query,
-			}
-			if r.How != record.ReadExport {
-				f.Leaves = leaves
+				Assurance: record.AssuranceSession, How: r.How, First: r.First, Last: r.Last, Count: shown.Count, Leaves: shown.Leaves, Query: r.Query,
 			}
 			if _, err := tx.Append(store.Draft{Facts: f}); err != nil {
 				return err

@@ -52,7 +52,7 @@ func (s *Server) entryPage(w http.ResponseWriter, r *http.Request, session store
 		if err != nil {
 			return err
 		}
-		if v.E, err = openEntry(reader, entry, who); err != nil {
+		if v.E, _, err = openEntry(reader, entry, who); err != nil {
 			return err
 		}
 		v.Hash = canon.Digest(tlog.RecordHash(entry.Text)).String()
