@@ -263,6 +263,7 @@ type EntriesQuery struct {
 	People   int64         `json:"people,omitempty" range:"1..1"`               // show person parts about others by an auditor's office, which is recorded
 	Order    string        `json:"order,omitempty" enum:"newest,oldest"`        // which come first; absent: newest
 	Cursor   string        `json:"cursor,omitempty"`                            // where to go on: next of the page before
+	From     int64         `json:"from,omitempty" range:"0..."`                 // entries from this index on; not with cursor
 	Before   int64         `json:"before,omitempty" range:"0..."`               // entries with a lower index; not with cursor
 	Limit    int64         `json:"limit,omitempty" range:"1..200" default:"50"` // how many at most
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/api"
@@ -108,7 +109,7 @@ func TestPromiseP16_LedgerCSVIsInert(t *testing.T) {
 	leaf := f.entries[0].Leaf
 	for _, text := range payloads.Texts() {
 		for _, lie := range []api.Entry{{Leaf: leaf, Kind: text}, {Leaf: text, Kind: text}, {Leaf: strings.Replace(leaf, "ledger.open", text, 1), Kind: text}} {
-			lie.Index = int64(len(f.entries))
+			lie.Index = f.log.AppendHash(tlog.RecordHash([]byte(lie.Leaf)))
 			f.entries = append(f.entries, api.EntryProof{Entry: lie})
 		}
 	}

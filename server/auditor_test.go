@@ -234,7 +234,7 @@ func TestSearch(t *testing.T) {
 		{"kind=request.submit&since=1h&order=oldest", "request.submit request.submit"},
 		{"kind=request.submit&until=1h", ""},
 		{"since=1h&kind=request.submit&text=ADMIN", "request.submit"}, // in the facts, large or small
-		{"since=1h&text=words+of+bob", ""},              // she has not asked for people
+		{"since=1h&text=words+of+bob", ""},                            // she has not asked for people
 		{"since=1h&text=words+of+bob&people=1", "request.decide"},
 		{"since=1h&text=words%25bob&people=1", ""}, // % is no wildcard
 		{"since=1h&text=words_of_bob&people=1", ""},
@@ -259,12 +259,26 @@ func TestSearch(t *testing.T) {
 		t.Errorf("Bob finds %d decisions of his", n)
 	}
 	for _, tt := range []struct{ query, want string }{
-		{"text=a&since=1h", "2 to 200 characters"}, {"text=abc", "so say since when"}, {"since=yesterday", "how long ago as 90m"},
-		{"since=2026-01-02&until=2026-01-01", "ends before it begins"}, {"host=A%20b", "a host's name"}, {"serial=0", "from 1"}, {"order=up", "newest or oldest"},
-		{"key=MD5:00", "ssh-keygen -l"}, {"contract=x", "digest"}, {"person=alice", "who= takes a name"}, {"who=a&person=me", "one of them"},
-		{"cursor=abc", "none of this server's"}, {"cursor=" + entries(ada, "limit=1").Next + "&host=web-1.demo", "of another search"}, {"host=", "leave it out"},
-		{"kind=Host", "a kind of entry"}, {"role=A", "role's id"}, {"request=1", "request's id"}, {"login=", "leave it out"}, {"limit=201", "1 to 200"},
-		{"cursor=" + entries(ada, "limit=1").Next + "&before=3", "one of them"},
+		{"text=a&since=1h", "2 to 200 characters"},
+		{"text=abc", "so say since when"},
+		{"since=yesterday", "how long ago as 90m"},
+		{"since=2026-01-02&until=2026-01-01", "ends before it begins"},
+		{"host=A%20b", "a host's name"},
+		{"serial=0", "from 1"},
+		{"order=up", "newest or oldest"},
+		{"key=MD5:00", "ssh-keygen -l"},
+		{"contract=x", "digest"},
+		{"person=alice", "who= takes a name"},
+		{"who=a&person=me", "one of them"},
+		{"cursor=abc", "none of this server's"},
+		{"cursor=" + entries(ada, "limit=1").Next + "&host=web-1.demo", "of another search"},
+		{"host=", "leave it out"},
+		{"kind=Host", "a kind of entry"},
+		{"role=A", "role's id"},
+		{"request=1", "request's id"},
+		{"login=", "leave it out"},
+		{"limit=201", "1 to 200"},
+		{"cursor=" + entries(ada, "limit=1").Next + "&before=3", "says it all"},
 	} {
 		if r := ada.call("/v1/ledger/entries?"+tt.query, nil); r.status != 422 || !strings.Contains(string(r.body), tt.want) {
 			t.Errorf("%s: %d %s, want %s", tt.query, r.status, r.body, tt.want)
@@ -404,4 +418,3 @@ func TestSearchForwards(t *testing.T) {
 		t.Errorf("it followed up to %d of %d", from+int64(len(got)), end)
 	}
 }
-

@@ -146,6 +146,10 @@ func (p *searching) start(size int64) (c cursor, err error) {
 			return c, err
 		}
 	}
+	c.from = max(c.from, p.q.from)
+	if p.q.before != open {
+		c.before = min(c.before, p.q.before)
+	}
 	if p.q.serial != 0 { // a serial is its leaf's index plus one
 		c.from, c.before = max(c.from, p.q.serial-1), min(c.before, p.q.serial)
 	}
@@ -298,7 +302,7 @@ func (p *searching) searched(start, rest cursor) {
 	more := rest.from < rest.before
 	if p.q.oldest {
 		// Who reads forwards can go on when there is more.
-		endless := p.q.cursor == nil && p.q.until == 0 && p.q.serial == 0 || p.q.cursor != nil && p.q.cursor.before == open
+		endless := p.q.cursor == nil && p.q.until == 0 && p.q.serial == 0 && p.q.before == open || p.q.cursor != nil && p.q.cursor.before == open
 		if endless {
 			rest.before, more = open, true
 		}

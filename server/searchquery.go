@@ -30,6 +30,8 @@ type searchQuery struct {
 	people   bool             // person parts about others, too
 	oldest   bool             // oldest first
 	limit    int
+	from     int64   // entries from this index on
+	before   int64   // entries below this index; open: all
 	cursor   *cursor // where to go on; nil: at the beginning
 	digest   canon.Digest
 }
@@ -38,7 +40,7 @@ type searchQuery struct {
 // before those that say how much of it.
 var searchNames = []string{
 	"person", "who", "host", "login", "role", "request", "contract", "serial", "key", "kind", "since", "until", "text", "people", "order",
-	"cursor", "before", "limit",
+	"cursor", "from", "before", "limit",
 }
 
 const asked = 15 // of searchNames, that say what is looked for
@@ -209,16 +211,17 @@ func (q *searchQuery) readCursor(values url.Values) error {
 			what.Set(name, values.Get(name))
 		}
 	}
+	var err error
+	if q.from, err = number(values, "from", 0); err != nil {
+		return err
+	}
+	if q.before, err = number(values, "before", open); err != nil {
+		return err
+	}
 	q.digest = canon.Sum("sallyport.query/v1", []byte(what.Encode()))
 	switch {
-	case values.Has("cursor") && values.Has("before"):
-		return fmt.Errorf("cursor, before: %w: one of them", authority.ErrField)
-	case values.Has("before"):
-		before, err := number(values, "before", 0)
-		if err != nil {
-			return err
-		}
-		q.cursor = &cursor{before: min(before, ledger.MaxSize), query: q.digest}
+	case values.Has("cursor") && (values.Has("before") || values.Has("from")):
+		return fmt.Errorf("cursor, from, before: %w: a cursor says it all", authority.ErrField)
 	case values.Has("cursor"):
 		c, err := parseCursor(values.Get("cursor"))
 		if err != nil {
