@@ -48,19 +48,28 @@ func (s *Server) listEntries(w http.ResponseWriter, r *http.Request, session sto
 // search reads one page of a search. What of others it shows by an office is
 // recorded before it returns.
 func (s *Server) search(ctx context.Context, session store.Session, q searchQuery) (api.Entries, error) {
+	p, err := s.searchFor(ctx, session, q)
+	if err != nil {
+		return api.Entries{}, err
+	}
+	return p.out, nil
+}
+
+// searchFor is search with what the entries are about.
+func (s *Server) searchFor(ctx context.Context, session store.Session, q searchQuery) (*searching, error) {
 	var p *searching
 	err := s.store.Read(ctx, func(reader *store.Reader) error {
 		who, err := readerOf(reader, session, s.now())
 		if err != nil {
 			return err
 		}
-		p = &searching{q: q, r: reader, who: who, shown: make(map[canon.Digest]authority.ShownParts)}
+		p = &searching{q: q, r: reader, who: who, shown: make(map[canon.Digest]authority.ShownParts), said: make(map[int64][]record.Mention)}
 		return p.run()
 	})
 	if err != nil {
-		return api.Entries{}, err
+		return nil, err
 	}
-	return p.out, s.authority.RecordReading(ctx, session, p.reading())
+	return p, s.authority.RecordReading(ctx, session, p.reading())
 }
 
 // searching is one page of a search as it is put together.
@@ -73,6 +82,7 @@ type searching struct {
 	out         api.Entries
 	bytes       int
 	shown       map[canon.Digest]authority.ShownParts
+	said        map[int64][]record.Mention // what the entries on the page mention, of those whose facts are shown
 }
 
 func (p *searching) run() error {
@@ -261,7 +271,7 @@ func (p *searching) matches(e store.Entry, one api.Entry) (bool, error) {
 	if p.narrows() && one.Facts == "" {
 		return false, nil
 	}
-	if len(p.mentions) > 0 {
+	if len(p.mentions) > 0 || one.Facts != "" {
 		facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
 		if err != nil {
 			return false, err
@@ -269,6 +279,9 @@ func (p *searching) matches(e store.Entry, one api.Entry) (bool, error) {
 		said, err := record.Mentions(p.r, facts)
 		if err != nil {
 			return false, err
+		}
+		if one.Facts != "" {
+			p.said[e.Index] = said
 		}
 		for _, m := range p.mentions {
 			if !slices.Contains(said, m) {
