@@ -52,7 +52,7 @@ func (v ledgerView) title() string { return "Ledger" }
 
 var searchFields = []searchField{
 	{Name: "host", Label: "Host"},
-	{Name: "since", Label: "Since", Hint: "2026-12-01, or how long ago: 24h, 7d"},
+	{Name: "since", Label: "Since", Hint: "2026-12-01, or 24h or 7d ago"},
 	{Name: "until", Label: "Until"},
 	{Name: "person", Label: "Person", Hint: "an id, or me"},
 	{Name: "who", Label: "Name or address", Hint: "your own, or anybody's for an auditor", More: true},

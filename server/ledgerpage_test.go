@@ -14,7 +14,7 @@ func TestLedgerPage(t *testing.T) {
 	w := newAuditedWorld(t)
 	_, _, granted, _ := w.told()
 	ada, page := w.signIn("ada", "/ledger")
-	contains(t, page.Text(), "As an auditor you see the facts of acme", "Newest entries", "Show what is held about people")
+	contains(t, page.Text(), "As an auditor you see the facts of acme", "Newest entries", "Search, and show people")
 	page = ada.open("/ledger?host=web-1.demo&since=7d&kind=certificate.issue&login=&text=")
 	contains(t, page.Text(), "Found", "certificate.issue", "host web-1.demo", "role operator")
 	contains(t, page.Body, "sally ledger list --host web-1.demo --since 7d --kind certificate.issue --csv", `href="/ledger?request=`+string(granted.ID)+`"`)
