@@ -41,6 +41,9 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	if err != nil {
 		return err
 	}
+	if people && elsewhere(r) {
+		return fmt.Errorf("%w: it was asked for from somewhere else", errCrossSite)
+	}
 	if r.Method == http.MethodHead {
 		exportHeaders(w) // the whole of it is not read for that
 		return nil

@@ -78,6 +78,9 @@ func (s *Server) ledgerPage(w http.ResponseWriter, r *http.Request, session stor
 			values.Del(name)
 		}
 	}
+	if elsewhere(r) { // a page of somebody else's must not have people read, and recorded, in the auditor's name
+		values.Del("people")
+	}
 	v := ledgerView{People: values.Get("people") == "1", Command: commandOf(values)}
 	v.fill(values)
 	status, err := s.fillLedger(r, session, values, &v)
@@ -93,6 +96,9 @@ func (s *Server) ledgerPage(w http.ResponseWriter, r *http.Request, session stor
 		for _, c := range who.audits {
 			v.Auditor = append(v.Auditor, c.Terms.ID)
 		}
+		if who.stale != nil && v.Alert == "" {
+			v.Alert, v.SignIn = "You are an auditor by what was said of you at a sign-in that is too old now, so you see less.", true
+		}
 		me, err = viewerOf(reader, session)
 		v.Size = me.after + 1
 		return err
@@ -101,6 +107,12 @@ func (s *Server) ledgerPage(w http.ResponseWriter, r *http.Request, session stor
 		return err
 	}
 	return s.show(w, r, status, "ledger", me, v)
+}
+
+// elsewhere reports whether a browser asks because another site had it do so.
+func elsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site" // another port's page has our cookies
 }
 
 // fillLedger searches. What was typed and can be mended is told on the page itself.

@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLedgerPage: an auditor finds an issuance by host and time, sees what people
@@ -56,6 +58,22 @@ func TestLedgerPage(t *testing.T) {
 	if r := ada.open("/ledger/export"); r.Status != 200 || !strings.HasPrefix(r.Header.Get("Content-Disposition"), "attachment") {
 		t.Errorf("the export answers %d", r.Status)
 	}
+	// Another site's link reads nothing of people in her name.
+	for path, status := range map[string]int{"/ledger?people=1": 200, "/ledger/" + itoa(decide) + "?people=1": 200, "/ledger/export?people=1": 403} {
+		r := w.send(http.MethodGet, path, http.Header{"Sec-Fetch-Site": {"cross-site"}, "Cookie": {ada.cookieHeader()}}, nil)
+		if r.status != status || strings.Contains(string(r.body), "words of bob") {
+			t.Errorf("%s from another site: %d", path, r.status)
+		}
+	}
+	if n := len(w.readings()); n != 2 {
+		t.Errorf("%d readings after another site's links", n)
+	}
+	// With an old sign-in she is told that she sees less.
+	for range 2 { // she is not idle
+		w.clock.advance(8 * time.Minute)
+		page = ada.open("/ledger")
+	}
+	contains(t, page.Text(), "too old now, so you see less", "Sign in again")
 	// Others.
 	eve, page := w.signIn("eve", "/ledger?kind=request.submit")
 	contains(t, page.Text(), "not for you to see")
