@@ -186,8 +186,11 @@ func (q *searchQuery) readText(values url.Values, _ store.Session, _ time.Time) 
 // readPage reads how much is wanted, and in which order.
 func (q *searchQuery) readPage(values url.Values, _ store.Session, _ time.Time) error {
 	limit, err := number(values, "limit", defaultEntries)
-	if err != nil || limit < 1 || limit > maxEntries {
-		return fmt.Errorf("limit: %w: 1 to %d", authority.ErrField, maxEntries)
+	if err == nil && (limit < 1 || limit > maxEntries) {
+		err = fmt.Errorf("limit: %w: 1 to %d", authority.ErrField, maxEntries)
+	}
+	if err != nil {
+		return err
 	}
 	q.limit = int(limit)
 	if q.people, err = marked(values, "people"); err != nil {
