@@ -244,10 +244,38 @@ type Host struct {
 	Leaf    int64             `json:"leaf" range:"0..."`     // index of the host.join entry that says so
 }
 
-// EntriesQuery holds the parameters of GET /v1/ledger/entries.
+// EntriesQuery holds the parameters of GET /v1/ledger/entries. What is looked for
+// in facts is found in entries alone whose facts one may see; all of it must be so.
 type EntriesQuery struct {
-	Before int64 `json:"before,omitempty" range:"0..."`               // entries with a lower index; absent: the newest
-	Limit  int64 `json:"limit,omitempty" range:"1..200" default:"50"` // how many at most
+	Person   string        `json:"person,omitempty"`                            // id of whom it is by or about, or: me
+	Who      string        `json:"who,omitempty"`                               // the same by name, address or handle: one's own, or with people by an auditor
+	Host     sshcert.Host  `json:"host,omitempty"`                              // that was asked for
+	Login    sshcert.Login `json:"login,omitempty"`                             // that was asked for
+	Role     string        `json:"role,omitempty"`                              // by which it was asked for
+	Request  canon.ID      `json:"request,omitempty"`                           // to which it belongs
+	Contract canon.Digest  `json:"contract,omitempty"`                          // the version that it names
+	Serial   uint64        `json:"serial,omitempty" range:"1..."`               // of a certificate
+	Key      string        `json:"key,omitempty"`                               // fingerprint of a device key or of a certificate's: SHA256:…
+	Kind     string        `json:"kind,omitempty"`                              // such as certificate.issue
+	Since    string        `json:"since,omitempty"`                             // RFC 3339, a day, or how long ago: 90m, 24h, 7d, 2w
+	Until    string        `json:"until,omitempty"`                             // the same; entries before it
+	Text     string        `json:"text,omitempty"`                              // that stands in it, large or small; needs since
+	People   int64         `json:"people,omitempty" range:"1..1"`               // show person parts about others by an auditor's office, which is recorded
+	Order    string        `json:"order,omitempty" enum:"newest,oldest"`        // which come first; absent: newest
+	Cursor   string        `json:"cursor,omitempty"`                            // where to go on: next of the page before
+	From     int64         `json:"from,omitempty" range:"0..."`                 // entries from this index on; not with cursor
+	Before   int64         `json:"before,omitempty" range:"0..."`               // entries with a lower index; not with cursor
+	Limit    int64         `json:"limit,omitempty" range:"1..200" default:"50"` // how many at most
+}
+
+// EntryQuery holds the parameters of GET /v1/ledger/entries/{index}.
+type EntryQuery struct {
+	People int64 `json:"people,omitempty" range:"1..1"` // show a person part about somebody else by an auditor's office, which is recorded
+}
+
+// ExportQuery holds the parameters of GET /v1/ledger/export.
+type ExportQuery struct {
+	People int64 `json:"people,omitempty" range:"1..1"` // person parts about others, too, by an auditor's office, which is recorded
 }
 
 // EntryPath is the variable part of /v1/ledger/entries/{index}.
@@ -255,10 +283,13 @@ type EntryPath struct {
 	Index int64 `json:"index" range:"0..."` // of the entry
 }
 
-// Entries answers GET /v1/ledger/entries?before=&limit=: newest first.
+// Entries answers GET /v1/ledger/entries: one page. It may be short, even empty,
+// before the end: what is looked for is then rare, or the openings are large.
 type Entries struct {
-	Size    int64   `json:"size" range:"0..."` // of the committed log
-	Entries []Entry `json:"entries"`           // fewer than asked for where their openings are large
+	Size     int64   `json:"size" range:"0..."`     // of the committed log
+	Entries  []Entry `json:"entries"`               // in the order asked for
+	Searched int64   `json:"searched" range:"0..."` // up to here it is searched: from this entry on, or, oldest first, before it
+	Next     string  `json:"next,omitempty"`        // cursor of the next page; absent at the end
 }
 
 // Entry is one leaf. Facts and the openings are there only for those who may

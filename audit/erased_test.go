@@ -19,7 +19,7 @@ import (
 // aged is the whole story, more than a year later.
 func aged(t *testing.T) told {
 	t.Helper()
-	b, _ := youngStory(t)
+	b, _ := youngStory(t, func(told) {})
 	b.pass(366 * 24 * time.Hour)
 	return b
 }
@@ -112,7 +112,7 @@ func TestPromiseP13_ForgedErasuresAreNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, _ := youngStory(t)
+			b, _ := youngStory(t, func(told) {})
 			if !tt.young {
 				b.pass(366 * 24 * time.Hour)
 			}

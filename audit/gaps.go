@@ -95,6 +95,8 @@ func (s *gaps) add(g *gap) {
 // it, and where: in one lineage, or, with the zero digest, anywhere.
 func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 	switch l.Kind {
+	case ledger.PersonRead:
+		return false, lineage // nothing rests on who looked
 	case ledger.CertificateIssue, ledger.CertificateVoid:
 		return false, lineage // nothing rests on another's certificate
 	case ledger.RequestSubmit:
@@ -211,6 +213,9 @@ func (s *gaps) rests(g *gap) []*gap {
 		version(f.Lineage)
 	case record.PersonSnapshot:
 		hash(f.Login)
+	case record.PersonRead:
+		version(f.Contract)
+		hash(f.Claims.Login, f.Claims.Snapshot)
 	case record.RequestSubmit:
 		version(f.Lineage)
 		hash(f.Claims.Login, f.Claims.Snapshot)
@@ -275,7 +280,7 @@ func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 	switch kind {
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
 		return canon.Digest{}
-	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
+	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonRead, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
 		ledger.CertificateIssue, ledger.CertificateVoid:
 	}
 	return lineage

@@ -77,16 +77,17 @@ func (b told) issue(r approval.Request) uint64 {
 // of those who decided is erased.
 func wholeStory(t fataler) told {
 	t.Helper()
-	b, erin := youngStory(t)
+	b, erin := youngStory(t, func(told) {})
 	b.pass(366 * 24 * time.Hour)
 	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, erin)})
 	return b
 }
 
-// youngStory has a leaf of every kind but one: a request that three people decide
+// youngStory has a leaf of every kind but two: a request that three people decide
 // in two stages, Erin the last of them, with a narrowed grant and two certificates,
-// one of them void, a denial, a cancellation, a silence, and a link.
-func youngStory(t fataler) (b told, erin *recordtest.User) {
+// one of them void, a denial, a cancellation, a silence, a link, and something more
+// before its end.
+func youngStory(t fataler, more func(told)) (b told, erin *recordtest.User) {
 	t.Helper()
 	b = newTold(t, "whole story")
 	w, m := b.w, b.m
@@ -115,10 +116,27 @@ func youngStory(t fataler) (b told, erin *recordtest.User) {
 	must(t, err)
 	b.append(recordtest.Draft{Facts: w.Void(m, row)})
 	b.append(w.Link(m, w.Bob, w.Carol))
+	more(b)
 	must(t, w.LogIn(m, w.Alice))
 	b.pass(16 * time.Minute)
 	b.append(recordtest.Draft{Facts: w.Expire(m, w.Request(m, silent.Doc.Request))})
 	return b, erin
+}
+
+// auditedStory is the whole story, in which an auditor looks at it.
+func auditedStory(t fataler) told {
+	t.Helper()
+	b, erin := youngStory(t, func(b told) {
+		audited := b.w.Audited()
+		b.w.PutInForce(b.m, audited)
+		b.append(recordtest.Draft{Facts: b.w.Read(b.m, b.w.Carol, audited, 6, 8)})
+		read := b.w.Read(b.m, b.w.Carol, audited, 6)
+		read.How, read.Query, read.Leaves, read.First, read.Last = record.ReadExport, canon.Digest{}, nil, 0, 20
+		b.append(recordtest.Draft{Facts: read})
+	})
+	b.pass(366 * 24 * time.Hour)
+	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, erin)})
+	return b
 }
 
 // randomStory is what people made of so many steps.

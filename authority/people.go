@@ -2,11 +2,13 @@ package authority
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
 )
 
@@ -42,6 +44,37 @@ func Decided(r *store.Reader, person canon.ID, limit int) ([]approval.Request, e
 		out = append(out, q)
 	}
 	return out, nil
+}
+
+// People returns those who have logged in, the newest first, at most limit of them.
+func People(r *store.Reader, limit int) ([]canon.ID, error) {
+	rows, err := r.List(record.TablePerson, "all", "", limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]canon.ID, len(rows))
+	for i, body := range rows {
+		var person record.PersonRow
+		if err := canon.Unmarshal(body, &person); err != nil {
+			return nil, err
+		}
+		out[i] = person.Person
+	}
+	return out, nil
+}
+
+// Names returns what a person is called by their newest login: name, address and
+// handle, those that it has.
+func Names(r *store.Reader, person canon.ID) ([]string, error) {
+	part, err := r.PersonPart(person, ledger.PersonLogin)
+	if isNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	login, _ := part.(record.LoginPerson) // PersonPart parsed it by its kind
+	return slices.DeleteFunc([]string{login.Name, login.Email, login.Handle}, func(s string) bool { return s == "" }), nil
 }
 
 // Seen returns who is in one of the groups, of those who have logged in here: by

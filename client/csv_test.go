@@ -2,9 +2,11 @@ package client
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/api"
@@ -108,7 +110,7 @@ func TestPromiseP16_LedgerCSVIsInert(t *testing.T) {
 	leaf := f.entries[0].Leaf
 	for _, text := range payloads.Texts() {
 		for _, lie := range []api.Entry{{Leaf: leaf, Kind: text}, {Leaf: text, Kind: text}, {Leaf: strings.Replace(leaf, "ledger.open", text, 1), Kind: text}} {
-			lie.Index = int64(len(f.entries))
+			lie.Index = f.log.AppendHash(tlog.RecordHash([]byte(lie.Leaf)))
 			f.entries = append(f.entries, api.EntryProof{Entry: lie})
 		}
 	}
@@ -123,5 +125,37 @@ func TestPromiseP16_LedgerCSVIsInert(t *testing.T) {
 	}
 	if text := w.stdout(); payloads.Terminal(text) != nil || strings.Count(text, "\n") != len(f.entries) {
 		t.Errorf("%d lines for %d entries: %v", strings.Count(text, "\n"), len(f.entries), payloads.Terminal(text))
+	}
+}
+
+// What people wrote comes out inert beside their entries, too.
+func TestPromiseP16_PeopleInAListAreInert(t *testing.T) {
+	t.Parallel()
+	f, w := withLedger(t)
+	for _, text := range payloads.Texts() {
+		part, err := json.Marshal(map[string]string{"reason": text, "id_token": "secret-canary"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := f.entries[0].Entry
+		e.Index = int64(len(f.entries))
+		e.Person = string(part)
+		f.entries = append(f.entries, api.EntryProof{Entry: e})
+	}
+	w.out.Reset()
+	o := LedgerListOptions{Env: w.Env, LedgerFilter: LedgerFilter{People: true}, Limit: MaxEntries}
+	if err := LedgerList(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if text := w.stdout(); payloads.Terminal(text) != nil || strings.Count(text, "\n") != len(f.entries) || strings.Contains(text, "secret-canary") {
+		t.Errorf("%d lines for %d entries: %v", strings.Count(text, "\n"), len(f.entries), payloads.Terminal(text))
+	}
+	if f.searches[0].Get("people") != "1" {
+		t.Errorf("it asked for %v", f.searches[0])
+	}
+	w.out.Reset()
+	o.JSON = true
+	if err := LedgerList(t.Context(), o); err != nil || strings.Contains(w.stdout(), "secret-canary") {
+		t.Errorf("as JSON: %v, or a secret in it", err)
 	}
 }

@@ -20,6 +20,9 @@ type AuditExplainOptions struct {
 	Serial string
 	// Bundle is the file. Empty: the server is asked for what one may see.
 	Bundle string
+	// People asks the server for person parts about others, too, which an auditor
+	// may see; the server records that.
+	People bool
 }
 
 // AuditExplain tells the story of one certificate: the clause that it rests on,
@@ -30,6 +33,9 @@ func AuditExplain(ctx context.Context, o AuditExplainOptions) error {
 	serial, err := strconv.ParseUint(o.Serial, 10, 53)
 	if err != nil || serial == 0 || strconv.FormatUint(serial, 10) != o.Serial {
 		return Usagef("SERIAL %q: a number from 1, as sshd logs it and ssh-keygen -L shows it", o.Serial)
+	}
+	if o.People && o.Bundle != "" {
+		return Usagef("--people asks the server; a bundle shows what it shows")
 	}
 	if o.Bundle == "" {
 		done, err := o.fetch(ctx)
@@ -87,7 +93,7 @@ func (o *AuditExplainOptions) fetch(ctx context.Context) (done func(), err error
 	done = func() { _ = os.RemoveAll(dir) } // it is in our own state folder
 	o.Bundle = filepath.Join(dir, "ledger.jsonl")
 	o.pinned = &a.at.pin
-	if err := a.download(ctx, o.Bundle); err != nil {
+	if err := a.download(ctx, o.Bundle, o.People); err != nil {
 		done()
 		return nil, err
 	}

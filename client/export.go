@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -19,6 +20,9 @@ type LedgerExportOptions struct {
 	// Out is the file to make. It must not be there.
 	Out  string
 	JSON bool
+	// People asks for person parts about others, which an auditor may see; the
+	// server records that.
+	People bool
 }
 
 type exportResult struct {
@@ -43,7 +47,7 @@ func LedgerExport(ctx context.Context, o LedgerExportOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := a.download(ctx, o.Out); err != nil {
+	if err := a.download(ctx, o.Out, o.People); err != nil {
 		return err
 	}
 	_, end, err := a.checkDownload(ctx, o.Out)
@@ -62,7 +66,7 @@ func LedgerExport(ctx context.Context, o LedgerExportOptions) error {
 
 // download writes the server's export to a new file, for its owner alone. What
 // came of a download that broke off is deleted.
-func (a *account) download(ctx context.Context, path string) (err error) {
+func (a *account) download(ctx context.Context, path string, people bool) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the person named the file
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there already; an export replaces nothing, so name another file", path)
@@ -75,7 +79,7 @@ func (a *account) download(ctx context.Context, path string) (err error) {
 			_ = os.Remove(path) // what went wrong is in err
 		}
 	}()
-	if err = a.conn.download(ctx, "/v1/ledger/export", f); err == nil {
+	if err = a.conn.download(ctx, "/v1/ledger/export", LedgerFilter{People: people}.values(), f); err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
@@ -92,12 +96,12 @@ func (a *account) checkDownload(ctx context.Context, path string) (audit.Head, a
 
 // download writes the answer to w, however long it is. It gives up when nothing
 // has come for callTimeout.
-func (c *conn) download(ctx context.Context, path string, w io.Writer) error {
+func (c *conn) download(ctx context.Context, path string, query url.Values, w io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	idle := time.AfterFunc(callTimeout, cancel)
 	defer idle.Stop()
-	req, err := c.request(ctx, http.MethodGet, path, nil, nil)
+	req, err := c.request(ctx, http.MethodGet, path, query, nil)
 	if err != nil {
 		return err
 	}

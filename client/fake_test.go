@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +50,7 @@ type fake struct {
 	requests map[canon.ID]*api.Request // by id
 	order    []canon.ID                // oldest first
 	entries  []api.EntryProof          // by index
+	searches []url.Values              // what was asked of the list of entries
 	ttl      time.Duration
 	calls    []string // method and path, in order of arrival
 	queries  []string // of the lists of requests

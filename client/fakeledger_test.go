@@ -117,17 +117,34 @@ func (f *fake) append(log *ledgertest.Log, facts record.Facts, person any) ledge
 	return leaf
 }
 
+// listEntries answers pages as the server does; it looks for nothing. Its cursors
+// are indexes.
 func (f *fake) listEntries(r *http.Request) (int, any) {
-	before, limit := int64(len(f.entries)), 50
-	if s := r.URL.Query().Get("before"); s != "" {
-		before, _ = strconv.ParseInt(s, 10, 64)
+	f.searches = append(f.searches, r.URL.Query())
+	size := int64(len(f.entries))
+	at := func(name string, otherwise int64) int64 {
+		n, err := strconv.ParseInt(r.URL.Query().Get(name), 10, 64)
+		if err != nil {
+			return otherwise
+		}
+		return n
 	}
-	if s := r.URL.Query().Get("limit"); s != "" {
-		limit, _ = strconv.Atoi(s)
+	limit := int(at("limit", 50))
+	out := api.Entries{Size: size, Entries: []api.Entry{}}
+	if r.URL.Query().Get("order") == "oldest" {
+		i := at("cursor", at("from", 0))
+		for ; i < size && len(out.Entries) < limit; i++ {
+			out.Entries = append(out.Entries, f.entries[i].Entry)
+		}
+		out.Searched, out.Next = i, strconv.FormatInt(i, 10)
+		return http.StatusOK, out
 	}
-	out := api.Entries{Size: int64(len(f.entries)), Entries: []api.Entry{}}
-	for i := min(before, int64(len(f.entries))) - 1; i >= 0 && len(out.Entries) < limit; i-- {
-		out.Entries = append(out.Entries, f.entries[i].Entry)
+	i := min(at("cursor", at("before", size)), size)
+	for ; i > 0 && len(out.Entries) < limit; i-- {
+		out.Entries = append(out.Entries, f.entries[i-1].Entry)
+	}
+	if out.Searched = i; i > 0 {
+		out.Next = strconv.FormatInt(i, 10)
 	}
 	return http.StatusOK, out
 }

@@ -18,6 +18,9 @@ type LedgerShowOptions struct {
 	// Leaf is an entry's index, counted from 0. Empty: Serial does.
 	Leaf string
 	JSON bool
+	// People asks for the person part about somebody else, which an auditor may see;
+	// the server records that.
+	People bool
 }
 
 // LedgerShow fetches one entry, checks it against the pin file's keys and
@@ -33,7 +36,7 @@ func LedgerShow(ctx context.Context, o LedgerShowOptions) error {
 		return err
 	}
 	var e api.EntryProof
-	if err := a.conn.get(ctx, "/v1/ledger/entries/"+strconv.FormatInt(index, 10), nil, &e); err != nil {
+	if err := a.conn.get(ctx, "/v1/ledger/entries/"+strconv.FormatInt(index, 10), LedgerFilter{People: o.People}.values(), &e); err != nil {
 		return whereToLook(err, "sally ledger list shows the newest entries")
 	}
 	v := verification{pin: a.at.pin, entry: e, index: index, bySerial: bySerial}

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -16,9 +18,12 @@ import (
 // LedgerListOptions are the settings of [LedgerList].
 type LedgerListOptions struct {
 	Env
+	LedgerFilter
 	// Limit is how many entries to list at most, newest first.
 	Limit     int
 	JSON, CSV bool
+	// Follow lists them oldest first and goes on with what is recorded later.
+	Follow bool
 }
 
 const (
@@ -27,13 +32,17 @@ const (
 	MaxEntries = 100_000
 )
 
-// LedgerList prints the newest entries of the ledger as the server tells them.
-// It verifies nothing: [LedgerShow] does. With CSV the last row names the tree, as
-// a checkpoint signed by the pinned log key does.
+// LedgerList prints entries of the ledger as the server tells them. It verifies
+// nothing: [LedgerShow] does. With CSV the entries are those of one tree, which the
+// last row names as a checkpoint signed by the pinned log key does.
 func LedgerList(ctx context.Context, o LedgerListOptions) error {
 	switch {
 	case o.CSV && o.JSON:
 		return Usagef("--csv and --json: choose one of them")
+	case o.Follow && o.CSV:
+		return Usagef("--follow and --csv: the last row of a table would never come; follow with --json")
+	case o.Follow && o.Until != "":
+		return Usagef("--follow and --until: choose one of them")
 	case o.Limit < 1 || o.Limit > MaxEntries:
 		return Usagef("--limit %d: 1 to %d", o.Limit, MaxEntries)
 	}
@@ -41,47 +50,81 @@ func LedgerList(ctx context.Context, o LedgerListOptions) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.entries(ctx, o.Limit)
-	switch {
-	case err != nil:
-		return err
-	case o.JSON:
-		return o.printJSON(list)
-	case o.CSV:
-		return a.printEntriesCSV(ctx, list)
+	query := o.values()
+	if o.CSV {
+		tree, err := a.checkpoint(ctx)
+		if err != nil {
+			return err
+		}
+		query.Set("before", strconv.FormatInt(tree.Size, 10))
+		list, err := a.entries(ctx, query, o.Limit)
+		if err != nil {
+			return err
+		}
+		return a.printEntriesCSV(list, tree)
 	}
-	t := table{heading: []string{"entry", "time", "kind", "about"}}
+	list, err := a.entries(ctx, query, o.Limit)
+	if err != nil {
+		return err
+	}
+	if o.Follow {
+		return o.follow(ctx, a, list)
+	}
+	return o.show(list, true)
+}
+
+// show prints entries, as a whole result or as a part of one.
+func (o LedgerListOptions) show(list api.Entries, heading bool) error {
+	if o.JSON {
+		return o.printJSON(entriesResult{list.Size, list.Entries})
+	}
+	t := table{}
+	if heading {
+		t.heading = []string{"entry", "time", "kind", "about"}
+		if o.People {
+			t.heading = append(t.heading, "people")
+		}
+	}
 	for _, e := range list.Entries {
 		t.rows = append(t.rows, o.entryRow(e))
 	}
 	return o.printTable(t)
 }
 
-// entries reads the newest entries of the ledger, at most limit, without what is
-// secret in them.
-func (a *account) entries(ctx context.Context, limit int) (api.Entries, error) {
+type entriesResult struct {
+	Size    int64       `json:"size"`
+	Entries []api.Entry `json:"entries"`
+}
+
+// entries reads the newest entries that are looked for, at most limit, without what
+// is secret in them.
+func (a *account) entries(ctx context.Context, query url.Values, limit int) (api.Entries, error) {
 	out := api.Entries{Entries: []api.Entry{}}
-	before := int64(-1)
-	for len(out.Entries) < limit && before != 0 {
-		query := url.Values{"limit": {strconv.Itoa(min(limit-len(out.Entries), pageSize))}}
-		if before > 0 {
-			query.Set("before", strconv.FormatInt(before, 10))
-		}
+	for before := int64(ledger.MaxSize); len(out.Entries) < limit; {
+		query.Set("limit", strconv.Itoa(min(limit-len(out.Entries), pageSize)))
 		var page api.Entries
 		if err := a.conn.get(ctx, "/v1/ledger/entries", query, &page); err != nil {
 			return out, err
 		}
-		if len(page.Entries) == 0 {
-			break
+		if out.Size == 0 { // as of the first page: what came later is on none
+			out.Size = page.Size
 		}
-		last := page.Entries[len(page.Entries)-1].Index
-		if last < 0 || (before > 0 && last >= before) {
-			return out, fmt.Errorf("the server at %s lists its ledger out of order; tell the operator", a.at.server)
-		}
-		out.Size, before = max(out.Size, page.Size), last
 		for _, e := range page.Entries {
+			if e.Index < 0 || e.Index >= before {
+				return out, fmt.Errorf("the server at %s lists its ledger out of order; tell the operator", a.at.server)
+			}
+			before = e.Index
 			out.Entries = append(out.Entries, withoutSecrets(e))
 		}
+		if page.Next == "" {
+			return out, nil
+		}
+		if page.Searched > before || page.Searched < 0 || (page.Searched == before && len(page.Entries) == 0) {
+			return out, fmt.Errorf("the server at %s does not come to an end with its ledger; tell the operator", a.at.server)
+		}
+		before = page.Searched
+		query.Del("before")
+		query.Set("cursor", page.Next)
 	}
 	return out, nil
 }
@@ -96,18 +139,33 @@ func (o LedgerListOptions) entryRow(e api.Entry) []string {
 	if leaf.Kind == ledger.CertificateIssue {
 		about = fmt.Sprintf("serial %d", ledger.Serial(e.Index))
 	}
-	return []string{index, at, string(leaf.Kind), about}
+	row := []string{index, at, string(leaf.Kind), about}
+	if o.People {
+		row = append(row, peopleIn(e))
+	}
+	return row
+}
+
+// peopleIn is what a person part says in words: what somebody wrote, or is called.
+func peopleIn(e api.Entry) string {
+	var part map[string]string
+	if json.Unmarshal([]byte(e.Person), &part) != nil { // there is none
+		return ""
+	}
+	var out []string
+	for _, name := range []string{"name", "email", "handle", "reason", "words", "because"} {
+		if part[name] != "" {
+			out = append(out, part[name])
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // printEntriesCSV writes a row for each entry and one for the tree.
-func (a *account) printEntriesCSV(ctx context.Context, list api.Entries) error {
+func (a *account) printEntriesCSV(list api.Entries, tree ledger.Checkpoint) error {
 	rows := [][]string{{"index", "time", "kind", "serial", "reference", "lineage", "facts", "person", "leaf_hash"}}
 	for _, e := range list.Entries {
 		rows = append(rows, csvEntry(e))
-	}
-	tree, err := a.checkpoint(ctx)
-	if err != nil {
-		return err
 	}
 	rows = append(rows, []string{
 		"end", fmt.Sprintf("rows=%d", len(list.Entries)), fmt.Sprintf("size=%d", tree.Size), "root=" + canon.B64(tree.Root[:]), "origin=" + a.at.pin.Origin,

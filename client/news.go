@@ -26,7 +26,7 @@ type news struct {
 	open    atomic.Bool
 }
 
-// listen opens the stream of a request and keeps it open until ctx ends. A server
+// listen opens the stream of a request, or of all that one may see, and keeps it open until ctx ends. A server
 // that refuses it is not asked again.
 func (c *conn) listen(ctx context.Context, id canon.ID) *news {
 	n := &news{changed: make(chan struct{}, 1)}
@@ -43,7 +43,11 @@ func (n *news) follow(ctx context.Context, c *conn, id canon.ID) bool {
 	defer cancel()
 	silence := time.AfterFunc(newsSilence, cancel)
 	defer silence.Stop()
-	req, err := c.request(ctx, http.MethodGet, newsPath, url.Values{"request": {string(id)}}, nil)
+	only := url.Values{}
+	if id != "" {
+		only.Set("request", string(id))
+	}
+	req, err := c.request(ctx, http.MethodGet, newsPath, only, nil)
 	if err != nil {
 		return false
 	}

@@ -37,7 +37,7 @@ func TestSchemaIsWhatIsPrinted(t *testing.T) {
 	}
 	results := map[string]any{
 		"whoami": whoamiResult{}, "RequestResult": api.Request{}, "Status": dashboard{}, "list": requestsResult{}, "HostsResult": hostsResult{},
-		"HostResult": hostResult{}, "ledger list": api.Entries{}, "ledger show": entryResult{}, "version": versionResult{}, "error": errorResult{},
+		"HostResult": hostResult{}, "ledger list": entriesResult{}, "ledger show": entryResult{}, "version": versionResult{}, "error": errorResult{},
 		"ledger export": exportResult{}, "audit verify": auditResult{}, "audit explain": storyResult{},
 	}
 	parts := map[string]any{

@@ -38,6 +38,7 @@ type (
 		Issuers     []jsonIssuer    `json:"issuers"`
 		Groups      []jsonGroup     `json:"groups"`
 		Cosigners   []jsonCosigner  `json:"cosigners,omitempty"`
+		Offices     []jsonOffice    `json:"offices,omitempty"`
 		Ceilings    jsonCeilings    `json:"ceilings"`
 		Roles       []jsonRole      `json:"roles"`
 		Retention   jsonRetention   `json:"retention,omitzero"`
@@ -192,6 +193,7 @@ func (t *Terms) Canonical() ([]byte, error) {
 	for _, c := range t.Cosigners {
 		j.Cosigners = append(j.Cosigners, jsonCosigner(c))
 	}
+	j.Offices = canonicalOffices(t.Offices)
 	for i := range t.Roles {
 		j.Roles = append(j.Roles, canonicalRole(&t.Roles[i]))
 	}

@@ -20,6 +20,7 @@ func (r *reader) checkTerms(t *Terms) {
 	for i, g := range t.Groups {
 		groups[i] = g.ID
 	}
+	r.checkOffices(t, groups)
 	for i := range t.Roles {
 		r.checkRole(t, &t.Roles[i], groups)
 	}

@@ -40,6 +40,7 @@ var (
 	ErrNotSeconds     = errors.New("not a whole number of seconds")
 	ErrReasonTooShort = errors.New("too few words")
 	ErrNoPath         = errors.New("the role has no path to a decision")
+	ErrNotHolder      = errors.New("the person does not hold the office")
 )
 
 // TermsError says where terms.yaml is wrong and what would pass. It wraps

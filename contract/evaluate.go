@@ -79,8 +79,13 @@ func (t *Terms) Eligible(s Subject, stage Stage) (bool, error) {
 }
 
 // Concerns tells whether the terms name a group that the subject is known to be
-// in: as one that may ask, or as one that decides.
+// in: as one that may ask, as one that decides, or as one that holds an office.
 func (t *Terms) Concerns(s Subject) bool {
+	for _, o := range t.Offices {
+		if in, _ := t.memberOfAny(s, o.Groups); in { // an error says that membership is not known
+			return true
+		}
+	}
 	for i := range t.Roles {
 		groups := slices.Clone(t.Roles[i].Who)
 		for _, p := range t.Roles[i].Paths {

@@ -67,7 +67,7 @@ func ParseTerms(text []byte) (*Terms, error) {
 }
 
 func (r *reader) terms(n node) *Terms {
-	o := r.object(n, "terms", "contract", "parties", "signatories", "effect", "issuers", "groups", "cosigners", "ceilings", "roles", "retention")
+	o := r.object(n, "terms", "contract", "parties", "signatories", "effect", "issuers", "groups", "cosigners", "offices", "ceilings", "roles", "retention")
 	if schema := o.need("terms"); r.scalar(schema, Schema) != Schema && r.err == nil {
 		r.fail(schema, "%q is no schema that this release reads; it reads %s", strictyaml.Clip(schema.yaml.Value), Schema)
 	}
@@ -94,6 +94,9 @@ func (r *reader) terms(n node) *Terms {
 		for _, e := range r.entries(n, "cosigners") {
 			t.Cosigners = append(t.Cosigners, r.cosigner(e))
 		}
+	}
+	if offices, ok := o.get("offices"); ok {
+		t.Offices = r.offices(offices)
 	}
 	t.Ceilings = r.ceilings(o.need("ceilings"))
 	for _, e := range r.entries(o.need("roles"), "roles") {

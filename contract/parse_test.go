@@ -58,7 +58,7 @@ func TestParseTermsRefusals(t *testing.T) {
 		{"unknown key, near", "cert: {ttl: 5m,", "cert: {tll: 5m,", "terms.yaml:66:12: roles.web-operator.cert.tll: unknown key, did you mean ttl?"},
 		{"unknown key, far", "cert: {ttl: 5m,", "cert: {lifetime: 5m,", "terms.yaml:66:12: roles.web-operator.cert.lifetime: unknown key, expected one of ttl, extensions"},
 		{"unknown key, far from a short one", "{id: peer, from", "{x: peer, from", "terms.yaml:84:14: roles.db-reader.paths[0].stages[0].x: unknown key, expected one of id, from, quorum, timeout"},
-		{"unknown key at the top", "effect:", "offices: {}\neffect:", "terms.yaml:32:1: offices: unknown key, expected one of terms, contract, parties"},
+		{"unknown key at the top", "effect:", "annexes: {}\neffect:", "terms.yaml:32:1: annexes: unknown key, expected one of terms, contract, parties"},
 		{"a key that would upset a terminal", "effect:", `"\e[2J": 1` + "\neffect:", `terms.yaml:32:1: "\x1b[2J": unknown key`},
 		{"missing key", "    clause: §5.1\n", "", "terms.yaml:74:5: roles.db-reader.clause: missing"},
 		{"missing section", "groups:\n", "group:\n", "terms.yaml:48:1: group: unknown key, did you mean groups?"},

@@ -106,6 +106,15 @@ func TestTermsDigestCoversEverything(t *testing.T) {
 		{"cosigner id", func(t *contract.Terms) { t.Cosigners = []contract.Cosigner{{ID: "y", Party: "acme", Key: "k"}} }},
 		{"cosigner party", func(t *contract.Terms) { t.Cosigners = []contract.Cosigner{{ID: "x", Party: "northwind", Key: "k"}} }},
 		{"cosigner key", func(t *contract.Terms) { t.Cosigners = []contract.Cosigner{{ID: "x", Party: "acme", Key: "l"}} }},
+		{"an office", func(t *contract.Terms) {
+			t.Offices = []contract.OfficeGroups{{Office: contract.Auditor, Groups: []string{"dba"}}}
+		}},
+		{"another office", func(t *contract.Terms) {
+			t.Offices = []contract.OfficeGroups{{Office: contract.Reviewer, Groups: []string{"dba"}}}
+		}},
+		{"an office's groups", func(t *contract.Terms) {
+			t.Offices = []contract.OfficeGroups{{Office: contract.Auditor, Groups: []string{"sre"}}}
+		}},
 		{"ceiling grant", func(t *contract.Terms) { t.Ceilings.Grant++; t.Ceilings.Grant += time.Second }},
 		{"ceiling cert_ttl", func(t *contract.Terms) { t.Ceilings.CertTTL += time.Second }},
 		{"decide age", func(t *contract.Terms) { t.Ceilings.ClaimsMaxAge.Decide += time.Second }},

@@ -79,6 +79,11 @@ func drawTerms(t *rapid.T) mapping {
 		}
 		return cosigners
 	})
+	maybe(root, "offices", func() any {
+		offices := mapping{"auditor": some(groupIDs)}
+		maybe(offices, "reviewer", func() any { return some(groupIDs) })
+		return offices
+	})
 	ceilings := mapping{"grant": "2h"}
 	maybe(ceilings, "cert_ttl", func() any { return "10m" })
 	maybe(ceilings, "claims_max_age", func() any { return mapping{"issue": "1d"} })
@@ -201,6 +206,13 @@ func treeOf(terms *contract.Terms) mapping {
 	}
 	if len(cosigners) > 0 {
 		root["cosigners"] = cosigners
+	}
+	if len(terms.Offices) > 0 {
+		offices := mapping{}
+		for _, o := range terms.Offices {
+			offices[string(o.Office)] = set(o.Groups)
+		}
+		root["offices"] = offices
 	}
 	if !terms.NotBefore.IsZero() {
 		root["effect"] = mapping{"not_before": terms.NotBefore.Format("2006-01-02T15:04:05Z")}

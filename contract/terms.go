@@ -36,7 +36,8 @@ type Terms struct {
 	NotBefore   time.Time // the contract has no effect earlier; zero if the terms set no such day
 	Issuers     []Issuer
 	Groups      []Group
-	Cosigners   []Cosigner // by ID; none unless the terms name some
+	Cosigners   []Cosigner     // by ID; none unless the terms name some
+	Offices     []OfficeGroups // sorted by office; empty if the terms name none
 	Ceilings    Ceilings
 	Roles       []Role
 	Retention   Retention

@@ -25,6 +25,7 @@ const (
 	PersonSnapshot   Kind = "person.snapshot"
 	PersonLink       Kind = "person.link"
 	PersonErase      Kind = "person.erase"
+	PersonRead       Kind = "person.read"
 	RequestSubmit    Kind = "request.submit"
 	RequestDecide    Kind = "request.decide"
 	RequestExpire    Kind = "request.expire"
@@ -51,7 +52,7 @@ func ParseKind(s string) (Kind, error) {
 // Whoever acts on leaves must refuse to act on the others.
 func (k Kind) Known() bool {
 	switch k {
-	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase,
+	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase, PersonRead,
 		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, CertificateIssue, CertificateVoid:
 		return true
 	default:

@@ -159,7 +159,7 @@ func TestLeafMarshalRefuses(t *testing.T) {
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	for _, k := range []ledger.Kind{
-		"ledger.open", "contract.propose", "contract.sign", "host.join", "person.login", "person.snapshot",
+		"ledger.open", "contract.propose", "contract.sign", "host.join", "person.login", "person.snapshot", "person.link", "person.read",
 		"request.submit", "request.decide", "request.expire", "request.cancel", "certificate.issue",
 	} {
 		if got, err := ledger.ParseKind(string(k)); err != nil || got != k || !k.Known() {

@@ -61,6 +61,8 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.personLink(v, f)
 	case PersonErase:
 		return e.personErase(v, f)
+	case PersonRead:
+		return e.personRead(v, f)
 	case RequestSubmit:
 		return e.requestSubmit(v, f)
 	case RequestDecide:

@@ -143,6 +143,11 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	audited := w.Audited()
+	w.PutInForce(m, audited)
+	if _, err := m.Append(plain(w.Read(m, w.Carol, audited, 6, 8))); err != nil {
+		t.Fatal(err)
+	}
 	m.Clock += micros(15 * time.Minute)
 	for _, d := range []recordtest.Draft{plain(w.Expire(m, w.Request(m, silent.Doc.Request))), plain(w.Void(m, row)), w.Link(m, w.Alice, w.Carol)} {
 		if _, err := m.Append(d); err != nil {

@@ -172,6 +172,37 @@ type PersonErase struct {
 	Signatures []string     `json:"signatures"` // armored SSHSIGs over the document, sorted
 }
 
+// PersonRead records that an auditor was shown what the ledger holds about other
+// people, or searched it. It is durable before the answer leaves.
+type PersonRead struct {
+	At        canon.Micros `json:"at"`
+	Read      canon.ID     `json:"read"`
+	Lineage   canon.Digest `json:"lineage"`
+	Contract  canon.Digest `json:"contract"` // the version in force, whose auditor the reader is
+	Person    canon.ID     `json:"person"`   // who read
+	Claims    Claims       `json:"claims"`
+	Assurance string       `json:"assurance"` // AssuranceSession
+	How       string       `json:"how"`       // ReadEntry, ReadList or ReadExport
+	// First and Last are the ends of what was read or searched, Count how many
+	// person parts of others were shown, Leaves which; not of an export.
+	First  int64   `json:"first"`
+	Last   int64   `json:"last"`
+	Count  int64   `json:"count"`
+	Leaves []int64 `json:"leaves,omitempty"` // in order, each once
+	// Query is the digest of what was searched for; zero for an entry or an export.
+	Query canon.Digest `json:"query,omitzero"`
+}
+
+// How people's data was read.
+const (
+	ReadEntry  = "entry"  // one entry
+	ReadList   = "list"   // a page of a list, or a search
+	ReadExport = "export" // an export
+)
+
+// MaxRead bounds the leaves that one PersonRead names.
+const MaxRead = 200
+
 // Claims names the leaves that say who somebody was at the time: the login, the
 // snapshot of groups, and when the issuer vouched for them.
 type Claims struct {
@@ -328,6 +359,11 @@ func (PersonErase) Kind() ledger.Kind       { return ledger.PersonErase }
 func (f PersonErase) When() canon.Micros    { return f.At }
 func (f PersonErase) Reference() string     { return string(f.Erase) }
 func (PersonErase) InLineage() canon.Digest { return canon.Digest{} }
+
+func (PersonRead) Kind() ledger.Kind         { return ledger.PersonRead }
+func (f PersonRead) When() canon.Micros      { return f.At }
+func (f PersonRead) Reference() string       { return string(f.Read) }
+func (f PersonRead) InLineage() canon.Digest { return f.Lineage }
 
 func (RequestSubmit) Kind() ledger.Kind         { return ledger.RequestSubmit }
 func (f RequestSubmit) When() canon.Micros      { return f.At }

@@ -30,6 +30,8 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[PersonLink](text)
 	case ledger.PersonErase:
 		return parseFacts[PersonErase](text)
+	case ledger.PersonRead:
+		return parseFacts[PersonRead](text)
 	case ledger.RequestSubmit:
 		return parseFacts[RequestSubmit](text)
 	case ledger.RequestDecide:
@@ -59,7 +61,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 	case ledger.RequestDecide:
 		return parsePart[DecidePerson](text)
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin,
-		ledger.PersonSnapshot, ledger.PersonErase, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
+		ledger.PersonSnapshot, ledger.PersonErase, ledger.PersonRead, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
 		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)
 	default:
 		return nil, fmt.Errorf("%w: kind %q", ErrEvent, kind)

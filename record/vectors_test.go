@@ -122,6 +122,11 @@ func makeVectors(t *testing.T) vectors {
 	appendAll(t, m, w.Link(m, w.Alice, w.Carol))
 	v.addCancellations(t, w, m)
 	v.addErasure(t, w, m)
+	olga := w.User("olga", "owners")
+	logIn(t, w, m, olga)
+	audited := w.Audited()
+	w.PutInForce(m, audited)
+	appendAll(t, m, plain(w.Read(m, olga, audited, 6, 8)))
 	var hashes []tlog.Hash
 	for _, e := range m.Entries {
 		leaf := leafOf(t, e)

@@ -145,20 +145,27 @@ func (s *Server) apiRoutes() []route {
 		}},
 		{method: get, path: "/v1/ledger/entries", bearer: s.listEntries, doc: &operation{
 			id: "listEntries", tag: "ledger", summary: "Entries of the ledger",
+			more: "Those that mention everything that is asked for, as far as one may see. A cursor stays good while the ledger grows; with order=oldest " +
+				"and no until it never ends: asked again, it tells what came since. With people the reading is recorded before it is answered.",
 			query:   api.EntriesQuery{},
-			answers: []success{{200, api.Entries{}, "newest first"}},
-			refuses: []kind{fieldRefused},
+			answers: []success{{200, api.Entries{}, "one page, newest first unless asked otherwise"}},
+			refuses: []kind{fieldRefused, loginTooOld, contractForbids, groupsUnknown},
 		}},
 		{method: get, path: "/v1/ledger/entries/{index}", bearer: s.showEntry, doc: &operation{
 			id: "getEntry", tag: "ledger", summary: "An entry with its proof",
+			more:    "With people the reading is recorded before it is answered.",
 			path:    api.EntryPath{},
+			query:   api.EntryQuery{},
 			answers: []success{{200, api.EntryProof{}, "the leaf, what of its opening one may see, and the proof that it is in the ledger"}},
-			refuses: []kind{notFound, fieldRefused},
+			refuses: []kind{notFound, fieldRefused, loginTooOld, contractForbids, groupsUnknown},
 		}},
 		{method: get, path: "/v1/ledger/export", bearer: s.export, doc: &operation{
 			id: "exportLedger", tag: "ledger", summary: "The whole ledger as one bundle",
 			more: "It is JSON Lines, as docs/formats.md says under \"Export bundle\", of one committed state, with what of each opening one may " +
-				"see. An answer without the last line was broken off. Two are answered at the same time, others get 503.",
+				"see. An answer without the last line was broken off. Two are answered at the same time, others get 503. With people the reading is " +
+				"recorded before the first line.",
+			query:   api.ExportQuery{},
+			refuses: []kind{fieldRefused, loginTooOld, contractForbids, groupsUnknown},
 			answers: []success{{200, lines{}, "a head, a line for each leaf in order, and an end"}},
 		}},
 		{method: post, path: openingsPath, anyone: s.openings, doc: &operation{

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/authority"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
@@ -27,9 +29,21 @@ const (
 // errExports says that others are taking bundles.
 var errExports = errors.New("others are exporting the ledger; try again when they are done")
 
-// export answers GET /v1/ledger/export: the whole ledger as one bundle, from one
-// committed state, with as much of each opening as the person may see.
+// export answers GET /v1/ledger/export?people=, and GET /ledger/export for pages:
+// the whole ledger as one bundle, from one committed state, with as much of each
+// opening as the person may see.
 func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	values, err := query(r, "people")
+	if err != nil {
+		return err
+	}
+	people, err := marked(values, "people")
+	if err != nil {
+		return err
+	}
+	if people && elsewhere(r) {
+		return fmt.Errorf("%w: it was asked for from somewhere else", errCrossSite)
+	}
 	if r.Method == http.MethodHead {
 		exportHeaders(w) // the whole of it is not read for that
 		return nil
@@ -51,15 +65,20 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	if err != nil {
 		return err
 	}
+	if people {
+		if err := s.recordExport(r.Context(), session, checkpoint); err != nil {
+			return err
+		}
+	}
 	out := &patient{w: w, rc: http.NewResponseController(w)}
 	buffer := bufio.NewWriterSize(out, 64<<10)
 	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
-		who, err := readerOf(reader, session, s.now())
+		who, err := s.exporter(reader, session, people)
 		if err != nil {
 			return err
 		}
 		_, err = WriteBundle(r.Context(), reader, checkpoint, buffer, func(e store.Entry) (facts, person bool, err error) {
-			shown, err := openEntry(reader, e, who)
+			shown, _, err := openEntry(reader, e, who)
 			return shown.Facts != "", shown.Person != "", err
 		})
 		return err
@@ -73,6 +92,47 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	// Half a bundle is out: it must not end as if it were whole.
 	s.logger.LogAttrs(r.Context(), slog.LevelError, "export broken off", slog.String("request_id", string(traceOf(r.Context()).id)), slog.Any("error", err))
 	panic(http.ErrAbortHandler)
+}
+
+// exporter returns who takes an export. Somebody whose office is out of date is
+// told so, rather than given less than they may have.
+func (s *Server) exporter(r *store.Reader, session store.Session, people bool) (person, error) {
+	who, err := readerOf(r, session, s.now())
+	if err == nil {
+		err = who.ask(people)
+	}
+	if err == nil {
+		err = who.stale
+	}
+	return who, err
+}
+
+// recordExport counts what an export will show of others, and records that it does:
+// before the first line of it leaves.
+func (s *Server) recordExport(ctx context.Context, session store.Session, checkpoint []byte) error {
+	reading := authority.Reading{How: record.ReadExport, Shown: make(map[canon.Digest]authority.ShownParts)}
+	err := s.store.Read(ctx, func(reader *store.Reader) error {
+		who, err := s.exporter(reader, session, true)
+		if err != nil {
+			return err
+		}
+		for _, v := range who.audits {
+			reading.Shown[v.Lineage()] = authority.ShownParts{}
+		}
+		end, err := WriteBundle(ctx, reader, checkpoint, io.Discard, func(e store.Entry) (facts, person bool, err error) {
+			_, office, err := openEntry(reader, e, who)
+			if !office.IsZero() {
+				reading.Shown[office] = authority.ShownParts{Count: reading.Shown[office].Count + 1}
+			}
+			return false, false, err
+		})
+		reading.Last = end.Leaves - 1
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.authority.RecordReading(ctx, session, reading)
 }
 
 func exportHeaders(w http.ResponseWriter) {

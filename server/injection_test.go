@@ -84,6 +84,19 @@ func (w *world) payloadStory(alice *cli, bob *browser, username, text string) ma
 			t.Errorf("%s, %s: %v", username, name, err)
 		}
 	}
+	pages["found"] = self.open("/ledger?kind=request.submit&person=me")
+	// An entry's page has the person part as it is, for the browser to hash; what
+	// people see of it is spelled.
+	entry := self.open("/ledger/" + itoa(entries(asks, "kind=request.submit&person=me").Entries[0].Index))
+	typed := self.open("/ledger?since=1h&who=x&text=" + url.QueryEscape(text))
+	for name, page := range map[string]*robot.Page{"found": pages["found"], "entry": entry} {
+		if err := payloads.Spelled(page.Text(), q.Reason); err != nil {
+			t.Errorf("%s, %s: %v", username, name, err)
+		}
+	}
+	if err := payloads.Seen(strings.ReplaceAll(typed.Text(), "\n", " ")); err != nil || typed.Status >= 500 {
+		t.Errorf("%s looks for %q: %d, %v", username, text, typed.Status, err)
+	}
 	pages["decided"] = w.decideWith(bob, q, pages["request"], text, "harmless")
 	w.checkCertificate(asks, q)
 

@@ -1,13 +1,12 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"time"
 
 	"github.com/gorilla/mux"
 
@@ -40,61 +39,6 @@ func (s *Server) checkpoint(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// listEntries answers GET /v1/ledger/entries?before=&limit=, newest first.
-func (s *Server) listEntries(w http.ResponseWriter, r *http.Request, session store.Session) error {
-	values, err := query(r, "before", "limit")
-	if err != nil {
-		return err
-	}
-	limit, err := number(values, "limit", defaultEntries)
-	if err != nil {
-		return err
-	}
-	if limit < 1 || limit > maxEntries {
-		return fmt.Errorf("limit: %w: 1 to %d", authority.ErrField, maxEntries)
-	}
-	out := api.Entries{Entries: []api.Entry{}}
-	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
-		head, err := reader.Head()
-		if err != nil {
-			return err
-		}
-		out.Size = head.Tree.Size
-		before, err := number(values, "before", out.Size)
-		if err != nil {
-			return err
-		}
-		entries, err := reader.Entries(before, int(limit))
-		if err != nil {
-			return err
-		}
-		who, err := readerOf(reader, session, s.now())
-		if err != nil {
-			return err
-		}
-		bytes := 0
-		for _, e := range entries {
-			one, err := openEntry(reader, e, who)
-			if err != nil {
-				return err
-			}
-			size := len(one.Facts) + len(one.Person)
-			if size > maxListed {
-				one.Facts, one.FactsSalt, one.Person, one.PersonSalt, size = "", "", "", "", 0
-			}
-			if bytes += size; bytes > maxListed {
-				return nil
-			}
-			out.Entries = append(out.Entries, one)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, out)
-}
-
 // number reads a parameter that is a non-negative integer and stands once or not
 // at all.
 func number(values url.Values, name string, otherwise int64) (int64, error) {
@@ -114,15 +58,33 @@ func parseNumber(text, name string) (int64, error) {
 	return n, nil
 }
 
-// showEntry answers GET /v1/ledger/entries/{index}: the leaf, what of its opening
-// the person may see, its proof, and the certificate that it recorded.
+// showEntry answers GET /v1/ledger/entries/{index}?people=: the leaf, what of its
+// opening the person may see, its proof, and the certificate that it recorded.
 func (s *Server) showEntry(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	values, err := query(r, "people")
+	if err != nil {
+		return err
+	}
+	people, err := marked(values, "people")
+	if err != nil {
+		return err
+	}
 	index, err := parseNumber(mux.Vars(r)["index"], "index")
 	if err != nil {
 		return err
 	}
-	var out api.EntryProof
-	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
+	out, err := s.proveEntry(r.Context(), session, index, people)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// proveEntry reads an entry for a person, with others' data if people says so and
+// they hold the office, records that, and adds the proof.
+func (s *Server) proveEntry(ctx context.Context, session store.Session, index int64, people bool) (out api.EntryProof, err error) {
+	var office canon.Digest
+	err = s.store.Read(ctx, func(reader *store.Reader) error {
 		entry, err := reader.Entry(index)
 		if err != nil {
 			return err
@@ -131,91 +93,29 @@ func (s *Server) showEntry(w http.ResponseWriter, r *http.Request, session store
 		if err != nil {
 			return err
 		}
-		if out.Entry, err = openEntry(reader, entry, who); err != nil || out.Facts == "" {
+		if err := who.ask(people); err != nil {
+			return err
+		}
+		if out.Entry, office, err = openEntry(reader, entry, who); err != nil || out.Facts == "" {
 			return err
 		}
 		out.Certificate, err = signedCertificate(reader, entry)
 		return err
 	})
 	if err != nil {
-		return err
+		return out, err
 	}
-	proof, err := s.authority.Prove(r.Context(), index)
+	proof, err := s.authority.Prove(ctx, index)
 	if err != nil {
-		return err
+		return out, err
 	}
 	out.Proof = string(proof)
-	return writeJSON(w, http.StatusOK, out)
-}
-
-// openEntry returns a leaf with as much of its opening as the person may see.
-func openEntry(r *store.Reader, e store.Entry, who person) (api.Entry, error) {
-	out := api.Entry{Index: e.Index, Kind: string(e.Leaf.Kind), Leaf: string(e.Text), At: e.At}
-	facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
-	if err != nil {
-		return api.Entry{}, err
+	if office.IsZero() {
+		return out, nil
 	}
-	may, err := mayRead(r, facts, who)
-	if err != nil {
-		return api.Entry{}, err
-	}
-	if may {
-		out.Facts, out.FactsSalt = string(e.Opening.Facts), e.Opening.FactsSalt.String()
-	}
-	if e.Opening.Person != nil && e.Opening.PersonID == who.id {
-		out.Person, out.PersonSalt = string(e.Opening.Person), e.Opening.PersonSalt.String()
-	}
-	return out, nil
-}
-
-// person is whom something is shown to.
-type person struct {
-	id       canon.ID
-	lineages map[canon.Digest]bool // of the contracts that concern them
-}
-
-// readerOf returns who reads in a session. A contract and its hosts are shown to
-// those whom it names by a group that they are known to be in.
-func readerOf(r *store.Reader, session store.Session, now time.Time) (person, error) {
-	who := person{session.Person, make(map[canon.Digest]bool)}
-	subject, err := authority.Subject(r, session)
-	if err != nil {
-		return person{}, err
-	}
-	versions, err := authority.InForce(r, canon.At(now))
-	if err != nil {
-		return person{}, err
-	}
-	for _, v := range versions {
-		who.lineages[v.Lineage()] = v.Terms.Concerns(subject)
-	}
-	return who, nil
-}
-
-// mayRead reports whether somebody may see the facts of a leaf: what is about
-// the ledger itself is for everybody, and so is that somebody was erased, a contract and its hosts for those whom it
-// concerns, the rest for those whom it is about, whose request it belongs to, or
-// who decided on that. It is the one place that says so, for lists, single entries
-// and exports: an auditor's office, once a contract can name one, sees more here
-// and nowhere else. Until then the operator exports everything.
-func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
-	switch f := facts.(type) {
-	case record.LedgerOpen, record.LedgerSucceed, record.PersonErase:
-		return true, nil // of somebody erased it names an id, which is nobody's any more
-	case record.ContractPropose, record.ContractSign, record.HostJoin:
-		return who.lineages[f.InLineage()], nil
-	case record.PersonLogin:
-		return f.Person == who.id, nil
-	case record.PersonSnapshot:
-		return f.Person == who.id, nil
-	case record.PersonLink:
-		return slices.Contains(f.People, who.id), nil
-	}
-	id, err := requestOf(r, facts)
-	if err != nil || id == "" {
-		return false, err
-	}
-	return tookPart(r, id, who.id)
+	return out, s.authority.RecordReading(ctx, session, authority.Reading{
+		How: record.ReadEntry, First: index, Last: index, Shown: map[canon.Digest]authority.ShownParts{office: {Count: 1, Leaves: []int64{index}}},
+	})
 }
 
 // requestOf returns the request that a leaf is about, empty if it is about none

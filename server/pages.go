@@ -32,7 +32,8 @@ type pages struct {
 	templates map[string]*template.Template // by name: inbox, request, …
 	static    map[string][]byte             // by name with the content's hash in it
 	style     string                        // path of the style sheet
-	script    string                        // path of the script
+	script    string                        // path of the script of all pages
+	verify    string                        // path of the script that verifies an entry
 	icon      string                        // path of the icon
 }
 
@@ -53,16 +54,18 @@ func loadPages() (*pages, error) {
 		ext := path.Ext(f.Name())
 		name := f.Name()[:len(f.Name())-len(ext)] + "." + hex.EncodeToString(sum[:8]) + ext
 		p.static[name] = content
-		switch ext {
-		case ".css":
+		switch f.Name() {
+		case "pages.css":
 			p.style = "/static/" + name
-		case ".js":
+		case "live.js":
 			p.script = "/static/" + name
-		case ".svg":
+		case "verify.js":
+			p.verify = "/static/" + name
+		case "gate.svg":
 			p.icon = "/static/" + name
 		}
 	}
-	for _, name := range []string{"inbox", "request", "entry", "login", "logout", "problem"} {
+	for _, name := range []string{"inbox", "request", "ledger", "entry", "login", "logout", "problem"} {
 		t, err := template.New("layout.html").Funcs(pageFuncs()).ParseFS(templateFiles, "templates/layout.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("loading the pages: %w", err)
@@ -97,6 +100,7 @@ type frame struct {
 	Style  string
 	Script string
 	Icon   string
+	Verify string // the second script; empty for most pages
 	Me     string // who is signed in; empty for nobody
 	Body   any    // the data of the page itself
 
@@ -127,6 +131,9 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name s
 	f := frame{
 		Title: view.title(), Origin: s.authority.Origin(), Style: s.pages.style, Script: s.pages.script, Icon: s.pages.icon,
 		Me: clip(visible(me.name), 100), Body: view,
+	}
+	if _, ok := view.(entryView); ok {
+		f.Verify = s.pages.verify
 	}
 	if v, ok := view.(living); ok {
 		f.Live, f.After, f.Say = v.address(), me.after, v.say()

@@ -167,6 +167,7 @@ var problemTable = []problemRow{
 	{contract.ErrNotSeconds, contractForbids, ""},
 	{contract.ErrReasonTooShort, contractForbids, ""},
 	{contract.ErrNoPath, contractForbids, ""},
+	{contract.ErrNotHolder, contractForbids, ""},
 	{record.ErrNotInForce, contractForbids, ""},
 
 	// What was sent.

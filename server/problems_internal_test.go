@@ -42,7 +42,7 @@ var inTable = map[string]error{
 	"contract.ErrNotMember": contract.ErrNotMember, "contract.ErrNoLogin": contract.ErrNoLogin, "contract.ErrLoginNotInRole": contract.ErrLoginNotInRole,
 	"contract.ErrNoHost": contract.ErrNoHost, "contract.ErrHostNotInRole": contract.ErrHostNotInRole, "contract.ErrRepeated": contract.ErrRepeated,
 	"contract.ErrTooMany": contract.ErrTooMany, "contract.ErrTooShort": contract.ErrTooShort, "contract.ErrTooLong": contract.ErrTooLong,
-	"contract.ErrNotSeconds": contract.ErrNotSeconds, "contract.ErrReasonTooShort": contract.ErrReasonTooShort, "contract.ErrNoPath": contract.ErrNoPath,
+	"contract.ErrNotSeconds": contract.ErrNotSeconds, "contract.ErrReasonTooShort": contract.ErrReasonTooShort, "contract.ErrNoPath": contract.ErrNoPath, "contract.ErrNotHolder": contract.ErrNotHolder,
 
 	"oidc.ErrUnreachable": oidc.ErrUnreachable, "oidc.ErrMetadata": oidc.ErrMetadata, "oidc.ErrTokenTooLarge": oidc.ErrTokenTooLarge,
 	"oidc.ErrMalformed": oidc.ErrMalformed, "oidc.ErrAlgorithm": oidc.ErrAlgorithm, "oidc.ErrSignature": oidc.ErrSignature,

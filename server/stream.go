@@ -37,8 +37,8 @@ const (
 
 // pageEvents answers GET /events for pages.
 func (s *Server) pageEvents(w http.ResponseWriter, r *http.Request) error {
-	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-		return fmt.Errorf("%w: it was asked for from somewhere else", errCrossSite) // another port's page has our cookies
+	if elsewhere(r) {
+		return fmt.Errorf("%w: it was asked for from somewhere else", errCrossSite)
 	}
 	secret, err := s.cookies.secret(r)
 	if err != nil {

@@ -71,6 +71,7 @@ pin file of that login counts then.`,
 			return client.AuditExplain(cmd.Context(), o)
 		},
 	}
+	addPeople(cmd, &o.People)
 	addText(cmd, &o.Bundle, "bundle", 4096, "bundle `FILE`, instead of asking the server")
 	addAuditFlags(cmd, &o.AuditOptions)
 	return cmd

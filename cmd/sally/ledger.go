@@ -34,6 +34,7 @@ The file holds what the ledger says about people: it is for your eyes (mode 0600
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return client.LedgerExport(cmd.Context(), o) },
 	}
+	addPeople(cmd, &o.People)
 	addText(cmd, &o.Out, "out", 4096, "`FILE` to make; it must not be there")
 	addJSON(cmd, &o.JSON)
 	return cmd
@@ -43,22 +44,55 @@ func newLedgerList(env client.Env) *cobra.Command {
 	o := client.LedgerListOptions{Env: env}
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the newest entries, as the server tells them",
+		Short: "Search the entries, as the server tells them",
 		Long: `Lists the newest entries of the ledger, as the server tells them: index, time,
 kind, and a certificate's serial or what else the entry is about. sally ledger show
-checks one.
+checks one. With filters only those are listed for which all of them hold, as far
+as you may see the entries.
 
-With --csv the last row names the whole tree, from a checkpoint that the pinned log
-key signed: how many rows there are, how many entries the ledger has, and its root.`,
+An auditor whom a contract names sees the facts of everything in it. What is held
+about people (names, reasons, words) is shown with --people; the ledger records
+each such reading before it is answered.
+
+With --csv the entries are those of one tree, which the last row names, from a
+checkpoint that the pinned log key signed: how many rows there are, how many
+entries the ledger has, and its root.`,
 		Example: `  sally ledger list --limit 10
-  sally ledger list --limit 10000 --csv >ledger.csv`,
+  sally ledger list --host web-1.prod --since 7d --kind certificate.issue
+  sally ledger list --person alice@acme.example --people --since 2026-12-01
+  sally ledger list --limit 10000 --csv >ledger.csv
+  sally ledger list --follow --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return client.LedgerList(cmd.Context(), o) },
 	}
+	addFilter(cmd, &o.LedgerFilter)
 	addNumber(cmd, &o.Limit, "limit", 50, "list at most `N` entries")
+	addSwitch(cmd, &o.Follow, "follow", "go on with what is recorded later, oldest first")
 	addJSON(cmd, &o.JSON)
 	addSwitch(cmd, &o.CSV, "csv", "print comma-separated values (RFC 4180)")
 	return cmd
+}
+
+// addFilter adds the flags by which entries are searched.
+func addFilter(cmd *cobra.Command, f *client.LedgerFilter) {
+	addText(cmd, &f.Person, "person", 254, "only what `WHO` did or what is about them: an id, me, a name or an address")
+	addText(cmd, &f.Host, "host", 95, "only what is about `HOST`")
+	addText(cmd, &f.Login, "login", 32, "only what is about `LOGIN`")
+	addText(cmd, &f.Role, "role", 63, "only what was asked for by `ROLE`")
+	addText(cmd, &f.Request, "request", 26, "only what belongs to the request `ID`")
+	addText(cmd, &f.Contract, "contract", 43, "only what names the contract version `DIGEST`")
+	addText(cmd, &f.Serial, "serial", 20, "only the certificate with this serial `N`")
+	addText(cmd, &f.Key, "key", 50, "only what names the key `FINGERPRINT`, SHA256:…")
+	addText(cmd, &f.Kind, "kind", 64, "only entries of `KIND`, such as certificate.issue")
+	addText(cmd, &f.Since, "since", 40, "only entries since `TIME`: RFC 3339, a day, or how long ago (24h, 7d)")
+	addText(cmd, &f.Until, "until", 40, "only entries before `TIME`")
+	addText(cmd, &f.Text, "text", 800, "only entries in which `TEXT` stands, large or small; needs --since")
+	addPeople(cmd, &f.People)
+}
+
+// addPeople adds the flag with which an auditor asks for what is held about people.
+func addPeople(cmd *cobra.Command, into *bool) {
+	addSwitch(cmd, into, "people", "show what is held about other people, as an auditor; it is recorded")
 }
 
 func newLedgerShow(env client.Env) *cobra.Command {
@@ -84,6 +118,7 @@ it needs. The exit code is 1 if any check failed.`,
 			return client.LedgerShow(cmd.Context(), o)
 		},
 	}
+	addPeople(cmd, &o.People)
 	addText(cmd, &o.Leaf, "leaf", 20, "`INDEX` of the entry, counted from 0, instead of SERIAL")
 	addJSON(cmd, &o.JSON)
 	return cmd

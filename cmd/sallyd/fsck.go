@@ -25,7 +25,7 @@ func ledgerFsckCommand(dir *string) *cobra.Command {
 		Use:   "fsck",
 		Short: "Check every row of the database against the ledger",
 		Long: `Builds everything again from the leaves and compares: the tree and its stored hashes, what each leaf hides, every row that
-the leaves fold to and every list of them, byte for byte, the signed certificates, the signed checkpoints, the mark file.
+the leaves fold to and every list of them, byte for byte, the index by which leaves are found, the signed certificates, the signed checkpoints, the mark file.
 Every leaf is replayed by the rules, so that one that was put in past them is named, too.
 
 Each difference is one line. Exit code 0: there is none. 1: there are some, or it could not be read.
@@ -48,12 +48,13 @@ type fsck struct {
 	replay *audit.Replay
 	mark   ledger.Checkpoint // zero if there is none that can be read
 
-	tree    ledger.Tree
-	folded  folded
-	counted struct{ nodes, rows, listed, certificates, checkpoints int64 }
-	closed  []closedPart
-	found   int
-	err     error // of out
+	tree     ledger.Tree
+	folded   folded
+	mentions mentionSums
+	counted  struct{ nodes, rows, listed, certificates, checkpoints int64 }
+	closed   []closedPart
+	found    int
+	err      error // of out
 }
 
 // closedPart is a leaf whose person part is not there, or does not open.
@@ -116,8 +117,8 @@ func (f *fsck) end() error {
 		return fmt.Errorf("%d differences; do not sign with this database, and put a good copy back", f.found)
 	}
 	c := f.counted
-	_, err := fmt.Fprintf(f.out, "ok          leaves %d, hashes %d, rows %d, list entries %d, signed certificates %d, checkpoints %d\n",
-		f.tree.Size, c.nodes, c.rows, c.listed, c.certificates, c.checkpoints)
+	_, err := fmt.Fprintf(f.out, "ok          leaves %d, hashes %d, rows %d, list entries %d, mentions %d, signed certificates %d, checkpoints %d\n",
+		f.tree.Size, c.nodes, c.rows, c.listed, f.mentions.rows, c.certificates, c.checkpoints)
 	return err
 }
 

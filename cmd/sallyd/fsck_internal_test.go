@@ -178,7 +178,7 @@ func TestPromiseP12_FsckFindsNothingInAHonestDatabase(t *testing.T) {
 	f := newToldFolder(t)
 	// The store is open all along, as under a running server.
 	out, errs, code := sallydIn(f.dir, "ledger", "fsck")
-	if code != 0 || out != "ok          leaves 19, hashes 35, rows 28, list entries 28, signed certificates 1, checkpoints 2\n" {
+	if code != 0 || out != "ok          leaves 19, hashes 35, rows 28, list entries 28, mentions 79, signed certificates 1, checkpoints 2\n" {
 		t.Fatalf("exit %d\n%s%s", code, out, errs)
 	}
 	must(t, f.s.Close())
@@ -222,6 +222,12 @@ func TestPromiseP12_FsckNamesEachDifference(t *testing.T) {
 		{"a list entry left out", `DELETE FROM state_index WHERE tbl = 'host' AND id = 'web-2.demo' AND name = 'all'`, "list all of host web-2.demo: it is missing"},
 		{"a row that would speak to the terminal", "INSERT INTO state (tbl, id, body, leaf) VALUES ('host', 'x\x1b]0;y\x07', '{}', 4)", `row host x\x1b]0;y\x07: no leaf makes it`},
 		{"a list entry too many", `INSERT INTO state_index (tbl, name, val, leaf, id) VALUES ('host', 'odd', '', 4, 'web-2.demo')`, "list odd of host web-2.demo: no leaf lists it"},
+		{"a leaf found by nothing", `DELETE FROM mention WHERE leaf = 12`, "leaf 12: it is not found by what it is about"},
+		{"a leaf not found by something", `DELETE FROM mention WHERE leaf = 12 AND term = (SELECT max(term) FROM mention WHERE leaf = 12)`, "leaf 12: it is not found by what it is about"},
+		{"a leaf found by something else", `INSERT INTO mention (term, leaf) VALUES (7, 12)`, "leaf 12: it is not found by what it is about"},
+		{"a leaf found as another", `UPDATE mention SET leaf = 4 WHERE leaf = 12 AND term NOT IN (SELECT term FROM mention WHERE leaf = 4)`, "leaf 4: it is not found by what it is about"},
+		{"an index of leaves that are not there", `UPDATE mention SET leaf = 99 WHERE leaf = 12`, "index: "},
+		{"an index ahead of the leaves", `UPDATE mentioned SET size = 99`, "index: it is said to be whole up to leaf 99, and there are 19 leaves"},
 		{"a certificate", `UPDATE certificate SET body = substr(body, 1, length(body) - 1) || x'00'`, "certificate 15: unjustified by leaf 14: "},
 		{"a certificate's request", `UPDATE certificate SET request = 'x'`, "certificate 15: it is listed under request x"},
 		{"a certificate's key", `UPDATE certificate SET key_hash = zeroblob(32)`, "certificate 15: it is listed under another key"},

@@ -48,6 +48,9 @@ func (f *fsck) leaves(ctx context.Context) (last store.LeafRow, err error) {
 			if err := f.replay.Add(o); err != nil {
 				return last, fmt.Errorf("leaf %d: %w", row.Index, err)
 			}
+			if err := f.mention(o); err != nil {
+				return last, fmt.Errorf("leaf %d: %w", row.Index, err)
+			}
 			if err := f.grow(p, o); err != nil {
 				return last, err
 			}
@@ -227,7 +230,7 @@ func (f *fsck) tables() error {
 			}
 		}
 	})
-	return errors.Join(err, f.lists())
+	return errors.Join(err, f.lists(), f.index())
 }
 
 func (f *fsck) lists() error {

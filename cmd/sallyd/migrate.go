@@ -58,11 +58,14 @@ func runMigrate(cmd *cobra.Command, dir string, status bool) (err error) {
 	if _, err := fmt.Fprintf(out, "database    %s\n", c.where(dir)); err != nil {
 		return err
 	}
-	if status || before.Version >= store.Schema {
+	if status || before.Version > store.Schema {
 		return tellLevel(cmd, before)
 	}
 	if _, err := migrateDatabase(ctx, dir, c); err != nil {
 		return err
+	}
+	if before.Version == store.Schema { // what was filled in is nothing to tell
+		return tellLevel(cmd, before)
 	}
 	after, err := levelOf(ctx, dir, c)
 	if err != nil {

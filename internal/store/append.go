@@ -114,7 +114,7 @@ func (tx *Tx) finish() error {
 	if n != 1 {
 		return ErrConflict
 	}
-	return nil
+	return tx.mentioned()
 }
 
 // Touch writes the head as it is, for whoever wants to see that writing works.

@@ -17,6 +17,9 @@ type Types struct {
 	Blob    string // bytes
 	Integer string // 64 bits
 	Text    string // UTF-8, ordered by its bytes
+	// Sorted ends the definition of a table whose rows lie in the order of its key,
+	// where the database can do that.
+	Sorted string
 }
 
 // Step brings a schema from the one before to Version.
@@ -35,6 +38,12 @@ type Step struct {
 func Steps(t Types) []Step {
 	return []Step{
 		{Version: 1, Oldest: 1, Statements: schema1(t), Empty: true},
+		// What a program of schema 1 appends is filled in by others.
+		{Version: 2, Oldest: 1, Statements: []string{
+			`CREATE TABLE mention (term ` + t.Integer + ` NOT NULL, leaf ` + t.Integer + ` NOT NULL, PRIMARY KEY (term, leaf))` + t.Sorted,
+			`CREATE TABLE mentioned (id ` + t.Integer + ` PRIMARY KEY CHECK (id = 1), size ` + t.Integer + ` NOT NULL)`,
+			`INSERT INTO mentioned (id, size) VALUES (1, 0)`,
+		}},
 		// How far each consumer of the ledger has come, and which process feeds it.
 		{Version: 3, Oldest: 1, Statements: []string{
 			`CREATE TABLE cursor (name ` + t.Text + ` PRIMARY KEY, next ` + t.Integer + ` NOT NULL, holder ` + t.Text + ` NOT NULL, until_us ` + t.Integer + ` NOT NULL)`,
@@ -115,7 +124,8 @@ func (m Migration) Level(ctx context.Context, tx *sql.Tx) (Level, error) {
 }
 
 // Run takes the steps that are missing, each in a transaction of its own, so that
-// whatever ends it between two of them the next run goes on from there. Several
+// whatever ends it between two of them the next run goes on from there. Then it
+// fills the index of mentions for the leaves that are there, page by page. Several
 // may run at once: each step is taken once. It returns how far the schema was.
 func (m Migration) Run(ctx context.Context) (from Level, err error) {
 	for first := true; ; first = false {
@@ -123,8 +133,11 @@ func (m Migration) Run(ctx context.Context) (from Level, err error) {
 		if first {
 			from = before
 		}
-		if err != nil || !more {
+		if err != nil {
 			return from, err
+		}
+		if !more {
+			return from, m.fill(ctx)
 		}
 	}
 }

@@ -239,6 +239,9 @@ func (tx *Tx) append(leaf ledger.Leaf, opening Opening, facts record.Facts, pers
 	if f, ok := facts.(record.PersonErase); err == nil && ok {
 		err = tx.destroy(f.People) // no leaf says so without it
 	}
+	if err == nil {
+		err = tx.mention(a.Index, facts)
+	}
 	if err != nil {
 		tx.stopped = fmt.Errorf("appending leaf %d: %w", a.Index, err)
 		return Appended{}, tx.stopped

@@ -119,10 +119,43 @@ func (s *shots) play(ctx context.Context) error {
 		func() error { return s.decide(ctx, web, "5", "five minutes will do", "approve") },
 		func() error { return s.GoIn(ctx, s.Alice, "ops@"+site.Web1) },
 		func() error { return s.picture(ctx, "granted", web, light, phone) },
+		func() error { return s.audit(ctx) },
 		func() error { return s.deny(ctx) },
 		func() error { return s.picture(ctx, "problem", "/requests/mzxw6ytboi2dqmrvgm4tanrwge", dark) },
 	} {
 		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// audit has Ada find the certificate and verify it.
+func (s *shots) audit(ctx context.Context) error {
+	person, err := s.Browser.Person()
+	if err != nil {
+		return err
+	}
+	defer person.Close()
+	bob := s.tab
+	defer func() { s.tab = bob }()
+	s.tab = person.Tab()
+	if err := errors.Join(s.tab.See(ctx, light), s.SignIn(ctx, s.tab, s.Others["ada"], "/ledger")); err != nil {
+		return err
+	}
+	const found = "/ledger?host=" + site.Web1 + "&since=7d"
+	if err := s.picture(ctx, "ledger", found, light, night); err != nil {
+		return err
+	}
+	entry, err := browser.Eval[string](ctx, s.tab, "document.querySelector('.timeline .entry a').getAttribute('href')")
+	if err != nil {
+		return err
+	}
+	for _, l := range []browser.Look{phone, night} {
+		if err := errors.Join(s.tab.See(ctx, l), s.tab.Open(ctx, s.URL()+entry), s.tab.Click(ctx, "#verify button"), s.tab.WaitText(ctx, "It verifies")); err != nil {
+			return err
+		}
+		if err := s.shot(ctx, "verified", l); err != nil {
 			return err
 		}
 	}
@@ -179,27 +212,35 @@ func (s *shots) picture(ctx context.Context, name, path string, looks ...browser
 		if err := errors.Join(s.tab.See(ctx, l), s.tab.Open(ctx, s.URL()+path)); err != nil {
 			return err
 		}
-		raw, err := s.tab.Picture(ctx, false)
-		if err != nil {
+		if err := s.shot(ctx, name, l); err != nil {
 			return err
 		}
-		small, err := shrink(raw)
-		if err != nil {
-			return err
-		}
-		scheme := "light"
-		if l.Dark {
-			scheme = "dark"
-		}
-		file := filepath.Join(s.into, fmt.Sprintf("%s-%s-%d.png", name, scheme, l.Width))
-		if len(small) > maxSize {
-			return fmt.Errorf("%s would have %d bytes, at most %d", file, len(small), maxSize)
-		}
-		if err := os.WriteFile(file, small, 0o644); err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "%7d  %s\n", len(small), file)
 	}
+	return nil
+}
+
+// shot writes what the window shows.
+func (s *shots) shot(ctx context.Context, name string, l browser.Look) error {
+	raw, err := s.tab.Picture(ctx, false)
+	if err != nil {
+		return err
+	}
+	small, err := shrink(raw)
+	if err != nil {
+		return err
+	}
+	scheme := "light"
+	if l.Dark {
+		scheme = "dark"
+	}
+	file := filepath.Join(s.into, fmt.Sprintf("%s-%s-%d.png", name, scheme, l.Width))
+	if len(small) > maxSize {
+		return fmt.Errorf("%s would have %d bytes, at most %d", file, len(small), maxSize)
+	}
+	if err := os.WriteFile(file, small, 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%7d  %s\n", len(small), file)
 	return nil
 }
 

@@ -32,6 +32,7 @@ func Others() []site.Other {
 		{Who: "carol", Name: "Carol Example", Groups: []string{"leads"}},
 		{Who: "dan", Name: "Dan Example", Groups: []string{"engineers"}}, // in the screenshots
 		{Who: "sam", Name: "Sam Example", Groups: []string{"security"}},
+		{Who: "ada", Name: "Ada Example", Groups: []string{"auditors"}},
 	}
 }
 

@@ -40,6 +40,7 @@ func TestStoryInChromium(t *testing.T) {
 				play func(*testing.T, *room, browser.Look)
 			}{
 				{"narrowed and approved", narrowed},
+				{"audited", audited},
 				{"two stages", stages},
 				{"denied", denied},
 				{"her own", own},

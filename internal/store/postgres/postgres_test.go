@@ -107,7 +107,7 @@ func empty(name string) error {
 		return err
 	}
 	_, err = db.ExecContext(ctx, `DO $$ DECLARE t name; BEGIN
-		FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('schema_version', 'head') LOOP
+		FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('schema_version', 'head', 'mentioned') LOOP
 			EXECUTE format('DELETE FROM %I', t);
 		END LOOP;
 	END $$`)
@@ -116,6 +116,9 @@ func empty(name string) error {
 		if tree, err = (ledger.Tree{}).Marshal(); err == nil {
 			_, err = db.ExecContext(ctx, `UPDATE head SET size = 0, tree = $1, at_us = 0`, tree)
 		}
+	}
+	if err == nil {
+		_, err = db.ExecContext(ctx, `UPDATE mentioned SET size = 0`)
 	}
 	return errors.Join(err, db.Close())
 }

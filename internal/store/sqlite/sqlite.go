@@ -151,7 +151,7 @@ func (e *Engine) checkSchema(ctx context.Context, tx *sql.Tx) error {
 
 // Migration brings the schema up.
 func (e *Engine) Migration() store.Migration {
-	types := store.Types{Blob: "BLOB", Integer: "INTEGER", Text: "TEXT"}
+	types := store.Types{Blob: "BLOB", Integer: "INTEGER", Text: "TEXT", Sorted: " WITHOUT ROWID"}
 	return store.Migration{
 		Steps: store.Steps(types), Types: types, Begin: e.Begin,
 		Exists: func(ctx context.Context, tx *sql.Tx, table string) (there bool, err error) {

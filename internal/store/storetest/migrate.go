@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -31,6 +32,7 @@ func ExerciseMigrations(t *testing.T, bare func(t *testing.T) Bare) {
 		{"Refused", testRefusedSchemas},
 		{"SeveralAtOnce", testMigrationsAtOnce},
 		{"EndedInBetween", testMigrationEnds},
+		{"FillsTheIndex", testMigrationFills},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -238,5 +240,29 @@ func testMigrationEnds(t *testing.T, b Bare) {
 	}
 	if l := b.level(t); l.Version != newest+2 || !b.exists(t, "two") {
 		t.Errorf("at the end it is at %+v", l)
+	}
+}
+
+// testMigrationFills: a migration goes over the leaves that were there before the
+// index, and over those that a program without it appended since.
+func testMigrationFills(t *testing.T, b Bare) {
+	if _, err := b.migrate(t); err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, func(t *testing.T) store.Engine {
+		e, err := b.Open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	})
+	f.setup()
+	f.tale(80)
+	for _, from := range []int64{0, 40, f.head().Tree.Size - 1} {
+		f.unmention(from)
+		if _, err := b.migrate(t); err != nil {
+			t.Fatal(err)
+		}
+		f.indexed(fmt.Sprintf("filled from leaf %d on", from))
 	}
 }

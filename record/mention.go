@@ -1,0 +1,183 @@
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/canon"
+)
+
+// Mention is one thing that a leaf is about, by which it is found again: what the
+// values are, the name says.
+type Mention struct {
+	Name  MentionName
+	Value string
+}
+
+// MentionName says what a mentioned value is.
+type MentionName string
+
+// What leaves mention.
+const (
+	MentionRequest  MentionName = "request"  // a request's id
+	MentionKey      MentionName = "key"      // fingerprint of a device key or a certificate's key: SHA256:…
+	MentionPerson   MentionName = "person"   // id of whoever did it or whom it is about
+	MentionHost     MentionName = "host"     // a host's name
+	MentionLogin    MentionName = "login"    // a login on a host
+	MentionRole     MentionName = "role"     // a role of the contract
+	MentionContract MentionName = "contract" // digest of a contract version
+	MentionKind     MentionName = "kind"     // the leaf's kind; every leaf mentions it
+)
+
+// MentionNames returns the names, those first whose values are rarest: a search
+// for several begins with the rarest.
+func MentionNames() []MentionName {
+	return []MentionName{
+		MentionRequest, MentionKey, MentionPerson, MentionHost, MentionLogin, MentionRole, MentionContract, MentionKind,
+	}
+}
+
+// Term is the number under which an index keeps a mention. Two mentions may have
+// one term, so what is found by it is held to the mention itself.
+func (m Mention) Term() int64 {
+	d := canon.Sum("sallyport.mention/v1", []byte(m.Name), []byte{0}, []byte(m.Value))
+	return int64(binary.BigEndian.Uint64(d[:8])) //nolint:gosec // any 64 bits are a term
+}
+
+// mentions collects, each once.
+type mentions []Mention
+
+func (l *mentions) add(name MentionName, value string) {
+	m := Mention{name, value}
+	for _, other := range *l {
+		if other == m {
+			return
+		}
+	}
+	if value != "" {
+		*l = append(*l, m)
+	}
+}
+
+func (l *mentions) addKey(b64 string) {
+	if b64 == "" {
+		return
+	}
+	if key, err := parseKey(b64); err == nil { // the fold has refused what is no key
+		l.add(MentionKey, ssh.FingerprintSHA256(key))
+	}
+}
+
+func (l *mentions) addRequest(q approval.Request) {
+	l.add(MentionPerson, string(q.By))
+	l.add(MentionRole, q.Role)
+	l.add(MentionContract, q.Contract.String())
+	for _, login := range q.Logins {
+		l.add(MentionLogin, string(login))
+	}
+	for _, host := range q.Hosts {
+		l.add(MentionHost, string(host))
+	}
+}
+
+// request adds what belongs to a request that the ledger knows: its leaves are
+// found by what was asked for.
+func (l *mentions) request(v View, id canon.ID) error {
+	l.add(MentionRequest, string(id))
+	q, err := Request(v, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		l.addRequest(q)
+	}
+	return err
+}
+
+// Mentions returns what a leaf is about, each once, in no order that means
+// anything. v is the state after the leaf or before it; what it is asked for never
+// changes once it is there.
+func Mentions(v View, facts Facts) ([]Mention, error) {
+	var l mentions
+	l.add(MentionKind, string(facts.Kind()))
+	err := l.of(v, facts)
+	return l, err
+}
+
+func (l *mentions) of(v View, facts Facts) error {
+	switch f := facts.(type) {
+	case ContractPropose:
+		l.add(MentionContract, f.Contract.String())
+	case ContractSign:
+		l.add(MentionContract, f.Contract.String())
+	case HostJoin:
+		l.add(MentionHost, string(f.Name))
+	case PersonLogin:
+		l.add(MentionPerson, string(f.Person))
+		l.addKey(f.DeviceKey)
+	case PersonSnapshot:
+		l.add(MentionPerson, string(f.Person))
+	case PersonLink:
+		for _, id := range f.People {
+			l.add(MentionPerson, string(id))
+		}
+	case PersonErase:
+		for _, id := range f.People {
+			l.add(MentionPerson, string(id))
+		}
+	case PersonRead:
+		l.add(MentionPerson, string(f.Person))
+		l.add(MentionContract, f.Contract.String())
+	case RequestSubmit:
+		l.submit(f)
+	case RequestDecide:
+		l.add(MentionPerson, string(f.Person))
+		return l.request(v, f.Request)
+	case RequestExpire:
+		return l.request(v, f.Request)
+	case RequestCancel:
+		return l.request(v, f.Request)
+	case CertificateIssue:
+		l.issue(f)
+		return l.request(v, f.Grant)
+	case CertificateVoid:
+		return l.void(v, f)
+	}
+	return nil
+}
+
+// submit reads the document: the request's row may not be there yet.
+func (l *mentions) submit(f RequestSubmit) {
+	l.add(MentionRequest, string(f.Request))
+	var doc RequestDoc
+	if err := canon.Unmarshal([]byte(f.Document), &doc); err != nil {
+		return // the fold has refused it
+	}
+	l.addRequest(approval.Request{By: doc.Person, Role: doc.Role, Contract: doc.Contract, Logins: doc.Logins, Hosts: doc.Hosts})
+}
+
+func (l *mentions) issue(f CertificateIssue) {
+	l.add(MentionPerson, string(f.Person))
+	l.add(MentionContract, f.Contract.String())
+	var doc IssueDoc
+	if err := canon.Unmarshal([]byte(f.Document), &doc); err == nil { // the fold has refused what is none
+		l.addKey(doc.Key)
+	}
+}
+
+func (l *mentions) void(v View, f CertificateVoid) error {
+	row, err := Certificate(v, f.Serial)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l.add(MentionPerson, string(row.Person))
+	l.add(MentionContract, row.Contract.String())
+	l.addKey(row.Key)
+	return l.request(v, row.Grant)
+}

@@ -1,0 +1,420 @@
+package server_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/internal/lab/idp"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/server"
+)
+
+// auditedTerms are the terms with auditors.
+func auditedTerms() string {
+	s := strings.Replace(terms, "  security: oidc:lab/security\n", "  security: oidc:lab/security\n  auditors: oidc:lab/auditors\n", 1)
+	return strings.Replace(s, "ceilings:", "offices: {auditor: [auditors]}\nceilings:", 1)
+}
+
+// newAuditedWorld is a world with Ada, an auditor, and a second contract whose
+// auditor nobody is.
+func newAuditedWorld(t *testing.T) *world {
+	t.Helper()
+	return makeWorld(t, auditedTerms(), func(c *server.Config) { c.Limits.Login, c.Limits.Person = 6000, 600_000 },
+		idp.Account{Username: "ada", Password: "ada-pw", Name: "Ada Auditor", Email: "ada@acme.example", Groups: []string{"auditors"}})
+}
+
+// readings returns the readings that the ledger has.
+func (w *world) readings() (out []record.PersonRead) {
+	w.t.Helper()
+	must(w.t, w.store.Read(w.t.Context(), func(r *store.Reader) error {
+		all, err := r.EntriesFrom(0, 10_000)
+		for _, e := range all {
+			if e.Leaf.Kind != ledger.PersonRead {
+				continue
+			}
+			facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
+			must(w.t, err)
+			read, ok := facts.(record.PersonRead)
+			if !ok {
+				w.t.Fatalf("%T", facts)
+			}
+			out = append(out, read)
+		}
+		return err
+	}))
+	return out
+}
+
+// told is a small story: Alice asks twice, Bob approves one, she gets in.
+func (w *world) told() (alice, bob *cli, granted api.Request, key ssh.Signer) {
+	w.t.Helper()
+	alice, bob = w.logIn("alice"), w.logIn("bob")
+	granted = alice.submit(nil)
+	b, page := w.signIn("bob", requestPath(granted.ID))
+	b.press(page, granted.ID, "Approve", map[string]string{"words": "words of bob"})
+	key = newKey(w.t)
+	into[api.Certificate](w.t, alice.call("/v1/grants/"+string(granted.ID)+"/certificates", alice.issueBody(granted, key)), 200)
+	alice.submit(func(a *ask) { a.Role, a.Logins[0] = "admin", "root" })
+	return alice, bob, granted, key
+}
+
+func entries(c *cli, query string) api.Entries {
+	c.w.t.Helper()
+	return into[api.Entries](c.w.t, c.call("/v1/ledger/entries?"+query, nil), 200)
+}
+
+// TestPromiseP13_AnAuditorsReadingIsRecorded: by the contract's office an auditor
+// sees the facts of everything in it; person parts about others only when asked for,
+// and then the reading stands in the ledger before the answer.
+func TestPromiseP13_AnAuditorsReadingIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	alice, _, granted, _ := w.told()
+	ada := w.logIn("ada")
+	list := entries(ada, "limit=200")
+	own := 0
+	for _, e := range list.Entries {
+		checkOpening(t, e)
+		if e.Facts == "" {
+			t.Errorf("the auditor is not shown the facts of entry %d, %s", e.Index, e.Kind)
+		}
+		if e.Person != "" {
+			own++
+			if !strings.Contains(e.Facts, string(ada.Person)) {
+				t.Errorf("without asking for it she is shown a person part: %s", e.Person)
+			}
+		}
+	}
+	if n := len(w.readings()); n != 0 || own == 0 {
+		t.Fatalf("%d readings are recorded of facts alone, %d parts are her own", n, own)
+	}
+
+	before := w.size()
+	list = entries(ada, "people=1&limit=200")
+	var shown []int64
+	for _, e := range list.Entries {
+		checkOpening(t, e)
+		if e.Person != "" && !strings.Contains(e.Facts, string(ada.Person)) {
+			shown = append(shown, e.Index)
+		}
+	}
+	slices.Sort(shown)
+	got := w.readings()
+	if len(got) != 1 || !slices.Equal(got[0].Leaves, shown) || len(shown) < 4 || got[0].How != record.ReadList ||
+		got[0].Person != ada.Person || got[0].First != 0 || got[0].Last != before-1 || got[0].Count != int64(len(shown)) || got[0].Query.IsZero() {
+		t.Errorf("shown are %v, recorded is %+v", shown, got)
+	}
+
+	// One entry.
+	submit := slices.IndexFunc(list.Entries, func(e api.Entry) bool { return e.Kind == "request.submit" })
+	index := list.Entries[submit].Index
+	if one := into[api.EntryProof](t, ada.call("/v1/ledger/entries/"+itoa(index), nil), 200); one.Person != "" || one.Facts == "" {
+		t.Errorf("an entry without asking for people: %q", one.Person)
+	}
+	if one := into[api.EntryProof](t, ada.call("/v1/ledger/entries/"+itoa(index)+"?people=1", nil), 200); !strings.Contains(one.Person, "reason") {
+		t.Errorf("an entry with people: %q", one.Person)
+	}
+	got = w.readings()
+	if last := got[len(got)-1]; len(got) != 2 || last.How != record.ReadEntry || !slices.Equal(last.Leaves, []int64{index}) {
+		t.Errorf("of an entry is recorded %+v", got)
+	}
+	// What has no person part about anybody else is no reading.
+	for _, path := range []string{"/v1/ledger/entries/0?people=1", "/v1/ledger/entries?people=1&kind=ledger.open"} {
+		into[map[string]any](t, ada.call(path, nil), 200)
+	}
+	if n := len(w.readings()); n != 2 {
+		t.Errorf("%d readings; what shows nothing of others is none", n)
+	}
+	// Searched in vain is a reading, too: it tells that there is none.
+	if none := entries(ada, "people=1&since=1h&text=nobody-wrote-this"); len(none.Entries) != 0 {
+		t.Errorf("found %+v", none)
+	}
+	got = w.readings()
+	if last := got[len(got)-1]; len(got) != 3 || last.Count != 0 || last.Leaves != nil {
+		t.Errorf("of a search in vain is recorded %+v", last)
+	}
+	// An export.
+	r := ada.call("/v1/ledger/export?people=1", nil)
+	if r.status != 200 || !strings.Contains(string(r.body), "words of bob") {
+		t.Errorf("an export with people: %d", r.status)
+	}
+	got = w.readings()
+	if last := got[len(got)-1]; len(got) != 4 || last.How != record.ReadExport || last.Count < int64(len(shown)) || last.Leaves != nil {
+		t.Errorf("of an export is recorded %+v", last)
+	}
+	if r := ada.call("/v1/ledger/export", nil); r.status != 200 || strings.Contains(string(r.body), "words of bob") || !strings.Contains(string(r.body), string(granted.ID)) {
+		t.Errorf("an export without people: %d", r.status)
+	}
+	if n := len(w.readings()); n != 4 {
+		t.Errorf("%d readings after an export of facts", n)
+	}
+	// The reader sees what is recorded of her, others don't.
+	seen := func(c *cli) (n int) {
+		for _, e := range entries(c, "limit=200&kind=person.read").Entries {
+			if e.Facts != "" {
+				n++
+			}
+		}
+		return n
+	}
+	if a, b := seen(ada), seen(alice); a != 4 || b != 0 {
+		t.Errorf("the auditor sees %d of her readings, Alice %d", a, b)
+	}
+}
+
+// TestPromiseP13_NobodyElseReadsPeople: who holds no office, holds it no more, or
+// has old claims is told so, sees nothing of others, and nothing is recorded.
+func TestPromiseP13_NobodyElseReadsPeople(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	alice, bob, _, _ := w.told()
+	ada := w.logIn("ada")
+	none := w.logIn("nil")
+	for name, c := range map[string]*cli{"alice": alice, "bob": bob, "none": none} {
+		for _, path := range []string{"entries?people=1", "entries/3?people=1", "export?people=1", "entries?people=1&who=ada@acme.example", "entries?who=sam"} {
+			if r := c.call("/v1/ledger/"+path, nil); r.status != 403 {
+				t.Errorf("%s asks for %s: %d %s", name, path, r.status, r.body)
+			}
+		}
+	}
+	for _, path := range []string{"entries?people=2", "entries?people=", "entries/3?people=yes", "export?people=1&people=1", "export?since=1h"} {
+		if r := ada.call("/v1/ledger/"+path, nil); r.status != 422 && r.status != 400 {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+	w.clock.advance(15*time.Minute + 5*time.Second)
+	for _, path := range []string{"entries?people=1", "entries/3?people=1", "export?people=1", "export", "entries?host=web-1.demo"} {
+		if r := ada.call("/v1/ledger/"+path, nil); r.status != 401 || !strings.Contains(string(r.body), "login-too-old") {
+			t.Errorf("with old claims, %s: %d %s", path, r.status, r.body)
+		}
+	}
+	for _, e := range entries(ada, "limit=200").Entries { // what everybody may see is there
+		if e.Person != "" && !strings.Contains(e.Facts, string(ada.Person)) || e.Kind == "request.submit" && e.Facts != "" {
+			t.Errorf("with old claims she is shown entry %d: %s", e.Index, e.Person)
+		}
+	}
+	if n := len(w.readings()); n != 0 {
+		t.Errorf("%d readings of nothing", n)
+	}
+}
+
+// TestSearch finds a request's entries by everything that they are about.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	alice, bob, granted, key := w.told()
+	ada := w.logIn("ada")
+	issue := entries(ada, "kind=certificate.issue").Entries
+	if len(issue) != 1 {
+		t.Fatalf("%d certificates", len(issue))
+	}
+	serial := ledger.Serial(issue[0].Index)
+	for _, tt := range []struct{ query, want string }{
+		{"request=" + string(granted.ID), "certificate.issue request.decide request.submit"},
+		{"person=" + string(alice.Person) + "&login=root", "request.submit"},
+		{"person=" + string(bob.Person) + "&host=web-1.demo", "request.decide"},
+		{"key=" + url.QueryEscape(ssh.FingerprintSHA256(key.PublicKey())), "certificate.issue"},
+		{"serial=" + strconv.FormatUint(serial, 10), "certificate.issue"},
+		{"serial=" + strconv.FormatUint(serial-1, 10) + "&kind=certificate.issue", ""},
+		{"contract=" + granted.Contract.Digest.String() + "&role=operator&kind=request.decide", "request.decide"},
+		{"host=web-2.demo&login=root", ""},
+		{"role=admin", "request.submit"},
+		{"role=admin&kind=certificate.issue", ""},
+		{"kind=request.submit&since=1h&order=oldest", "request.submit request.submit"},
+		{"kind=request.submit&until=1h", ""},
+		{"since=1h&kind=request.submit&text=ADMIN", "request.submit"}, // in the facts, large or small
+		{"since=1h&text=words+of+bob", ""},                            // she has not asked for people
+		{"since=1h&text=words+of+bob&people=1", "request.decide"},
+		{"since=1h&text=words%25bob&people=1", ""}, // % is no wildcard
+		{"since=1h&text=words_of_bob&people=1", ""},
+		{"who=ALICE@acme.test&people=1&kind=certificate.issue", "certificate.issue"},
+		{"who=nobody@acme.example&people=1", ""},
+	} {
+		var kinds []string
+		for _, e := range entries(ada, tt.query).Entries {
+			kinds = append(kinds, e.Kind)
+		}
+		if got := strings.Join(kinds, " "); got != tt.want {
+			t.Errorf("%s finds %q, want %q", tt.query, got, tt.want)
+		}
+	}
+	if n := len(entries(alice, "who=alice@acme.test&kind=request.submit").Entries); n != 2 {
+		t.Errorf("Alice finds %d requests by her own address", n)
+	}
+	if n := len(entries(alice, "since=1h&text=words+of+bob").Entries); n != 0 {
+		t.Errorf("Alice finds %d entries by the words of Bob", n)
+	}
+	if n := len(entries(bob, "person=me&kind=request.decide").Entries); n != 1 {
+		t.Errorf("Bob finds %d decisions of his", n)
+	}
+	for _, tt := range []struct{ query, want string }{
+		{"text=a&since=1h", "2 to 200 characters"},
+		{"text=abc", "so say since when"},
+		{"since=yesterday", "how long ago as 90m"},
+		{"since=2026-01-02&until=2026-01-01", "ends before it begins"},
+		{"host=A%20b", "a host's name"},
+		{"serial=0", "from 1"},
+		{"order=up", "newest or oldest"},
+		{"key=MD5:00", "ssh-keygen -l"},
+		{"contract=x", "digest"},
+		{"person=alice", "who= takes a name"},
+		{"who=a&person=me", "one of them"},
+		{"cursor=abc", "none of this server's"},
+		{"cursor=" + entries(ada, "limit=1").Next + "&host=web-1.demo", "of another search"},
+		{"host=", "leave it out"},
+		{"kind=Host", "a kind of entry"},
+		{"role=A", "role's id"},
+		{"request=1", "request's id"},
+		{"login=", "leave it out"},
+		{"limit=201", "1 to 200"},
+		{"cursor=" + entries(ada, "limit=1").Next + "&before=3", "says it all"},
+	} {
+		if r := ada.call("/v1/ledger/entries?"+tt.query, nil); r.status != 422 || !strings.Contains(string(r.body), tt.want) {
+			t.Errorf("%s: %d %s, want %s", tt.query, r.status, r.body, tt.want)
+		}
+	}
+}
+
+// TestSearchPages reads random searches page by page, as everybody, while the ledger
+// grows, and compares them with a look at every entry that the person may see.
+func TestSearchPages(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	alice, bob, granted, key := w.told()
+	ada, eve := w.logIn("ada"), w.logIn("eve")
+	size := w.size()
+	pool := map[string][]string{
+		"person": {string(alice.Person), string(bob.Person), "me"}, "host": {"web-1.demo", "web-2.demo"}, "login": {"ops", "root"},
+		"role": {"operator", "admin"}, "request": {string(granted.ID)}, "contract": {granted.Contract.Digest.String()},
+		"key":  {ssh.FingerprintSHA256(key.PublicKey()), ssh.FingerprintSHA256(alice.device.PublicKey())},
+		"kind": {"request.submit", "request.decide", "person.login", "host.join"}, "text": {"ops", "alice", "web-1", "Words"}, "order": {"oldest", "newest"},
+	}
+	names := []string{"person", "host", "login", "role", "request", "contract", "key", "kind", "text", "order"}
+	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same in each run
+	people := map[string]*cli{"ada": ada, "alice": alice, "eve": eve}
+	for n := range 60 {
+		name := []string{"ada", "alice", "eve"}[n%3]
+		c := people[name]
+		values := url.Values{"limit": {strconv.Itoa(1 + r.IntN(4))}, "until": {w.clock.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)}}
+		for range r.IntN(4) {
+			k := names[r.IntN(len(names))]
+			values.Set(k, pool[k][r.IntN(len(pool[k]))])
+		}
+		if values.Has("text") {
+			values.Set("since", "1h")
+		}
+		want := w.naive(c, values, size)
+		var got []int64
+		for calls := 0; ; calls++ {
+			page := entries(c, values.Encode())
+			for _, e := range page.Entries {
+				if e.Index < size {
+					got = append(got, e.Index)
+				}
+			}
+			if calls == 1 {
+				w.clock.advance(time.Second)
+				w.logIn("carol") // the ledger grows between two pages
+			}
+			if values.Set("cursor", page.Next); page.Next == "" || calls > 200 {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			values.Del("cursor")
+			t.Errorf("%s reads %s: %v, want %v", name, values.Encode(), got, want)
+		}
+	}
+}
+
+// naive is a search by a look at everything that a person is shown.
+func (w *world) naive(c *cli, values url.Values, size int64) (out []int64) {
+	w.t.Helper()
+	narrows := slices.ContainsFunc([]string{"person", "host", "login", "role", "request", "contract", "key", "text"}, values.Has)
+	before := size
+	for before > 0 {
+		page := entries(c, fmt.Sprintf("limit=200&before=%d", before))
+		for _, e := range page.Entries {
+			before = e.Index
+			if e.Facts == "" && narrows || !w.says(c, e, values) {
+				continue
+			}
+			out = append(out, e.Index)
+		}
+	}
+	if values.Get("order") == "oldest" {
+		slices.Reverse(out)
+	}
+	return out
+}
+
+func (w *world) says(c *cli, e api.Entry, values url.Values) (ok bool) {
+	w.t.Helper()
+	ok = true
+	must(w.t, w.store.Read(w.t.Context(), func(r *store.Reader) error {
+		stored, err := r.Entry(e.Index)
+		must(w.t, err)
+		facts, err := record.ParseFacts(stored.Leaf.Kind, stored.Opening.Facts)
+		must(w.t, err)
+		said, err := record.Mentions(r, facts)
+		for _, name := range record.MentionNames() {
+			value := values.Get(string(name))
+			if value == "me" {
+				value = string(c.Person)
+			}
+			ok = ok && (value == "" || slices.Contains(said, record.Mention{Name: name, Value: value}))
+		}
+		return err
+	}))
+	text := strings.ToLower(values.Get("text"))
+	person := e.Person
+	if i := strings.Index(person, `"id_token"`); i >= 0 { // not among what is searched, nor is what is sorted behind it
+		rest := person[i:]
+		person = person[:i] + rest[strings.Index(rest, `,"name"`)+1:]
+	}
+	return ok && (strings.Contains(strings.ToLower(e.Facts), text) || strings.Contains(strings.ToLower(person), text))
+}
+
+// TestSearchForwards follows a ledger that grows: each entry once, in order, also
+// with a cursor that was at the end.
+func TestSearchForwards(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	ada := w.logIn("ada")
+	next := entries(ada, "order=oldest&limit=200").Next
+	from := w.size()
+	var got []int64
+	for range 3 {
+		w.logIn("alice")
+		for {
+			page := entries(ada, "order=oldest&limit=1&cursor="+next)
+			if page.Next == "" {
+				t.Fatal("a search without an end ended")
+			}
+			next = page.Next
+			if len(page.Entries) == 0 {
+				break
+			}
+			got = append(got, page.Entries[0].Index)
+		}
+	}
+	for i, index := range got {
+		if index != from+int64(i) {
+			t.Fatalf("it follows %v, from %d on", got, from)
+		}
+	}
+	if end := w.size(); from+int64(len(got)) != end {
+		t.Errorf("it followed up to %d of %d", from+int64(len(got)), end)
+	}
+}
