@@ -15,7 +15,7 @@ func TestFigures(t *testing.T) {
 	t.Parallel()
 	s := settings{leaves: 1200, dir: filepath.Join(t.TempDir(), "big"), size: sizes{span: time.Millisecond, calls: 2, proofs: 2, replayed: crowd}}
 	wants(t, s, "synced to the disk", "leaves on SQLite, 256 callers", "leaves on PostgreSQL, 256 callers", "making 1200 leaves", "one certificate",
-		"of the small one", "proof of a leaf", "replay of tree", "replay of certificates")
+		"of the small one", "proof of a leaf", "certificates of a person in a week", "replay of tree", "replay of certificates")
 	s.leaves, s.only = 1500, []string{"ledger"}
 	wants(t, s, "making 2", "of the small one") // the two people of the first run left leaves, too
 }

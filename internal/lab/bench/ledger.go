@@ -46,13 +46,17 @@ func bigLedger(ctx context.Context, b *bench) (err error) {
 	b.figure(fmt.Sprintf("one certificate, embedded key, ledger of %d leaves", small.size), small.people.took.String(), "one caller")
 	b.figure(fmt.Sprintf("the same, %d leaves", big.size), big.people.took.String(),
 		times(big.people.took.quantile(0.5).Seconds(), small.people.took.quantile(0.5).Seconds())+" of the small one")
-	return b.proving(ctx, big)
+	if err := b.proving(ctx, big); err != nil {
+		return err
+	}
+	return b.searching(ctx, big)
 }
 
 // running is an authority over a ledger that was made.
 type running struct {
 	s      *store.Store
 	a      *authority.Authority
+	c      *company
 	people *pair
 	size   int64 // before anything was measured
 }
@@ -67,7 +71,7 @@ func (b *bench) start(ctx context.Context, dir string, leaves int64) (*running, 
 	if err != nil {
 		return nil, err
 	}
-	r := &running{}
+	r := &running{c: c}
 	if r.s, err = store.New(store.Config{Engine: engine, Now: time.Now, Rand: rand.Reader}); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
