@@ -69,8 +69,7 @@ func TestLedgerListFollow(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		err := LedgerList(ctx, LedgerListOptions{Env: env, Limit: 2, JSON: true, Follow: true})
-		in.Close()
-		ended <- err
+		ended <- errors.Join(err, in.Close())
 	}()
 	grow := func() {
 		f.append(f.log, record.PersonLogin{At: canon.At(time.Now()), Login: newID(t), Person: newID(t), Issuer: "x", Client: "x", Flow: "code", ClaimsAt: 1}, nil)

@@ -293,7 +293,7 @@ func (v *verbs) withServer() {
 		{verb: "ledger list", code: 0, line: "sally ledger list --host web-1.demo --since 7d --kind certificate.issue --person me"},
 		{verb: "ledger list", code: 0, line: "sally ledger list --text latency --since 1h --until 2199-01-01"},
 		{verb: "ledger list", code: 0, line: "sally ledger list --person alice@acme.example --login ops --role web-operator --serial 1"},
-		{verb: "ledger list", code: 1, line: "sally ledger list --people", says: "shown to the auditors that a contract names"},
+		{verb: "ledger list", code: 7, line: "sally ledger list --people", says: "shown to the auditors that a contract names"},
 		{verb: "ledger list", code: 1, line: "sally ledger list --since yesterday", says: "how long ago as 90m"},
 		{verb: "ledger list", code: 2, line: "sally ledger list --follow --csv"},
 		{verb: "ledger show", code: 0, line: "sally ledger show --leaf 0"},

@@ -87,8 +87,8 @@ func (r *Reader) searchPart(s Search, from, before int64, limit int, indexed boo
 		query += fmt.Sprintf(` AND EXISTS (SELECT 1 FROM mention x WHERE x.term = $%d AND x.leaf = m.leaf)`, i+4)
 		args = append(args, t)
 	}
-	query += ` ORDER BY m.leaf ` + direction(s.Oldest) + fmt.Sprintf(` LIMIT $%d`, len(args)+1)
-	rows, err := r.db.QueryContext(r.ctx, query, append(args, limit)...) //nolint:gosec // only parameter marks are joined
+	query = fmt.Sprintf(`%s ORDER BY m.leaf %s LIMIT $%d`, query, direction(s.Oldest), len(args)+1)
+	rows, err := r.db.QueryContext(r.ctx, query, append(args, limit)...)
 	if err != nil {
 		return nil, 0, err
 	}
