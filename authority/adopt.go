@@ -53,8 +53,9 @@ const adoptBatch = 256
 // anything is written all of this holds: the copy has the root that the log signed,
 // it begins with every leaf of the database and with all that the mark knows to be
 // signed, and shows what each lost leaf hides. Each leaf then goes through the
-// fold, as it was: bytes, salts, time. Sessions end, because those of a backup may
-// have been ended since.
+// fold, as it was: bytes, salts, time. Sessions end first, because those of a backup
+// may have been ended since; the mark moves to the copy's checkpoint, if that is
+// further, before anything is written or refused for another reason.
 //
 // It may be ended at any moment and repeated: what was written is a beginning of
 // the same ledger, and nothing is signed before all of it is there.
@@ -73,7 +74,7 @@ func Adopt(ctx context.Context, c Config, from Copy) (Adopted, error) {
 	if err != nil {
 		return Adopted{}, err
 	}
-	s := survey{a: a, have: have}
+	s := survey{a: a, have: have, note: from.Checkpoint}
 	if s.checkpoint, err = a.policy.OpenCheckpoint(from.Checkpoint); err != nil {
 		return Adopted{}, fmt.Errorf("the copy's checkpoint: %w", err)
 	}
@@ -81,10 +82,10 @@ func Adopt(ctx context.Context, c Config, from Copy) (Adopted, error) {
 		return Adopted{}, err
 	}
 	out := Adopted{Had: have, Has: max(have, s.checkpoint.Size)}
-	if out.Certificates, err = s.write(ctx, from.Leaves()); err != nil {
+	if err := a.store.WriteUrgent(ctx, (*store.Tx).EndEverything); err != nil {
 		return out, err
 	}
-	if err := a.store.WriteUrgent(ctx, (*store.Tx).EndEverything); err != nil {
+	if out.Certificates, err = s.write(ctx, from.Leaves()); err != nil {
 		return out, err
 	}
 	// The backup had what was destroyed since.

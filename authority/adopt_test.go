@@ -248,8 +248,26 @@ func personOf(t *testing.T, list []store.Entry, subject string) any {
 // on from there.
 func TestPromiseP11_AdoptingCanBeInterrupted(t *testing.T) {
 	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		mark bool // the backup's own mark was put back with it
+	}{{"with the newest mark", false}, {"with the backup's mark", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			interrupted(t, tt.mark)
+		})
+	}
+}
+
+func interrupted(t *testing.T, older bool) {
+	t.Helper()
 	l := newLost(t)
 	s := l.backup()
+	if older {
+		mark := &memoryMark{}
+		mark.set(l.signedAt(t, l.size))
+		l.config.Mark = mark
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	broken := *l.copy
 	k := Copy{Checkpoint: broken.checkpoint, Leaves: func() iter.Seq2[CopyLeaf, error] {

@@ -26,6 +26,7 @@ type survey struct {
 	a          *Authority
 	have       int64             // leaves of the database
 	checkpoint ledger.Checkpoint // of the copy
+	note       []byte            // with its signature
 
 	tree    ledger.Tree
 	local   []store.Stored      // the page of the database's leaves that was read last
@@ -72,12 +73,32 @@ func (s *survey) run(ctx context.Context, leaves func() iter.Seq2[CopyLeaf, erro
 	case s.marked != mark.Root:
 		return fmt.Errorf("%w: %s is over %d leaves with root %s, the copy's have root %s, and both are signed by this log key; "+
 			"go on with neither (docs/recovery.md, \"Two ledgers\")", ledger.ErrForked, s.a.markName(), mark.Size, mark.Root, s.marked)
+	}
+	if err := s.pin(ctx); err != nil {
+		return err
+	}
+	switch {
 	case s.parts >= 0:
 		return s.grown(ctx)
 	case s.lacking > 0:
 		return fmt.Errorf("%w: it does not show %s; ask for it where more is kept, such as another `sallyd ledger export` (docs/recovery.md)", ErrCopy, s.told())
 	}
 	return s.waits()
+}
+
+// pin moves the mark to what the copy shows to be signed, whatever becomes of this
+// run: a backup is often put back with its own mark, and what was signed since must
+// not be signed for again, with other leaves.
+func (s *survey) pin(ctx context.Context) error {
+	a := s.a
+	if s.checkpoint.Size <= a.last.checkpoint.Size {
+		return nil
+	}
+	if err := a.mark.Save(ctx, a.last.note, s.note); err != nil {
+		return a.markFailed("written", err)
+	}
+	a.last, a.held = signedHead{checkpoint: s.checkpoint, note: s.note}, false
+	return nil
 }
 
 // leaf takes the next leaf of the copy.
