@@ -49,6 +49,9 @@ func (p *Replay) judge(o Opened, g *gap) {
 		if doubt := p.gaps.doubts(o.leaf.Lineage); doubt != nil {
 			c.unknown(doubt)
 		}
+		if r, err := record.Request(p.view.Memory, f.Grant); err == nil { // the fold has just read it
+			p.rests(len(p.report.Certificates), f, r)
+		}
 	}
 	p.report.Certificates = append(p.report.Certificates, c)
 	if o.signed != nil && signature == nil {

@@ -65,6 +65,7 @@ type Replay struct {
 	bound     map[canon.Digest]bool  // logins whose ID token binds their device key
 	devices   map[string]bool        // device keys that an ID token binds
 	people    personParts
+	who       identities
 	expected  map[int64][]expected // by size
 }
 
@@ -89,7 +90,7 @@ func NewReplay(c Config) (*Replay, error) {
 		config: c, policy: policy, whole: whole, userCA: c.UserCA, memo: &memo{holds: make(map[[32]byte]struct{})},
 		gaps: newGaps(c.Waive), report: Report{Origin: origin},
 		index: make(map[canon.Digest]int64), contracts: make(map[canon.Digest]int64), lineages: make(map[canon.Digest]bool),
-		bound: make(map[canon.Digest]bool), devices: make(map[string]bool), people: newPersonParts(), expected: make(map[int64][]expected),
+		bound: make(map[canon.Digest]bool), devices: make(map[string]bool), people: newPersonParts(), who: newIdentities(), expected: make(map[int64][]expected),
 	}
 	p.view = &view{Memory: record.NewMemory(), memo: p.memo}
 	for _, e := range c.Earlier {
@@ -203,6 +204,7 @@ func (p *Replay) fold(o Opened) *gap {
 	}
 	p.note(o, bound)
 	p.notePart(o)
+	p.who.note(o)
 	if p.config.Folded != nil {
 		p.config.Folded(o.Index, changes)
 	}
@@ -320,6 +322,9 @@ func (p *Replay) Finish() (Report, error) {
 		return Report{}, err
 	}
 	if err := p.judgeParts(); err != nil {
+		return Report{}, err
+	}
+	if err := p.judgeHidden(); err != nil {
 		return Report{}, err
 	}
 	if err := p.listContracts(); err != nil {

@@ -81,7 +81,7 @@ type Certificate struct {
 	Signed bool  `json:"signed,omitempty"`
 	Void   int64 `json:"void_leaf,omitempty"`
 	// Erased is the leaf by which the person was erased since, 0 for none: who it was
-	// is not shown any more, and no verdict rests on that.
+	// can't be shown any more, and is the server's word.
 	Erased int64 `json:"erased_leaf,omitempty"`
 
 	Lineage canon.Digest `json:"lineage"`

@@ -12,15 +12,15 @@ import (
 )
 
 // Waivers are the unknowns that an auditor accepts, each by its name: a closed
-// leaf, leaves of a kind that this version does not know, a certificate, or the
-// certificates of a request or a person. A waiver turns no verdict into another:
+// leaf, leaves of a kind that this version does not know, a certificate, the
+// certificates of a request or a person, or that it is not shown who people are. A waiver turns no verdict into another:
 // what it names stays unknown, and passes. Nothing waives what is unjustified.
 type Waivers struct {
 	names map[string]bool // each with whether it was of use
 }
 
 // ParseWaivers reads waivers: leaf:INDEX, kind:KIND, certificate:SERIAL,
-// request:ID, person:ID.
+// request:ID, person:ID, people.
 func ParseWaivers(names []string) (Waivers, error) {
 	w := Waivers{names: make(map[string]bool, len(names))}
 	for _, name := range names {
@@ -33,6 +33,9 @@ func ParseWaivers(names []string) (Waivers, error) {
 }
 
 func checkWaiver(name string) error {
+	if name == WaivePeople {
+		return nil
+	}
 	what, value, _ := strings.Cut(name, ":")
 	var err error
 	switch what {
@@ -52,14 +55,15 @@ func checkWaiver(name string) error {
 		err = ErrConfig
 	}
 	if err != nil {
-		return fmt.Errorf("waiver %.80q: %w: it is leaf:INDEX, kind:KIND, certificate:SERIAL, request:ID or person:ID", name, ErrConfig)
+		return fmt.Errorf("waiver %.80q: %w: it is leaf:INDEX, kind:KIND, certificate:SERIAL, request:ID, person:ID or people", name, ErrConfig)
 	}
 	return nil
 }
 
 // use reports whether there is a waiver of that name.
-func (w Waivers) use(what, value string) bool {
-	name := what + ":" + value
+func (w Waivers) use(what, value string) bool { return w.take(what + ":" + value) }
+
+func (w Waivers) take(name string) bool {
 	if _, ok := w.names[name]; !ok {
 		return false
 	}
@@ -71,6 +75,12 @@ func (w Waivers) use(what, value string) bool {
 func (w Waivers) leaf(index int64, kind ledger.Kind) bool {
 	byKind := !kind.Known() && w.use("kind", string(kind))
 	return w.use("leaf", strconv.FormatInt(index, 10)) || byKind
+}
+
+// people reports whether it is waived that a login's leaf does not show who it was.
+func (w Waivers) people(index int64) bool {
+	all := w.take(WaivePeople)
+	return w.use("leaf", strconv.FormatInt(index, 10)) || all
 }
 
 // certificate reports whether a certificate with an unknown verdict is waived.

@@ -122,10 +122,10 @@ func summary(r audit.Report) [][2]string {
 		lines = append(lines, [2]string{"closed", counted(r.Closed, "leaf", "leaves") + " whose facts the bundle does not show"})
 	}
 	if r.NoPerson > 0 {
-		lines = append(lines, [2]string{"persons", counted(r.NoPerson, "person part is", "person parts are") + " not shown, and no leaf says that they were erased; no verdict rests on them"})
+		lines = append(lines, [2]string{"persons", counted(r.NoPerson, "person part is", "person parts are") + " not shown, and no leaf says that they were erased; what rests on who that was is unknown"})
 	}
 	if r.Erased > 0 {
-		lines = append(lines, [2]string{"erased", counted(r.Erased, "person part is", "person parts are") + " erased, as two people signed for in leaves of the ledger; no verdict rests on them"})
+		lines = append(lines, [2]string{"erased", counted(r.Erased, "person part is", "person parts are") + " erased, as two people signed for in leaves of the ledger; who that was is the server's word"})
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.UnknownKinds)) {
 		n := r.UnknownKinds[kind]

@@ -105,7 +105,7 @@ func TestPromiseP04_OneSignatoryCountsOnce(t *testing.T) {
 		"one name, two keys":          {[]ssh.Signer{w.Chris, second}, record.ErrSigners},
 		"the other name, two keys":    {[]ssh.Signer{w.Dana, third}, record.ErrSigners},
 		"two people of one contract":  {[]ssh.Signer{w.Chris, w.Dana}, record.ErrSigners},
-		"one of each":                 {[]ssh.Signer{w.Chris, third}, nil},
+		"one of each":                 {[]ssh.Signer{w.Chris, third}, record.ErrSigners},
 		"both with each of their own": {[]ssh.Signer{w.Chris, second, w.Dana, third}, nil},
 	} {
 		if err := m.Check(plain(w.Erased(m, text, tt.by...))); !errors.Is(err, tt.want) {

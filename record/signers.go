@@ -2,7 +2,6 @@ package record
 
 import (
 	"fmt"
-	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -44,36 +43,39 @@ func humansIn(contracts []*contract.Version) humans {
 	return h
 }
 
-// enoughSigners refuses an erasure for which there are not two people who could
-// sign, whatever they sign.
+// enoughSigners refuses an erasure for which one of the contracts has not two
+// people who could sign, whatever they sign.
 func enoughSigners(about, inForce []*contract.Version) error {
-	all, could := humansIn(inForce), make(map[string]bool)
-	var ids []string
+	if len(about) == 0 {
+		return fmt.Errorf("%w: no contract is in force, so nobody can sign", ErrSigners)
+	}
+	all := humansIn(inForce)
 	for _, v := range about {
-		ids = append(ids, v.Terms.ID)
+		could := make(map[string]bool)
 		for _, line := range v.Terms.Signatories {
 			for _, k := range line.Of {
 				could[all.of(nameMark(k.Name))] = true
 			}
 		}
-	}
-	switch {
-	case len(about) == 0:
-		return fmt.Errorf("%w: no contract is in force, so nobody can sign", ErrSigners)
-	case len(could) < minSigners:
-		return fmt.Errorf("%w: contract %s has only one; it needs a second signatory first", ErrSigners, strings.Join(ids, ", "))
+		if len(could) < minSigners {
+			return fmt.Errorf("%w: contract %s has only one; it needs a second signatory first", ErrSigners, v.Terms.ID)
+		}
 	}
 	return nil
 }
 
-// checkSigners holds the signatures over an erase document to two people at
-// least, each a signatory of a contract that the erasure is about, one for each
-// of these. inForce are all contracts in force: by them people are told apart.
+// checkSigners holds the signatures over an erase document to two people at least
+// for each contract that the erasure is about: whoever brings in a contract of
+// their own would be somebody else in it. inForce are all contracts in force: by
+// them people are told apart.
 func checkSigners(check checking, text string, signatures []string, about, inForce []*contract.Version) error {
 	if len(signatures) > maxSignatures || !sortedUnique(signatures) {
 		return fmt.Errorf("%w: at most %d signatures, in order, each once", ErrEvent, maxSignatures)
 	}
-	all, signed, covered := humansIn(inForce), make(map[string]bool), make(map[*contract.Version]bool)
+	all, signed := humansIn(inForce), make(map[*contract.Version]map[string]bool, len(about))
+	for _, v := range about {
+		signed[v] = make(map[string]bool)
+	}
 	for _, armored := range signatures {
 		key, err := sshcert.SignedBy(armored)
 		if err != nil {
@@ -85,20 +87,17 @@ func checkSigners(check checking, text string, signatures []string, about, inFor
 		known := false
 		for _, v := range about {
 			if _, ok := v.Terms.SignatoryName(key); ok {
-				known, covered[v] = true, true
+				known, signed[v][all.of(keyMark(key))] = true, true
 			}
 		}
 		if !known {
 			return fmt.Errorf("%w: the key %s signs for no contract in force under which they acted: %w", ErrSigners, ssh.FingerprintSHA256(key), contract.ErrNotSignatory)
 		}
-		signed[all.of(keyMark(key))] = true
-	}
-	if len(signed) < minSigners {
-		return fmt.Errorf("%w: it is signed by %d, and one human counts once, whatever their keys and names; have another signatory sign", ErrSigners, len(signed))
 	}
 	for _, v := range about {
-		if !covered[v] {
-			return fmt.Errorf("%w: none of those who sign contract %s has signed; one of them has to, as they acted under it", ErrSigners, v.Terms.ID)
+		if n := len(signed[v]); n < minSigners {
+			return fmt.Errorf("%w: %d of those who sign contract %s signed, and one human counts once, whatever their keys and names; as they acted under it, have another of its signatories sign",
+				ErrSigners, n, v.Terms.ID)
 		}
 	}
 	return nil
