@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/sallyport/sallyport/audit"
@@ -43,6 +44,9 @@ func AuditExplain(ctx context.Context, o AuditExplainOptions) error {
 			return err
 		}
 		defer done()
+		if !o.People { // who others are is not shown to everybody, and the story says so
+			o.Waive = append(slices.Clone(o.Waive), audit.WaivePeople)
+		}
 	} else if info, err := os.Stat(o.Bundle); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice) != 0 {
 		return Usagef("--bundle %s: a story is read more than once, so give a file and no pipe", o.Bundle)
 	}

@@ -132,7 +132,6 @@ type bundles struct {
 type bundle struct {
 	name string // as the operator knows it
 	file *os.File
-	temp bool // it was downloaded
 	size int64
 }
 
@@ -144,13 +143,7 @@ func (b *bundles) close() error {
 	return errors.Join(errs...)
 }
 
-func (b bundle) close() error {
-	err := b.file.Close()
-	if b.temp {
-		err = errors.Join(err, os.Remove(b.file.Name()))
-	}
-	return err
-}
+func (b bundle) close() error { return b.file.Close() }
 
 // policy is what its checkpoints are held to.
 func (b *bundles) policy() (*ledger.Policy, error) { return logPolicy(b.logKey) }

@@ -26,7 +26,6 @@ func (b *bundles) add(ctx context.Context, source string) (err error) {
 	one := bundle{name: source}
 	if strings.Contains(source, "://") {
 		one.file, err = b.download(ctx, source)
-		one.temp = true
 	} else {
 		one.file, err = os.Open(source) //nolint:gosec // the operator names the file
 	}
@@ -101,6 +100,8 @@ func (b *bundles) leaf(readers []*audit.Reader, index int64) (out authority.Copy
 const (
 	// maxDownload bounds a bundle from elsewhere, in bytes.
 	maxDownload = 64 << 30
+	// maxRedirects is how often an address may lead to another, never away from TLS.
+	maxRedirects = 3
 	// answerWait is how long somebody may take to begin an answer.
 	answerWait = time.Minute
 )
@@ -123,6 +124,10 @@ func (b *bundles) download(ctx context.Context, address string) (_ *os.File, err
 	if err != nil {
 		return nil, err
 	}
+	// It has what people are called: whatever ends this process, no name leads to it.
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	n, err := io.Copy(f, io.LimitReader(body, maxDownload+1))
 	if err == nil && n > maxDownload {
 		err = fmt.Errorf("%s: over %d bytes", address, int64(maxDownload))
@@ -131,7 +136,7 @@ func (b *bundles) download(ctx context.Context, address string) (_ *os.File, err
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return nil, errors.Join(err, bundle{file: f, temp: true}.close())
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
@@ -145,6 +150,11 @@ func get(ctx context.Context, address string) (io.ReadCloser, error) {
 	client := &http.Client{Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: answerWait}).DialContext,
 		TLSHandshakeTimeout: answerWait, ResponseHeaderTimeout: answerWait,
+	}, CheckRedirect: func(next *http.Request, via []*http.Request) error {
+		if len(via) >= maxRedirects || next.URL.Scheme != "https" && via[0].URL.Scheme == "https" {
+			return fmt.Errorf("%s: it leads to %s, and no further than that is followed", address, next.URL.Redacted())
+		}
+		return nil
 	}}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -60,7 +60,7 @@ func TestPromiseP13_ErasedByAnOperator(t *testing.T) {
 	erase := func(flags ...string) (string, string, int) {
 		return sallydIn(f.dir, append([]string{"person", "erase", alice, "--document", document}, flags...)...)
 	}
-	if out, errs, code := erase(one...); code != exitFailed || !strings.Contains(errs, "it is signed by 1, and one human counts once") {
+	if out, errs, code := erase(one...); code != exitFailed || !strings.Contains(errs, "1 of those who sign contract acme signed, and one human counts once") {
 		t.Fatalf("by one: %d %s%s", code, out, errs)
 	}
 	before, _, _ := sallydIn(f.dir, "ledger", "fsck")

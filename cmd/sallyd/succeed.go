@@ -235,7 +235,8 @@ func (old *oldLedger) keep(state *record.Memory) error {
 	old.contracts = kept
 	var hosts []record.HostJoin
 	for _, h := range old.hosts {
-		if _, err := record.Host(state, h.Name); err == nil && old.ids[h.Lineage] != "" {
+		// Of two leaves about one name only the one that the fold took is in the state.
+		if row, err := record.Host(state, h.Name); err == nil && row.Join == h.Join && old.ids[h.Lineage] != "" {
 			hosts = append(hosts, h)
 		} else if err != nil && !errors.Is(err, record.ErrNotFound) {
 			return err

@@ -5,6 +5,7 @@
 package siem
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -220,11 +221,13 @@ func fingerprint(b64 string) (string, error) {
 // Line is the event as one line of JSON without its newline, in ASCII: whatever an
 // identity provider called a group shows as what it is, in every terminal.
 func (e Event) Line() ([]byte, error) {
-	text, err := json.Marshal(e)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // six bytes for one would make a line too long for a datagram
+	if err := encoder.Encode(e); err != nil {
 		return nil, err
 	}
-	return ascii(text), nil
+	return ascii(bytes.TrimSuffix(text.Bytes(), []byte{'\n'})), nil
 }
 
 // ascii writes what is not printable ASCII as \uXXXX. Outside of strings JSON has

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -294,4 +295,21 @@ func TestPromiseP14_AFullDiskTakesNoHalfLine(t *testing.T) {
 		t.Errorf("with room again: %d lines, want %d", strings.Count(have, "\n"), took+2)
 	}
 	must(t, f.Close())
+}
+
+// Whatever a login's groups are called, within what an ID token may have, the line
+// fits a datagram: one entry that never goes out would hold up all behind it.
+func TestLongestLoginFitsADatagram(t *testing.T) {
+	t.Parallel()
+	groups := make([]string, 45)
+	for i := range groups {
+		groups[i] = fmt.Sprintf("%02d", i) + strings.Repeat("<", 254)
+	}
+	facts, err := factsOf(record.PersonLogin{Flow: "code", Groups: groups})
+	must(t, err)
+	line, err := Event{V: EventVersion, Origin: origin, Facts: facts}.Line()
+	must(t, err)
+	if len(line) > maxDatagram/2 || !bytes.Contains(line, []byte("<<<")) {
+		t.Errorf("%d bytes, at most %d go", len(line), maxDatagram)
+	}
 }

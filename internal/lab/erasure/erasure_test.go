@@ -266,7 +266,7 @@ func (s *story) erase() {
 	s.logs = append(s.logs, s.ServerLog())
 	must(s.t, s.StopServing())
 	s.backUp()
-	if out := s.sallyd(1, erase[:len(erase)-2]...); !strings.Contains(out, "it is signed by 1") {
+	if out := s.sallyd(1, erase[:len(erase)-2]...); !strings.Contains(out, "1 of those who sign contract") {
 		s.t.Errorf("signed by one: %s", out)
 	}
 	if out := s.sallyd(0, erase...); !strings.Contains(out, "erased      "+s.id) {
