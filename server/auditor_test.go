@@ -173,6 +173,32 @@ func TestPromiseP13_AnAuditorsReadingIsRecorded(t *testing.T) {
 	}
 }
 
+// TestPromiseP13_NamesInVain: that a name is several people's is told after it is
+// recorded that everybody's was looked at.
+func TestPromiseP13_NamesInVain(t *testing.T) {
+	t.Parallel()
+	w := makeWorld(t, auditedTerms(), func(c *server.Config) { c.Limits.Login, c.Limits.Person = 6000, 600_000 },
+		idp.Account{Username: "ada", Password: "ada-pw", Name: "Ada Auditor", Email: "ada@acme.example", Groups: []string{"auditors"}},
+		idp.Account{Username: "one", Password: "one-pw", Name: "Twin Name", Email: "one@acme.example", Groups: []string{"leads"}},
+		idp.Account{Username: "two", Password: "two-pw", Name: "Twin Name", Email: "two@acme.example", Groups: []string{"leads"}})
+	w.logIn("one")
+	w.logIn("two")
+	ada := w.logIn("ada")
+	size := w.size()
+	r := ada.call("/v1/ledger/entries?people=1&who=twin+name", nil)
+	if r.status != 422 || !strings.Contains(string(r.body), "2 people are called that") {
+		t.Errorf("a name that two people have: %d %s", r.status, r.body)
+	}
+	got := w.readings()
+	if len(got) != 1 || got[0].First != 0 || got[0].Last != size-1 || got[0].Count != 0 || got[0].Person != ada.Person {
+		t.Errorf("of it is recorded %+v", got)
+	}
+	// Who may not ask for others' names reads none.
+	if r := ada.call("/v1/ledger/entries?who=twin+name", nil); r.status != 403 || len(w.readings()) != 1 {
+		t.Errorf("without asking for people: %d %s, %d readings", r.status, r.body, len(w.readings()))
+	}
+}
+
 // TestPromiseP13_NobodyElseReadsPeople: who holds no office, holds it no more, or
 // has old claims is told so, sees nothing of others, and nothing is recorded.
 func TestPromiseP13_NobodyElseReadsPeople(t *testing.T) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -69,7 +70,10 @@ func (s *Server) searchFor(ctx context.Context, session store.Session, q searchQ
 	if err != nil {
 		return nil, err
 	}
-	return p, s.authority.RecordReading(ctx, session, p.reading())
+	if err := s.authority.RecordReading(ctx, session, p.reading()); err != nil {
+		return nil, err
+	}
+	return p, p.refused
 }
 
 // searching is one page of a search as it is put together.
@@ -83,6 +87,7 @@ type searching struct {
 	bytes       int
 	shown       map[canon.Digest]authority.ShownParts
 	said        map[int64][]record.Mention // what the entries on the page mention, of those whose facts are shown
+	refused     error                      // what a name came to that is not one person's: that tells something, too
 }
 
 func (p *searching) run() error {
@@ -97,6 +102,10 @@ func (p *searching) run() error {
 	p.mentions = p.q.mentions
 	if p.q.who != "" {
 		id, err := p.named()
+		if errors.Is(err, authority.ErrField) {
+			p.refused = err // once it is recorded that others' names were read
+			return nil
+		}
 		if err != nil {
 			return err
 		}
