@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/lab/idp"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
@@ -196,6 +198,38 @@ func TestPromiseP13_NamesInVain(t *testing.T) {
 	// Who may not ask for others' names reads none.
 	if r := ada.call("/v1/ledger/entries?who=twin+name", nil); r.status != 403 || len(w.readings()) != 1 {
 		t.Errorf("without asking for people: %d %s, %d readings", r.status, r.body, len(w.readings()))
+	}
+}
+
+// TestPromiseP13_AShortLedgerTellsNothing: in a ledger that is no longer than one
+// window, too, a search for somebody of whom much is hidden is answered as one for
+// nobody.
+func TestPromiseP13_AShortLedgerTellsNothing(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	w.logIn("alice")
+	ada, bob := w.logIn("ada"), w.logIn("bob")
+	entries(ada, "people=1")
+	again := w.readings()[0]
+	must(t, w.store.Write(t.Context(), func(tx *store.Tx) error { // more of Ada than a page looks at
+		for range 1100 {
+			id, err := canon.NewID(crand.Reader)
+			if err != nil {
+				return err
+			}
+			again.Read, again.At = id, tx.Now()
+			if _, err := tx.Append(store.Draft{Facts: again}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for _, order := range []string{"", "&order=oldest&before=" + itoa(w.size())} {
+		somebody, nobody := entries(bob, "person="+string(ada.Person)+order), entries(bob, "person="+strings.Repeat("a", 26)+order)
+		if len(somebody.Entries) != 0 || somebody.Searched != nobody.Searched || somebody.Next != "" || nobody.Next != "" {
+			t.Errorf("%q: of Ada he is told %d entries up to %d, next %q; of nobody up to %d, next %q", order,
+				len(somebody.Entries), somebody.Searched, somebody.Next, nobody.Searched, nobody.Next)
+		}
 	}
 }
 

@@ -176,10 +176,17 @@ func (p *searching) start(size int64) (c cursor, err error) {
 	return c, nil
 }
 
+// blind reports whether some of what is looked for may be hidden from the reader:
+// then neither where a page ends nor how much is looked at may depend on what is
+// found.
+func (p *searching) blind() bool {
+	own := slices.Contains(p.mentions, record.Mention{Name: record.MentionPerson, Value: string(p.who.id)})
+	return p.narrows() && !p.who.all && !own
+}
+
 // bounded is where this page ends at the latest.
 func (p *searching) bounded(c cursor) cursor {
-	own := slices.Contains(p.mentions, record.Mention{Name: record.MentionPerson, Value: string(p.who.id)})
-	if !p.narrows() || p.who.all || own {
+	if !p.blind() {
 		return c
 	}
 	if p.q.oldest {
@@ -194,8 +201,8 @@ func (p *searching) bounded(c cursor) cursor {
 // enough was looked at, and returns what is left.
 func (p *searching) read(c, part cursor) (cursor, error) {
 	left := maxLooked
-	if part != c {
-		left = window
+	if p.blind() {
+		left = window // all that can be in one
 	}
 	for left > 0 && part.from < part.before {
 		found, err := p.r.Search(store.Search{
