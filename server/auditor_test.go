@@ -233,6 +233,38 @@ func TestPromiseP13_AShortLedgerTellsNothing(t *testing.T) {
 	}
 }
 
+// TestPromiseP13_FollowingIsNoReadingOfItself: who follows the ledger for a text has
+// recorded what people wrote meanwhile, not that the last look was recorded.
+func TestPromiseP13_FollowingIsNoReadingOfItself(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	alice, ada := w.logIn("alice"), w.logIn("ada")
+	query := "people=1&since=1h&text=nobody-wrote-this&order=oldest"
+	page := entries(ada, query+"&limit=200")
+	if n := len(w.readings()); n != 1 || page.Next == "" {
+		t.Fatalf("%d readings of a search in vain, next %q", n, page.Next)
+	}
+	look := func() {
+		size := w.size()
+		for page = entries(ada, query+"&cursor="+page.Next); page.Searched < size; {
+			page = entries(ada, query+"&cursor="+page.Next)
+		}
+	}
+	for range 5 {
+		look()
+	}
+	if n := len(w.readings()); n != 1 {
+		t.Errorf("%d readings after five looks at nothing of anybody", n)
+	}
+	alice.submit(nil)
+	for range 5 {
+		look()
+	}
+	if got := w.readings(); len(got) != 2 || got[1].Count != 0 {
+		t.Errorf("of one more request, looked at in vain, is recorded %+v", got)
+	}
+}
+
 // TestPromiseP13_NobodyElseReadsPeople: who holds no office, holds it no more, or
 // has old claims is told so, sees nothing of others, and nothing is recorded.
 func TestPromiseP13_NobodyElseReadsPeople(t *testing.T) {

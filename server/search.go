@@ -64,7 +64,7 @@ func (s *Server) searchFor(ctx context.Context, session store.Session, q searchQ
 		if err != nil {
 			return err
 		}
-		p = &searching{q: q, r: reader, who: who, shown: make(map[canon.Digest]authority.ShownParts), said: make(map[int64][]record.Mention)}
+		p = &searching{q: q, r: reader, who: who, shown: make(map[canon.Digest]authority.ShownParts), held: make(map[canon.Digest]bool), said: make(map[int64][]record.Mention)}
 		return p.run()
 	})
 	if err != nil {
@@ -86,6 +86,7 @@ type searching struct {
 	out         api.Entries
 	bytes       int
 	shown       map[canon.Digest]authority.ShownParts
+	held        map[canon.Digest]bool      // the lineages by whose office person parts of others were looked at
 	said        map[int64][]record.Mention // what the entries on the page mention, of those whose facts are shown
 	refused     error                      // what a name came to that is not one person's: that tells something, too
 }
@@ -261,6 +262,9 @@ func (p *searching) take(e store.Entry) (fits bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if !office.IsZero() {
+		p.held[office] = true
+	}
 	if ok, err := p.matches(e, one); err != nil || !ok {
 		return true, err
 	}
@@ -349,10 +353,11 @@ func (p *searching) searched(start, rest cursor) {
 // reading is what is to be recorded of the page.
 func (p *searching) reading() authority.Reading {
 	out := authority.Reading{How: record.ReadList, First: p.first, Last: p.last, Query: p.q.digest, Shown: p.shown}
-	if p.q.people && (p.q.text != "" || p.q.who != "") { // that nothing is found tells something, too
+	if p.q.people { // that nothing is found tells something, too, where there was something to be looked at
 		for _, v := range p.who.audits {
-			if _, ok := p.shown[v.Lineage()]; !ok {
-				p.shown[v.Lineage()] = authority.ShownParts{}
+			lineage := v.Lineage()
+			if _, ok := p.shown[lineage]; !ok && (p.q.who != "" || p.q.text != "" && p.held[lineage]) {
+				p.shown[lineage] = authority.ShownParts{}
 			}
 		}
 	}
