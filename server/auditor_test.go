@@ -265,6 +265,35 @@ func TestPromiseP13_FollowingIsNoReadingOfItself(t *testing.T) {
 	}
 }
 
+// TestPromiseP13_NoNameIsKeptOfASearch: what is recorded of a search says where was
+// looked, not for which name or text: that could be guessed, also of somebody erased.
+func TestPromiseP13_NoNameIsKeptOfASearch(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	w.told()
+	ada := w.logIn("ada")
+	queries := []string{
+		"people=1&who=alice%40acme.test", "people=1&who=bob%40acme.test", "people=1&since=1h&text=words+of+bob", "people=1&since=1h&text=incident",
+	}
+	for _, query := range queries {
+		entries(ada, query)
+	}
+	got := w.readings()
+	if len(got) != len(queries) {
+		t.Fatalf("%d readings of %d searches", len(got), len(queries))
+	}
+	for i, want := range []string{"people=1&who=%2A", "people=1&who=%2A", "people=1&since=1h&text=%2A", "people=1&since=1h&text=%2A"} {
+		if got[i].Query != canon.Sum("sallyport.query/v1", []byte(want)) {
+			t.Errorf("of %s is recorded another digest than of %s", queries[i], want)
+		}
+	}
+	// A cursor is of one search all the same.
+	next := entries(ada, "people=1&since=1h&text=acme&limit=1").Next
+	if r := ada.call("/v1/ledger/entries?people=1&since=1h&text=other&limit=1&cursor="+next, nil); next == "" || r.status != 422 {
+		t.Errorf("with the cursor of another text, %q: %d %s", next, r.status, r.body)
+	}
+}
+
 // TestPromiseP13_NobodyElseReadsPeople: who holds no office, holds it no more, or
 // has old claims is told so, sees nothing of others, and nothing is recorded.
 func TestPromiseP13_NobodyElseReadsPeople(t *testing.T) {

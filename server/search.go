@@ -352,7 +352,7 @@ func (p *searching) searched(start, rest cursor) {
 
 // reading is what is to be recorded of the page.
 func (p *searching) reading() authority.Reading {
-	out := authority.Reading{How: record.ReadList, First: p.first, Last: p.last, Query: p.q.digest, Shown: p.shown}
+	out := authority.Reading{How: record.ReadList, First: p.first, Last: p.last, Query: p.q.recorded, Shown: p.shown}
 	if p.q.people { // that nothing is found tells something, too, where there was something to be looked at
 		for _, v := range p.who.audits {
 			lineage := v.Lineage()
