@@ -294,6 +294,29 @@ func TestPromiseP13_NoNameIsKeptOfASearch(t *testing.T) {
 	}
 }
 
+// TestPromiseP13_AnExportIsWrittenAsItIsRecorded: who takes an export is settled
+// once, so what is written is what was recorded, whatever time it is by then.
+func TestPromiseP13_AnExportIsWrittenAsItIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	w.told()
+	ada := w.logIn("ada")
+	if r := ada.call("/v1/ledger/export", nil); r.status != 200 { // a checkpoint is signed over everything
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	w.mark.mu.Lock()
+	w.mark.saved = func() { w.clock.advance(20 * time.Minute) } // her claims are too old as soon as the reading is recorded
+	w.mark.mu.Unlock()
+	r := ada.call("/v1/ledger/export?people=1", nil)
+	got := w.readings()
+	if len(got) != 1 || got[0].How != record.ReadExport || got[0].Count == 0 {
+		t.Fatalf("of an export is recorded %+v", got)
+	}
+	if r.status != 200 || !strings.Contains(string(r.body), "words of bob") {
+		t.Errorf("%d parts are recorded as shown, and she is answered %d %.200s", got[0].Count, r.status, r.body)
+	}
+}
+
 // TestPromiseP13_NobodyElseReadsPeople: who holds no office, holds it no more, or
 // has old claims is told so, sees nothing of others, and nothing is recorded.
 func TestPromiseP13_NobodyElseReadsPeople(t *testing.T) {

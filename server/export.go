@@ -65,19 +65,19 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	if err != nil {
 		return err
 	}
+	who, err := s.exporter(r.Context(), session, people)
+	if err != nil {
+		return err
+	}
 	if people {
-		if err := s.recordExport(r.Context(), session, checkpoint); err != nil {
+		if err := s.recordExport(r.Context(), session, who, checkpoint); err != nil {
 			return err
 		}
 	}
 	out := &patient{w: w, rc: http.NewResponseController(w)}
 	buffer := bufio.NewWriterSize(out, 64<<10)
 	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
-		who, err := s.exporter(reader, session, people)
-		if err != nil {
-			return err
-		}
-		_, err = WriteBundle(r.Context(), reader, checkpoint, buffer, func(e store.Entry) (facts, person bool, err error) {
+		_, err := WriteBundle(r.Context(), reader, checkpoint, buffer, func(e store.Entry) (facts, person bool, err error) {
 			shown, _, err := openEntry(reader, e, who)
 			return shown.Facts != "", shown.Person != "", err
 		})
@@ -94,10 +94,14 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	panic(http.ErrAbortHandler)
 }
 
-// exporter returns who takes an export. Somebody whose office is out of date is
-// told so, rather than given less than they may have.
-func (s *Server) exporter(r *store.Reader, session store.Session, people bool) (person, error) {
-	who, err := readerOf(r, session, s.now())
+// exporter returns who takes an export: once, so that what is recorded is what is
+// written, also where a contract comes into force meanwhile. Somebody whose office is
+// out of date is told so, rather than given less than they may have.
+func (s *Server) exporter(ctx context.Context, session store.Session, people bool) (who person, err error) {
+	err = s.store.Read(ctx, func(r *store.Reader) error {
+		who, err = readerOf(r, session, s.now())
+		return err
+	})
 	if err == nil {
 		err = who.ask(people)
 	}
@@ -109,16 +113,12 @@ func (s *Server) exporter(r *store.Reader, session store.Session, people bool) (
 
 // recordExport counts what an export will show of others, and records that it does:
 // before the first line of it leaves.
-func (s *Server) recordExport(ctx context.Context, session store.Session, checkpoint []byte) error {
+func (s *Server) recordExport(ctx context.Context, session store.Session, who person, checkpoint []byte) error {
 	reading := authority.Reading{How: record.ReadExport, Shown: make(map[canon.Digest]authority.ShownParts)}
+	for _, v := range who.audits {
+		reading.Shown[v.Lineage()] = authority.ShownParts{}
+	}
 	err := s.store.Read(ctx, func(reader *store.Reader) error {
-		who, err := s.exporter(reader, session, true)
-		if err != nil {
-			return err
-		}
-		for _, v := range who.audits {
-			reading.Shown[v.Lineage()] = authority.ShownParts{}
-		}
 		end, err := WriteBundle(ctx, reader, checkpoint, io.Discard, func(e store.Entry) (facts, person bool, err error) {
 			_, office, err := openEntry(reader, e, who)
 			if !office.IsZero() {
