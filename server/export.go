@@ -29,7 +29,15 @@ const (
 // errExports says that others are taking bundles.
 var errExports = errors.New("others are exporting the ledger; try again when they are done")
 
-// export answers GET /v1/ledger/export?people=, and GET /ledger/export for pages:
+// exportFromPage answers GET /ledger/export?people= for pages.
+func (s *Server) exportFromPage(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	if r.URL.Query().Has("people") && !fromOurPage(r) {
+		return fmt.Errorf("%w: with people in it, it is taken by the link on the ledger's page", errCrossSite)
+	}
+	return s.export(w, r, session)
+}
+
+// export answers GET /v1/ledger/export?people=, and, by exportFromPage, for pages:
 // the whole ledger as one bundle, from one committed state, with as much of each
 // opening as the person may see.
 func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Session) error {
@@ -40,9 +48,6 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	people, err := marked(values, "people")
 	if err != nil {
 		return err
-	}
-	if people && elsewhere(r) {
-		return fmt.Errorf("%w: it was asked for from somewhere else", errCrossSite)
 	}
 	if r.Method == http.MethodHead {
 		exportHeaders(w) // the whole of it is not read for that

@@ -30,9 +30,9 @@ type searchQuery struct {
 	people   bool             // person parts about others, too
 	oldest   bool             // oldest first
 	limit    int
-	from     int64   // entries from this index on
-	before   int64   // entries below this index; open: all
-	cursor   *cursor // where to go on; nil: at the beginning
+	from     int64        // entries from this index on
+	before   int64        // entries below this index; open: all
+	cursor   *cursor      // where to go on; nil: at the beginning
 	digest   canon.Digest // of what is looked for; in the cursor alone
 	recorded canon.Digest // the same without a name and a text that are looked for
 }
