@@ -24,10 +24,19 @@ const (
 	maxExports = 2
 	exportPage = 500              // leaves read at once
 	exportWait = 30 * time.Second // for a client to take one page
+	// exportRate is how many bytes a minute a client takes at least, once it was
+	// waited for it for exportGrace.
+	exportRate  = 1 << 20
+	exportGrace = time.Minute
 )
 
-// errExports says that others are taking bundles.
-var errExports = errors.New("others are exporting the ledger; try again when they are done")
+// errExports says that others are taking bundles, errExporting that oneself is,
+// errExportSlow that one is taken too slowly.
+var (
+	errExports    = errors.New("others are exporting the ledger; try again when they are done")
+	errExporting  = fmt.Errorf("you are exporting the ledger already, and one is taken at a time; wait until that is done: %w", errExports)
+	errExportSlow = errors.New("the export was taken at less than 1 MiB a minute, and the database can't be tidied meanwhile; take it over a faster connection")
+)
 
 // exportFromPage answers GET /ledger/export?people= for pages.
 func (s *Server) exportFromPage(w http.ResponseWriter, r *http.Request, session store.Session) error {
@@ -53,6 +62,10 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 		exportHeaders(w) // the whole of it is not read for that
 		return nil
 	}
+	if _, already := s.exporting.LoadOrStore(session.Person, true); already {
+		return errExporting
+	}
+	defer s.exporting.Delete(session.Person)
 	select {
 	case s.exports <- struct{}{}:
 		defer func() { <-s.exports }()
@@ -150,11 +163,24 @@ type patient struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController
 	n  int64 // bytes so far
+	// waited is how long the client was waited for, which is not how long the
+	// database took.
+	waited time.Duration
 }
 
-// Write writes b and gives the client exportWait for it.
+// slow reports whether a client takes less than it has to.
+func (p *patient) slow() bool {
+	return p.waited > exportGrace && float64(p.n) < exportRate*p.waited.Minutes()
+}
+
+// Write writes b and gives the client exportWait for it, unless it was too slow
+// with what it got before.
 func (p *patient) Write(b []byte) (int, error) {
-	if err := p.rc.SetWriteDeadline(time.Now().Add(exportWait)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if p.slow() {
+		return 0, errExportSlow
+	}
+	begun := time.Now()
+	if err := p.rc.SetWriteDeadline(begun.Add(exportWait)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	if p.n == 0 {
@@ -162,6 +188,7 @@ func (p *patient) Write(b []byte) (int, error) {
 	}
 	n, err := p.w.Write(b)
 	p.n += int64(n)
+	p.waited += time.Since(begun)
 	return n, err
 }
 
