@@ -312,6 +312,9 @@ func TestPromiseP13_AnExportIsWrittenAsItIsRecorded(t *testing.T) {
 	if len(got) != 1 || got[0].How != record.ReadExport || got[0].Count == 0 {
 		t.Fatalf("of an export is recorded %+v", got)
 	}
+	if w.clock.ahead.Load() == 0 {
+		t.Error("no time went by while it was recorded")
+	}
 	if r.status != 200 || !strings.Contains(string(r.body), "words of bob") {
 		t.Errorf("%d parts are recorded as shown, and she is answered %d %.200s", got[0].Count, r.status, r.body)
 	}
