@@ -51,9 +51,17 @@ func TestLedgerListFilters(t *testing.T) {
 	if got := f.searches[0]; got.Get("before") != "4" || got.Get("host") != "web-1.demo" || got.Get("limit") != "3" {
 		t.Errorf("it asked for %v", got)
 	}
-	for _, o := range []LedgerListOptions{{Follow: true, CSV: true, Limit: 1}, {Follow: true, Limit: 1, LedgerFilter: LedgerFilter{Until: "1h"}}} {
+	asked := len(f.searches)
+	for _, o := range []LedgerListOptions{
+		{Follow: true, CSV: true, Limit: 1},
+		{Follow: true, Limit: 1, LedgerFilter: LedgerFilter{Until: "1h"}},
+		{Follow: true, Limit: 1, LedgerFilter: LedgerFilter{Person: "alice@acme.example", People: true}}, // each look would be a reading
+	} {
 		o.Env = w.Env
 		wantExit(t, LedgerList(t.Context(), o), ExitUsage, "--follow and --")
+	}
+	if len(f.searches) != asked {
+		t.Errorf("it asked for %v all the same", f.searches[asked:])
 	}
 }
 

@@ -30,7 +30,7 @@ type LedgerFilter struct {
 func (f LedgerFilter) values() url.Values {
 	out := url.Values{}
 	person := "person"
-	if _, err := canon.ParseID(f.Person); err != nil && f.Person != "me" {
+	if f.byName() {
 		person = "who"
 	}
 	for name, value := range map[string]string{
@@ -45,4 +45,10 @@ func (f LedgerFilter) values() url.Values {
 		out.Set("people", "1")
 	}
 	return out
+}
+
+// byName reports whether somebody is looked for by what they are called.
+func (f LedgerFilter) byName() bool {
+	_, err := canon.ParseID(f.Person)
+	return err != nil && f.Person != "" && f.Person != "me"
 }

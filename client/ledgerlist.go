@@ -43,6 +43,9 @@ func LedgerList(ctx context.Context, o LedgerListOptions) error {
 		return Usagef("--follow and --csv: the last row of a table would never come; follow with --json")
 	case o.Follow && o.Until != "":
 		return Usagef("--follow and --until: choose one of them")
+	case o.Follow && o.People && o.byName():
+		return Usagef("--follow and --people with a name: each look would be recorded as one at everybody's names; " +
+			"give the id of the person, which is in each login that sally ledger list --people --person NAME shows")
 	case o.Limit < 1 || o.Limit > MaxEntries:
 		return Usagef("--limit %d: 1 to %d", o.Limit, MaxEntries)
 	}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/lab/idp"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
@@ -170,6 +172,151 @@ func TestPromiseP13_AnAuditorsReadingIsRecorded(t *testing.T) {
 	}
 	if a, b := seen(ada), seen(alice); a != 4 || b != 0 {
 		t.Errorf("the auditor sees %d of her readings, Alice %d", a, b)
+	}
+}
+
+// TestPromiseP13_NamesInVain: that a name is several people's is told after it is
+// recorded that everybody's was looked at.
+func TestPromiseP13_NamesInVain(t *testing.T) {
+	t.Parallel()
+	w := makeWorld(t, auditedTerms(), func(c *server.Config) { c.Limits.Login, c.Limits.Person = 6000, 600_000 },
+		idp.Account{Username: "ada", Password: "ada-pw", Name: "Ada Auditor", Email: "ada@acme.example", Groups: []string{"auditors"}},
+		idp.Account{Username: "one", Password: "one-pw", Name: "Twin Name", Email: "one@acme.example", Groups: []string{"leads"}},
+		idp.Account{Username: "two", Password: "two-pw", Name: "Twin Name", Email: "two@acme.example", Groups: []string{"leads"}})
+	w.logIn("one")
+	w.logIn("two")
+	ada := w.logIn("ada")
+	size := w.size()
+	r := ada.call("/v1/ledger/entries?people=1&who=twin+name", nil)
+	if r.status != 422 || !strings.Contains(string(r.body), "2 people are called that") {
+		t.Errorf("a name that two people have: %d %s", r.status, r.body)
+	}
+	got := w.readings()
+	if len(got) != 1 || got[0].First != 0 || got[0].Last != size-1 || got[0].Count != 0 || got[0].Person != ada.Person {
+		t.Errorf("of it is recorded %+v", got)
+	}
+	// Who may not ask for others' names reads none.
+	if r := ada.call("/v1/ledger/entries?who=twin+name", nil); r.status != 403 || len(w.readings()) != 1 {
+		t.Errorf("without asking for people: %d %s, %d readings", r.status, r.body, len(w.readings()))
+	}
+}
+
+// TestPromiseP13_AShortLedgerTellsNothing: in a ledger that is no longer than one
+// window, too, a search for somebody of whom much is hidden is answered as one for
+// nobody.
+func TestPromiseP13_AShortLedgerTellsNothing(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	w.logIn("alice")
+	ada, bob := w.logIn("ada"), w.logIn("bob")
+	entries(ada, "people=1")
+	again := w.readings()[0]
+	must(t, w.store.Write(t.Context(), func(tx *store.Tx) error { // more of Ada than a page looks at
+		for range 1100 {
+			id, err := canon.NewID(crand.Reader)
+			if err != nil {
+				return err
+			}
+			again.Read, again.At = id, tx.Now()
+			if _, err := tx.Append(store.Draft{Facts: again}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for _, order := range []string{"", "&order=oldest&before=" + itoa(w.size())} {
+		somebody, nobody := entries(bob, "person="+string(ada.Person)+order), entries(bob, "person="+strings.Repeat("a", 26)+order)
+		if len(somebody.Entries) != 0 || somebody.Searched != nobody.Searched || somebody.Next != "" || nobody.Next != "" {
+			t.Errorf("%q: of Ada he is told %d entries up to %d, next %q; of nobody up to %d, next %q", order,
+				len(somebody.Entries), somebody.Searched, somebody.Next, nobody.Searched, nobody.Next)
+		}
+	}
+}
+
+// TestPromiseP13_FollowingIsNoReadingOfItself: who follows the ledger for a text has
+// recorded what people wrote meanwhile, not that the last look was recorded.
+func TestPromiseP13_FollowingIsNoReadingOfItself(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	alice, ada := w.logIn("alice"), w.logIn("ada")
+	query := "people=1&since=1h&text=nobody-wrote-this&order=oldest"
+	page := entries(ada, query+"&limit=200")
+	if n := len(w.readings()); n != 1 || page.Next == "" {
+		t.Fatalf("%d readings of a search in vain, next %q", n, page.Next)
+	}
+	look := func() {
+		size := w.size()
+		for page = entries(ada, query+"&cursor="+page.Next); page.Searched < size; {
+			page = entries(ada, query+"&cursor="+page.Next)
+		}
+	}
+	for range 5 {
+		look()
+	}
+	if n := len(w.readings()); n != 1 {
+		t.Errorf("%d readings after five looks at nothing of anybody", n)
+	}
+	alice.submit(nil)
+	for range 5 {
+		look()
+	}
+	if got := w.readings(); len(got) != 2 || got[1].Count != 0 {
+		t.Errorf("of one more request, looked at in vain, is recorded %+v", got)
+	}
+}
+
+// TestPromiseP13_NoNameIsKeptOfASearch: what is recorded of a search says where was
+// looked, not for which name or text: that could be guessed, also of somebody erased.
+func TestPromiseP13_NoNameIsKeptOfASearch(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	w.told()
+	ada := w.logIn("ada")
+	queries := []string{
+		"people=1&who=alice%40acme.test", "people=1&who=bob%40acme.test", "people=1&since=1h&text=words+of+bob", "people=1&since=1h&text=incident",
+	}
+	for _, query := range queries {
+		entries(ada, query)
+	}
+	got := w.readings()
+	if len(got) != len(queries) {
+		t.Fatalf("%d readings of %d searches", len(got), len(queries))
+	}
+	for i, want := range []string{"people=1&who=%2A", "people=1&who=%2A", "people=1&since=1h&text=%2A", "people=1&since=1h&text=%2A"} {
+		if got[i].Query != canon.Sum("sallyport.query/v1", []byte(want)) {
+			t.Errorf("of %s is recorded another digest than of %s", queries[i], want)
+		}
+	}
+	// A cursor is of one search all the same.
+	next := entries(ada, "people=1&since=1h&text=acme&limit=1").Next
+	if r := ada.call("/v1/ledger/entries?people=1&since=1h&text=other&limit=1&cursor="+next, nil); next == "" || r.status != 422 {
+		t.Errorf("with the cursor of another text, %q: %d %s", next, r.status, r.body)
+	}
+}
+
+// TestPromiseP13_AnExportIsWrittenAsItIsRecorded: who takes an export is settled
+// once, so what is written is what was recorded, whatever time it is by then.
+func TestPromiseP13_AnExportIsWrittenAsItIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := newAuditedWorld(t)
+	w.told()
+	ada := w.logIn("ada")
+	if r := ada.call("/v1/ledger/export", nil); r.status != 200 { // a checkpoint is signed over everything
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	w.mark.mu.Lock()
+	w.mark.saved = func() { w.clock.advance(20 * time.Minute) } // her claims are too old as soon as the reading is recorded
+	w.mark.mu.Unlock()
+	r := ada.call("/v1/ledger/export?people=1", nil)
+	got := w.readings()
+	if len(got) != 1 || got[0].How != record.ReadExport || got[0].Count == 0 {
+		t.Fatalf("of an export is recorded %+v", got)
+	}
+	if w.clock.ahead.Load() == 0 {
+		t.Error("no time went by while it was recorded")
+	}
+	if r.status != 200 || !strings.Contains(string(r.body), "words of bob") {
+		t.Errorf("%d parts are recorded as shown, and she is answered %d %.200s", got[0].Count, r.status, r.body)
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *Server) entryPage(w http.ResponseWriter, r *http.Request, session store
 	if err != nil {
 		return err
 	}
-	e, err := s.proveEntry(r.Context(), session, index, people && !elsewhere(r))
+	e, err := s.proveEntry(r.Context(), session, index, people && fromOurPage(r))
 	if err != nil {
 		return err
 	}

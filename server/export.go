@@ -24,12 +24,29 @@ const (
 	maxExports = 2
 	exportPage = 500              // leaves read at once
 	exportWait = 30 * time.Second // for a client to take one page
+	// exportRate is how many bytes a minute a client takes at least, once it was
+	// waited for it for exportGrace.
+	exportRate  = 1 << 20
+	exportGrace = time.Minute
 )
 
-// errExports says that others are taking bundles.
-var errExports = errors.New("others are exporting the ledger; try again when they are done")
+// errExports says that others are taking bundles, errExporting that oneself is,
+// errExportSlow that one is taken too slowly.
+var (
+	errExports    = errors.New("others are exporting the ledger; try again when they are done")
+	errExporting  = fmt.Errorf("you are exporting the ledger already, and one is taken at a time; wait until that is done: %w", errExports)
+	errExportSlow = errors.New("the export was taken at less than 1 MiB a minute, and the database can't be tidied meanwhile; take it over a faster connection")
+)
 
-// export answers GET /v1/ledger/export?people=, and GET /ledger/export for pages:
+// exportFromPage answers GET /ledger/export?people= for pages.
+func (s *Server) exportFromPage(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	if r.URL.Query().Has("people") && !fromOurPage(r) {
+		return fmt.Errorf("%w: with people in it, it is taken by the link on the ledger's page", errCrossSite)
+	}
+	return s.export(w, r, session)
+}
+
+// export answers GET /v1/ledger/export?people=, and, by exportFromPage, for pages:
 // the whole ledger as one bundle, from one committed state, with as much of each
 // opening as the person may see.
 func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Session) error {
@@ -41,13 +58,14 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	if err != nil {
 		return err
 	}
-	if people && elsewhere(r) {
-		return fmt.Errorf("%w: it was asked for from somewhere else", errCrossSite)
-	}
 	if r.Method == http.MethodHead {
 		exportHeaders(w) // the whole of it is not read for that
 		return nil
 	}
+	if _, already := s.exporting.LoadOrStore(session.Person, true); already {
+		return errExporting
+	}
+	defer s.exporting.Delete(session.Person)
 	select {
 	case s.exports <- struct{}{}:
 		defer func() { <-s.exports }()
@@ -65,19 +83,19 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	if err != nil {
 		return err
 	}
+	who, err := s.exporter(r.Context(), session, people)
+	if err != nil {
+		return err
+	}
 	if people {
-		if err := s.recordExport(r.Context(), session, checkpoint); err != nil {
+		if err := s.recordExport(r.Context(), session, who, checkpoint); err != nil {
 			return err
 		}
 	}
 	out := &patient{w: w, rc: http.NewResponseController(w)}
 	buffer := bufio.NewWriterSize(out, 64<<10)
 	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
-		who, err := s.exporter(reader, session, people)
-		if err != nil {
-			return err
-		}
-		_, err = WriteBundle(r.Context(), reader, checkpoint, buffer, func(e store.Entry) (facts, person bool, err error) {
+		_, err := WriteBundle(r.Context(), reader, checkpoint, buffer, func(e store.Entry) (facts, person bool, err error) {
 			shown, _, err := openEntry(reader, e, who)
 			return shown.Facts != "", shown.Person != "", err
 		})
@@ -94,10 +112,14 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request, session store.Se
 	panic(http.ErrAbortHandler)
 }
 
-// exporter returns who takes an export. Somebody whose office is out of date is
-// told so, rather than given less than they may have.
-func (s *Server) exporter(r *store.Reader, session store.Session, people bool) (person, error) {
-	who, err := readerOf(r, session, s.now())
+// exporter returns who takes an export: once, so that what is recorded is what is
+// written, also where a contract comes into force meanwhile. Somebody whose office is
+// out of date is told so, rather than given less than they may have.
+func (s *Server) exporter(ctx context.Context, session store.Session, people bool) (who person, err error) {
+	err = s.store.Read(ctx, func(r *store.Reader) error {
+		who, err = readerOf(r, session, s.now())
+		return err
+	})
 	if err == nil {
 		err = who.ask(people)
 	}
@@ -109,16 +131,12 @@ func (s *Server) exporter(r *store.Reader, session store.Session, people bool) (
 
 // recordExport counts what an export will show of others, and records that it does:
 // before the first line of it leaves.
-func (s *Server) recordExport(ctx context.Context, session store.Session, checkpoint []byte) error {
+func (s *Server) recordExport(ctx context.Context, session store.Session, who person, checkpoint []byte) error {
 	reading := authority.Reading{How: record.ReadExport, Shown: make(map[canon.Digest]authority.ShownParts)}
+	for _, v := range who.audits {
+		reading.Shown[v.Lineage()] = authority.ShownParts{}
+	}
 	err := s.store.Read(ctx, func(reader *store.Reader) error {
-		who, err := s.exporter(reader, session, true)
-		if err != nil {
-			return err
-		}
-		for _, v := range who.audits {
-			reading.Shown[v.Lineage()] = authority.ShownParts{}
-		}
 		end, err := WriteBundle(ctx, reader, checkpoint, io.Discard, func(e store.Entry) (facts, person bool, err error) {
 			_, office, err := openEntry(reader, e, who)
 			if !office.IsZero() {
@@ -145,11 +163,24 @@ type patient struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController
 	n  int64 // bytes so far
+	// waited is how long the client was waited for, which is not how long the
+	// database took.
+	waited time.Duration
 }
 
-// Write writes b and gives the client exportWait for it.
+// slow reports whether a client takes less than it has to.
+func (p *patient) slow() bool {
+	return p.waited > exportGrace && float64(p.n) < exportRate*p.waited.Minutes()
+}
+
+// Write writes b and gives the client exportWait for it, unless it was too slow
+// with what it got before.
 func (p *patient) Write(b []byte) (int, error) {
-	if err := p.rc.SetWriteDeadline(time.Now().Add(exportWait)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if p.slow() {
+		return 0, errExportSlow
+	}
+	begun := time.Now()
+	if err := p.rc.SetWriteDeadline(begun.Add(exportWait)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	if p.n == 0 {
@@ -157,6 +188,7 @@ func (p *patient) Write(b []byte) (int, error) {
 	}
 	n, err := p.w.Write(b)
 	p.n += int64(n)
+	p.waited += time.Since(begun)
 	return n, err
 }
 

@@ -78,7 +78,7 @@ func (s *Server) ledgerPage(w http.ResponseWriter, r *http.Request, session stor
 			values.Del(name)
 		}
 	}
-	if elsewhere(r) { // a page of somebody else's must not have people read, and recorded, in the auditor's name
+	if !fromOurPage(r) { // a link of somebody else's must not have people read, and recorded, in the auditor's name
 		values.Del("people")
 	}
 	v := ledgerView{People: values.Get("people") == "1", Command: commandOf(values)}
@@ -114,6 +114,11 @@ func elsewhere(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	return site == "cross-site" || site == "same-site" // another port's page has our cookies
 }
+
+// fromOurPage reports whether a browser asks from a page of ours: only there is the
+// button with which an auditor asks for person parts. A link in a mail or another
+// program, a bookmark and an address that was typed are none of that.
+func fromOurPage(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") == "same-origin" }
 
 // fillLedger searches. What was typed and can be mended is told on the page itself.
 func (s *Server) fillLedger(r *http.Request, session store.Session, values url.Values, v *ledgerView) (status int, err error) {

@@ -105,6 +105,7 @@ var problemTable = []problemRow{
 	{oidc.ErrMetadata, unavailable, "the identity provider answered with something that can't be used; tell the operator"},
 	{errAllStreams, unavailable, "too many event streams are open; ask from time to time instead"},
 	{errStopping, unavailable, "the server is stopping; try again in a moment"},
+	{errExporting, unavailable, ""},
 	{errExports, unavailable, ""},
 	{context.Canceled, unavailable, "the connection was closed before the answer was ready"},
 	{context.DeadlineExceeded, unavailable, "it took too long"},

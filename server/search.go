@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -63,13 +64,16 @@ func (s *Server) searchFor(ctx context.Context, session store.Session, q searchQ
 		if err != nil {
 			return err
 		}
-		p = &searching{q: q, r: reader, who: who, shown: make(map[canon.Digest]authority.ShownParts), said: make(map[int64][]record.Mention)}
+		p = &searching{q: q, r: reader, who: who, shown: make(map[canon.Digest]authority.ShownParts), held: make(map[canon.Digest]bool), said: make(map[int64][]record.Mention)}
 		return p.run()
 	})
 	if err != nil {
 		return nil, err
 	}
-	return p, s.authority.RecordReading(ctx, session, p.reading())
+	if err := s.authority.RecordReading(ctx, session, p.reading()); err != nil {
+		return nil, err
+	}
+	return p, p.refused
 }
 
 // searching is one page of a search as it is put together.
@@ -82,7 +86,9 @@ type searching struct {
 	out         api.Entries
 	bytes       int
 	shown       map[canon.Digest]authority.ShownParts
+	held        map[canon.Digest]bool      // the lineages by whose office person parts of others were looked at
 	said        map[int64][]record.Mention // what the entries on the page mention, of those whose facts are shown
+	refused     error                      // what a name came to that is not one person's: that tells something, too
 }
 
 func (p *searching) run() error {
@@ -97,6 +103,10 @@ func (p *searching) run() error {
 	p.mentions = p.q.mentions
 	if p.q.who != "" {
 		id, err := p.named()
+		if errors.Is(err, authority.ErrField) {
+			p.refused = err // once it is recorded that others' names were read
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -167,10 +177,17 @@ func (p *searching) start(size int64) (c cursor, err error) {
 	return c, nil
 }
 
+// blind reports whether some of what is looked for may be hidden from the reader:
+// then neither where a page ends nor how much is looked at may depend on what is
+// found.
+func (p *searching) blind() bool {
+	own := slices.Contains(p.mentions, record.Mention{Name: record.MentionPerson, Value: string(p.who.id)})
+	return p.narrows() && !p.who.all && !own
+}
+
 // bounded is where this page ends at the latest.
 func (p *searching) bounded(c cursor) cursor {
-	own := slices.Contains(p.mentions, record.Mention{Name: record.MentionPerson, Value: string(p.who.id)})
-	if !p.narrows() || p.who.all || own {
+	if !p.blind() {
 		return c
 	}
 	if p.q.oldest {
@@ -185,8 +202,8 @@ func (p *searching) bounded(c cursor) cursor {
 // enough was looked at, and returns what is left.
 func (p *searching) read(c, part cursor) (cursor, error) {
 	left := maxLooked
-	if part != c {
-		left = window
+	if p.blind() {
+		left = window // all that can be in one
 	}
 	for left > 0 && part.from < part.before {
 		found, err := p.r.Search(store.Search{
@@ -244,6 +261,9 @@ func (p *searching) take(e store.Entry) (fits bool, err error) {
 	one, office, err := openEntry(p.r, e, p.who)
 	if err != nil {
 		return false, err
+	}
+	if !office.IsZero() {
+		p.held[office] = true
 	}
 	if ok, err := p.matches(e, one); err != nil || !ok {
 		return true, err
@@ -332,11 +352,12 @@ func (p *searching) searched(start, rest cursor) {
 
 // reading is what is to be recorded of the page.
 func (p *searching) reading() authority.Reading {
-	out := authority.Reading{How: record.ReadList, First: p.first, Last: p.last, Query: p.q.digest, Shown: p.shown}
-	if p.q.people && (p.q.text != "" || p.q.who != "") { // that nothing is found tells something, too
+	out := authority.Reading{How: record.ReadList, First: p.first, Last: p.last, Query: p.q.recorded, Shown: p.shown}
+	if p.q.people { // that nothing is found tells something, too, where there was something to be looked at
 		for _, v := range p.who.audits {
-			if _, ok := p.shown[v.Lineage()]; !ok {
-				p.shown[v.Lineage()] = authority.ShownParts{}
+			lineage := v.Lineage()
+			if _, ok := p.shown[lineage]; !ok && (p.q.who != "" || p.q.text != "" && p.held[lineage]) {
+				p.shown[lineage] = authority.ShownParts{}
 			}
 		}
 	}

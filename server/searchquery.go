@@ -30,10 +30,11 @@ type searchQuery struct {
 	people   bool             // person parts about others, too
 	oldest   bool             // oldest first
 	limit    int
-	from     int64   // entries from this index on
-	before   int64   // entries below this index; open: all
-	cursor   *cursor // where to go on; nil: at the beginning
-	digest   canon.Digest
+	from     int64        // entries from this index on
+	before   int64        // entries below this index; open: all
+	cursor   *cursor      // where to go on; nil: at the beginning
+	digest   canon.Digest // of what is looked for; in the cursor alone
+	recorded canon.Digest // the same without a name and a text that are looked for
 }
 
 // searchNames are the parameters of a search; those that say what is looked for
@@ -221,7 +222,13 @@ func (q *searchQuery) readCursor(values url.Values) error {
 	if q.before, err = number(values, "before", open); err != nil {
 		return err
 	}
-	q.digest = canon.Sum("sallyport.query/v1", []byte(what.Encode()))
+	q.digest = digestOf(what)
+	for _, name := range []string{"who", "text"} { // of a person: a digest of it would outlive their erasure
+		if what.Has(name) {
+			what.Set(name, "*")
+		}
+	}
+	q.recorded = digestOf(what)
 	switch {
 	case values.Has("cursor") && (values.Has("before") || values.Has("from")):
 		return fmt.Errorf("cursor, from, before: %w: a cursor says it all", authority.ErrField)
@@ -236,4 +243,8 @@ func (q *searchQuery) readCursor(values url.Values) error {
 		q.cursor = &c
 	}
 	return nil
+}
+
+func digestOf(what url.Values) canon.Digest {
+	return canon.Sum("sallyport.query/v1", []byte(what.Encode()))
 }

@@ -19,6 +19,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/authority"
@@ -111,6 +112,7 @@ type Server struct {
 	limiter     *limiter
 	readiness   *readiness
 	exports     chan struct{} // one for each export that runs
+	exporting   sync.Map      // whose they are, by the person's id
 	times       times
 	feed        *feed
 	handler     http.Handler

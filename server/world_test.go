@@ -111,8 +111,9 @@ func (c *clock) in(d time.Duration) canon.Micros { return canon.At(c.Now().Add(d
 
 // mark keeps the newest checkpoint in memory.
 type mark struct {
-	mu   sync.Mutex
-	note []byte
+	mu    sync.Mutex
+	note  []byte
+	saved func() // called after each checkpoint that is kept, if there is one
 }
 
 func (m *mark) Load(context.Context) ([]byte, error) {
@@ -128,6 +129,9 @@ func (m *mark) Save(_ context.Context, old, note []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.note = bytes.Clone(note)
+	if m.saved != nil {
+		m.saved()
+	}
 	return nil
 }
 
