@@ -92,6 +92,9 @@ func TestPromiseP12_CosignerRefusesFabrications(t *testing.T) {
 			return cause
 		}, "the recorded bytes are not those of the grant"},
 		{"an identity whose ID token a stranger signed", func(w *world) int64 {
+			w.askedFor()
+			must(w.t, w.judge())     // by keys that were asked for just now
+			w.pass(10 * time.Second) // until they are asked for again
 			w.signTokens(hostile.SignEC(mustEC(), false, 32))
 			lead := w.w.User("dave", "leads")
 			cause := w.next()
