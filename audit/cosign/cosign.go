@@ -84,6 +84,7 @@ type Cosigner struct {
 	tree     ledger.Tree // of all leaves that were seen under a signed checkpoint
 	accepted map[int64]bool
 	told     map[int64]string // alarms, by leaf
+	again    map[int64]again  // by leaf; those that came to stand stay in it
 
 	// What was shown of leaves behind the tree. None of it is under a checked root
 	// yet, so none of it counts: a long ledger comes in several calls.
@@ -101,7 +102,7 @@ func Open(c Config) (*Cosigner, error) {
 		c.Alarm = func(Finding) {}
 	}
 	o := &Cosigner{
-		config: c, fold: newFold(c.Lineage), accepted: make(map[int64]bool), told: make(map[int64]string),
+		config: c, fold: newFold(c.Lineage), accepted: make(map[int64]bool), told: make(map[int64]string), again: make(map[int64]again),
 	}
 	var err error
 	if o.keys, err = openKeyring(filepath.Join(c.Dir, "keys"), c.Now, c.Keys); err != nil {

@@ -3,7 +3,6 @@ package cosign
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -157,21 +156,11 @@ func (f *fold) one(l *leaf) error {
 	return nil
 }
 
-// lacking returns the indexes of leaves that have to be asked for again: they are
-// not shown, or one that they name is not, at most limit of them.
-func (f *fold) lacking(limit int) []int64 {
-	var out []int64
-	for _, index := range slices.Sorted(maps.Keys(f.bad)) {
-		if len(out) == limit {
-			break
-		}
-		l := f.bad[index]
-		about := l.leaf.Lineage == f.lineage || l.index == 0
-		if about && (!l.opened() || f.withheld(l) >= 0) {
-			out = append(out, index)
-		}
-	}
-	return out
+// lacking reports whether a leaf that does not stand has to be asked for again: it
+// is not shown, or one that it names is not.
+func (f *fold) lacking(l *leaf) bool {
+	about := l.leaf.Lineage == f.lineage || l.index == 0
+	return about && (!l.opened() || f.withheld(l) >= 0)
 }
 
 // withheld returns a leaf that l rests on and that was not shown, -1 if there is
