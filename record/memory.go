@@ -83,18 +83,33 @@ func (m *Memory) write(changes []Change) {
 		key := Key{c.Table, c.Key}
 		if c.Gone {
 			delete(m.Rows, key)
-			for _, i := range c.Index {
-				l := listing{c.Table, i}
-				m.listed[l] = slices.DeleteFunc(m.listed[l], func(k string) bool { return k == c.Key })
-			}
+			m.unlist(c)
 			continue
 		}
 		_, there := m.Rows[key]
 		m.Rows[key] = c.Row
-		for _, i := range c.Index {
-			if l := (listing{c.Table, i}); !there && looksUp(c.Table, i.Name) {
-				m.listed[l] = append(m.listed[l], c.Key)
-			}
+		if !there {
+			m.list(c)
+		}
+	}
+}
+
+// list puts a new row into its lists.
+func (m *Memory) list(c Change) {
+	for _, i := range c.Index {
+		if l := (listing{c.Table, i}); looksUp(c.Table, i.Name) {
+			m.listed[l] = append(m.listed[l], c.Key)
+		}
+	}
+}
+
+// unlist takes a row that is gone from its lists.
+func (m *Memory) unlist(c Change) {
+	for _, i := range c.Index {
+		l := listing{c.Table, i}
+		m.listed[l] = slices.DeleteFunc(m.listed[l], func(k string) bool { return k == c.Key })
+		if len(m.listed[l]) == 0 {
+			delete(m.listed, l)
 		}
 	}
 }
@@ -165,7 +180,7 @@ func (m *Memory) FoldUndoable(e Event) (Undo, error) {
 	}
 	u := Undo{last: m.last}
 	for _, c := range changes {
-		u.rows = append(u.rows, Change{Table: c.Table, Key: c.Key, Row: m.Rows[Key{c.Table, c.Key}]})
+		u.rows = append(u.rows, Change{Table: c.Table, Key: c.Key, Row: m.Rows[Key{c.Table, c.Key}], Index: c.Index})
 	}
 	if version != nil {
 		u.version = version.Digest
@@ -177,11 +192,17 @@ func (m *Memory) FoldUndoable(e Event) (Undo, error) {
 // Undo takes the newest fold back that was not taken back yet.
 func (m *Memory) Undo(u Undo) {
 	for _, c := range slices.Backward(u.rows) {
-		if c.Row == nil {
-			delete(m.Rows, Key{c.Table, c.Key})
+		key := Key{c.Table, c.Key}
+		_, there := m.Rows[key]
+		switch {
+		case c.Row == nil:
+			delete(m.Rows, key)
+			m.unlist(c)
 			continue
+		case !there:
+			m.list(c)
 		}
-		m.Rows[Key{c.Table, c.Key}] = c.Row
+		m.Rows[key] = c.Row
 	}
 	delete(m.versions, u.version)
 	m.last = u.last

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/record"
@@ -27,10 +28,17 @@ func TestUndo(t *testing.T) {
 	if _, err := m.Append(recordtest.Draft{Facts: issue}); err != nil {
 		t.Fatal(err)
 	}
+	m.Clock += canon.Micros((800 * 24 * time.Hour).Microseconds())
+	if _, err := m.Append(recordtest.Draft{Facts: w.Erase(m, w.Chris, w.Dana, w.Alice)}); err != nil {
+		t.Fatal(err)
+	}
 	fold := record.NewMemory()
 	var undos []record.Undo
 	var before []map[record.Key][]byte
+	var listed [][]string
+	lists := func(m *record.Memory) []string { return lists(t, m, w.Alice.Person, w.Bob.Person) }
 	for _, e := range m.Entries {
+		listed = append(listed, lists(fold))
 		before = append(before, maps.Clone(fold.Rows))
 		u, err := fold.FoldUndoable(event(t, e))
 		if err != nil {
@@ -47,6 +55,9 @@ func TestUndo(t *testing.T) {
 		if !same(fold.Rows, before[i]) {
 			t.Fatalf("the rows before leaf %d don't come back", i)
 		}
+		if got := lists(fold); !slices.Equal(got, listed[i]) {
+			t.Fatalf("before leaf %d %v were listed, now %v", i, listed[i], got)
+		}
 	}
 	if _, err := fold.Version(w.Version.Digest); !errors.Is(err, record.ErrNotFound) || fold.Last() != 0 {
 		t.Errorf("the state before any leaf has a contract (%v) or a time (%d)", err, fold.Last())
@@ -59,6 +70,40 @@ func TestUndo(t *testing.T) {
 	if !same(fold.Rows, m.Rows) {
 		t.Error("folded again, there are other rows")
 	}
+	plain := record.NewMemory()
+	for _, e := range m.Entries {
+		if _, err := plain.Fold(plain, event(t, e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := lists(fold), lists(plain); !slices.Equal(got, want) || len(want) < 7 {
+		t.Errorf("folded again, %v are listed, want %v", got, want)
+	}
+}
+
+// lists returns what stands in the lists of rows about people, and of lineages.
+func lists(t *testing.T, m *record.Memory, people ...canon.ID) []string {
+	t.Helper()
+	var out []string
+	add := func(table record.Table, i record.Index) {
+		keys, err := m.Keys(table, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			out = append(out, string(table)+" "+i.Value+" "+key)
+		}
+	}
+	add(record.TableLineage, record.Index{Name: "all"})
+	for _, id := range people {
+		for _, table := range []record.Table{record.TableLogin, record.TableIdentity, record.TableCertificate} {
+			add(table, record.Index{Name: "person", Value: string(id)})
+		}
+		for _, table := range []record.Table{record.TableRequest, record.TableDecision} {
+			add(table, record.Index{Name: "by", Value: string(id)})
+		}
+	}
+	return out
 }
 
 func event(t *testing.T, e recordtest.Entry) record.Event {

@@ -18,7 +18,8 @@ import (
 const (
 	openingsPath = "/v1/ledger/openings"
 	// maxOpenings is how many bytes of openings are collected before an answer
-	// ends; the leaf with which it is full is in it.
+	// ends, those of leaves that others name among them; the leaf with which it is
+	// full is in it. That keeps an answer below what a cosigner reads.
 	maxOpenings = 2 << 20
 	// maxLogins is how many logins of a person are looked through for the one that
 	// another renews: a session has no more in its life.
@@ -51,7 +52,7 @@ func (s *Server) openings(w http.ResponseWriter, r *http.Request) error {
 		if err := s.checkCosigner(r, ask, body, version.Terms.CosignerKeys()); err != nil {
 			return err
 		}
-		shown, err := openFor(reader, ask)
+		shown, err := openFor(reader, ask, maxOpenings)
 		if err != nil {
 			return err
 		}
@@ -91,12 +92,13 @@ type showing struct {
 	r       *store.Reader // lives as long as the function it was given to
 	lineage canon.Digest
 	named   map[int64]audit.Entry // leaves about people, with their openings
+	size    int                   // bytes of all openings
 }
 
-// openFor returns leaves from where a cosigner asked on, until they are enough.
-// Opened are those of its lineage, leaf 0, and the logins and snapshots on which
-// those of its lineage in this answer rest; nothing else.
-func openFor(r *store.Reader, ask audit.FeedRequest) (audit.FeedPage, error) {
+// openFor returns leaves from where a cosigner asked on, until their openings have
+// more than most bytes. Opened are those of its lineage, leaf 0, and the logins and
+// snapshots on which those of its lineage in this answer rest; nothing else.
+func openFor(r *store.Reader, ask audit.FeedRequest, most int) (audit.FeedPage, error) {
 	limit := min(ask.To-ask.From, audit.MaxFeedLeaves)
 	entries, err := r.EntriesFrom(ask.From, int(limit))
 	if err != nil {
@@ -107,17 +109,16 @@ func openFor(r *store.Reader, ask audit.FeedRequest) (audit.FeedPage, error) {
 	}
 	s := showing{r: r, lineage: ask.Lineage, named: make(map[int64]audit.Entry)}
 	var page audit.FeedPage
-	size := 0
 	for _, e := range entries {
 		out := audit.Entry{Index: e.Index, Text: e.Text}
 		if e.Index == 0 || e.Leaf.Lineage == ask.Lineage {
-			out.Opening = openingOf(e)
+			out.Opening = s.opening(e)
 			if err := s.rests(e); err != nil {
 				return audit.FeedPage{}, err
 			}
 		}
 		page.Leaves = append(page.Leaves, out)
-		if size += len(out.Opening.Facts) + len(out.Opening.Person); size > maxOpenings {
+		if s.size > most {
 			break
 		}
 	}
@@ -132,7 +133,9 @@ func openFor(r *store.Reader, ask audit.FeedRequest) (audit.FeedPage, error) {
 	return page, nil
 }
 
-func openingOf(e store.Entry) record.Opening {
+// opening is what a leaf is shown with. It counts.
+func (s *showing) opening(e store.Entry) record.Opening {
+	s.size += len(e.Opening.Facts) + len(e.Opening.Person)
 	return record.Opening{FactsSalt: e.Opening.FactsSalt, Facts: e.Opening.Facts, PersonSalt: e.Opening.PersonSalt, Person: e.Opening.Person}
 }
 
@@ -174,7 +177,7 @@ func (s *showing) add(index int64) error {
 	if !e.Leaf.Lineage.IsZero() || e.Leaf.Kind != ledger.PersonLogin && e.Leaf.Kind != ledger.PersonSnapshot {
 		return nil
 	}
-	s.named[index] = audit.Entry{Index: e.Index, Text: e.Text, Opening: openingOf(e)}
+	s.named[index] = audit.Entry{Index: e.Index, Text: e.Text, Opening: s.opening(e)}
 	if e.Leaf.Kind == ledger.PersonSnapshot {
 		return s.rests(e)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/ledger/ledgertest"
 	"github.com/sallyport/sallyport/server"
@@ -210,4 +211,40 @@ func TestOpeningsAreCounted(t *testing.T) {
 		w.askOpenings(stranger).wantProblem(t, 403, "forbidden")
 	}
 	w.askOpenings(stranger).wantProblem(t, 429, "rate")
+}
+
+// TestOpeningsThatAreNamedCount: an answer ends with the leaf with which it is full,
+// and what that leaf names counts as it does.
+func TestOpeningsThatAreNamedCount(t *testing.T) {
+	t.Parallel()
+	w, _ := overseen(t, func(*server.Config) {})
+	alice := w.logIn("alice")
+	from := w.size()
+	for range 2 {
+		alice.submit(func(a *ask) { a.Hosts = []sshcert.Host{"web-9.demo"} })
+	}
+	must(t, w.store.Read(t.Context(), func(r *store.Reader) error {
+		show := func(most int) audit.FeedPage {
+			page, err := server.OpenFor(r, audit.FeedRequest{From: from, To: w.size(), Lineage: w.version.Lineage()}, most)
+			must(t, err)
+			return page
+		}
+		whole := show(1 << 20)
+		if len(whole.Leaves) != 2 || len(whole.Named) != 2 {
+			t.Fatalf("%d leaves and %d that they name, want two requests, a login and its groups", len(whole.Leaves), len(whole.Named))
+		}
+		weight := func(list ...audit.Entry) (n int) {
+			for _, e := range list {
+				n += len(e.Opening.Facts) + len(e.Opening.Person)
+			}
+			return n
+		}
+		request, named := weight(whole.Leaves[0]), weight(whole.Named...)
+		for most, want := range map[int]int{request: 1, request + named - 1: 1, request + named: 2} {
+			if page := show(most); len(page.Leaves) != want || len(page.Named) != 2 {
+				t.Errorf("a request of %d bytes names %d; of at most %d there are %d leaves and %d named, want %d and 2", request, named, most, len(page.Leaves), len(page.Named), want)
+			}
+		}
+		return nil
+	}))
 }

@@ -84,6 +84,7 @@ type Cosigner struct {
 	tree     ledger.Tree // of all leaves that were seen under a signed checkpoint
 	accepted map[int64]bool
 	told     map[int64]string // alarms, by leaf
+	again    map[int64]again  // by leaf; those that came to stand stay in it
 
 	// What was shown of leaves behind the tree. None of it is under a checked root
 	// yet, so none of it counts: a long ledger comes in several calls.
@@ -101,7 +102,7 @@ func Open(c Config) (*Cosigner, error) {
 		c.Alarm = func(Finding) {}
 	}
 	o := &Cosigner{
-		config: c, fold: newFold(c.Lineage), accepted: make(map[int64]bool), told: make(map[int64]string),
+		config: c, fold: newFold(c.Lineage), accepted: make(map[int64]bool), told: make(map[int64]string), again: make(map[int64]again),
 	}
 	var err error
 	if o.keys, err = openKeyring(filepath.Join(c.Dir, "keys"), c.Now, c.Keys); err != nil {
@@ -131,8 +132,8 @@ func (c *Cosigner) Findings() []Finding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []Finding
-	for _, l := range c.blocking() {
-		out = append(out, c.finding(l))
+	for _, h := range c.blocking() {
+		out = append(out, c.finding(h))
 	}
 	return out
 }
@@ -180,22 +181,29 @@ func (c *Cosigner) Judge(ctx context.Context, older, newer ledger.Checkpoint) er
 	return nil
 }
 
+// held is a leaf for which this cosigner does not sign, until it is over.
+type held struct {
+	*leaf
+
+	over time.Time // zero if nobody can tell
+}
+
 // blocking returns the leaves for which this cosigner does not sign, by index.
-func (c *Cosigner) blocking() []*leaf {
-	now := c.config.Now()
-	var out []*leaf
+func (c *Cosigner) blocking() []held {
+	now, longest := c.config.Now(), c.fold.longest()
+	var out []held
 	for _, index := range slices.Sorted(maps.Keys(c.fold.bad)) {
 		l := c.fold.bad[index]
-		if over := c.fold.over(l); !c.accepted[index] && (over.IsZero() || now.Before(over)) {
-			out = append(out, l)
+		if over := c.fold.over(l, longest); !c.accepted[index] && (over.IsZero() || now.Before(over)) {
+			out = append(out, held{l, over})
 		}
 	}
 	return out
 }
 
-func (c *Cosigner) finding(l *leaf) Finding {
-	f := Finding{Leaf: l.index, Kind: l.leaf.Kind, Rule: l.verdict.Error(), Over: c.fold.over(l)}
-	if on := c.fold.withheld(l); on >= 0 {
+func (c *Cosigner) finding(h held) Finding {
+	f := Finding{Leaf: h.index, Kind: h.leaf.leaf.Kind, Rule: h.verdict.Error(), Over: h.over}
+	if on := c.fold.withheld(h.leaf); on >= 0 {
 		f.Rule = fmt.Sprintf("it rests on leaf %d, which is not shown", on)
 	}
 	return f
@@ -203,8 +211,8 @@ func (c *Cosigner) finding(l *leaf) Finding {
 
 // alarm tells of leaves that do not stand and of which nobody was told.
 func (c *Cosigner) alarm() {
-	for _, l := range c.blocking() {
-		if f := c.finding(l); c.told[f.Leaf] != f.Rule {
+	for _, h := range c.blocking() {
+		if f := c.finding(h); c.told[f.Leaf] != f.Rule {
 			c.told[f.Leaf] = f.Rule
 			c.config.Alarm(f)
 		}
@@ -212,7 +220,7 @@ func (c *Cosigner) alarm() {
 }
 
 // refusal says for which leaf there is no word, and when there will be.
-func (c *Cosigner) refusal(list []*leaf) error {
+func (c *Cosigner) refusal(list []held) error {
 	more := ""
 	if n := len(list) - 1; n > 0 {
 		more = fmt.Sprintf("; and %d more", n)

@@ -92,6 +92,9 @@ func TestPromiseP12_CosignerRefusesFabrications(t *testing.T) {
 			return cause
 		}, "the recorded bytes are not those of the grant"},
 		{"an identity whose ID token a stranger signed", func(w *world) int64 {
+			w.askedFor()
+			must(w.t, w.judge())     // by keys that were asked for just now
+			w.pass(10 * time.Second) // until they are asked for again
 			w.signTokens(hostile.SignEC(mustEC(), false, 32))
 			lead := w.w.User("dave", "leads")
 			cause := w.next()
@@ -262,6 +265,7 @@ func TestPromiseP12_CosignerAsksForWhatIsWithheld(t *testing.T) {
 				t.Errorf("asking again grew what it keeps by %d bytes, %v", fileSize(t, w.dir)-size, err)
 			}
 			delete(w.hide, hidden)
+			w.ahead += time.Second
 			if err := w.judge(); err != nil {
 				t.Errorf("once it is shown: %v", err)
 			}

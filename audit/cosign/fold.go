@@ -3,7 +3,6 @@ package cosign
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -55,6 +54,8 @@ type fold struct {
 	leaves  []*leaf // by index
 	folded  int     // how many of them are folded
 	bad     map[int64]*leaf
+	// badByHash is bad by hash. Of leaves with one text it has the oldest.
+	badByHash map[canon.Digest]*leaf
 	// waiting are the leaves about people that nobody was shown so far: one of the
 	// lineage may come to name them.
 	waiting map[canon.Digest]waiting
@@ -68,7 +69,8 @@ type waiting struct {
 
 func newFold(lineage canon.Digest) *fold {
 	return &fold{
-		lineage: lineage, memory: record.NewMemory(), bad: make(map[int64]*leaf), waiting: make(map[canon.Digest]waiting), devices: make(map[string]bool),
+		lineage: lineage, memory: record.NewMemory(), bad: make(map[int64]*leaf), badByHash: make(map[canon.Digest]*leaf),
+		waiting: make(map[canon.Digest]waiting), devices: make(map[string]bool),
 	}
 }
 
@@ -102,12 +104,16 @@ func (f *fold) rewind(n int) {
 		if l.verdict == nil && l.undo == nil { // too far back
 			f.memory, f.folded = record.NewMemory(), 0
 			clear(f.bad)
+			clear(f.badByHash)
 			return
 		}
 		if l.undo != nil {
 			f.memory.Undo(*l.undo)
 		}
 		delete(f.bad, l.index)
+		if f.badByHash[l.hash] == l {
+			delete(f.badByHash, l.hash)
+		}
 		l.undo = nil
 		f.folded--
 	}
@@ -119,6 +125,9 @@ func (f *fold) run() {
 		l := f.leaves[f.folded]
 		if l.verdict = f.one(l); l.verdict != nil {
 			f.bad[l.index] = l
+			if f.badByHash[l.hash] == nil {
+				f.badByHash[l.hash] = l
+			}
 		}
 		if old := f.folded - keepUndo; old >= 0 {
 			f.leaves[old].undo = nil
@@ -147,18 +156,11 @@ func (f *fold) one(l *leaf) error {
 	return nil
 }
 
-// lacking returns the indexes, below size, of leaves that have to be asked for
-// again: they are not shown, or one that they name is not, at most limit of them.
-func (f *fold) lacking(limit int) []int64 {
-	var out []int64
-	for _, index := range slices.Sorted(maps.Keys(f.bad)) {
-		l := f.bad[index]
-		about := l.leaf.Lineage == f.lineage || l.index == 0
-		if about && (!l.opened() || f.withheld(l) >= 0) && len(out) < limit {
-			out = append(out, index)
-		}
-	}
-	return out
+// lacking reports whether a leaf that does not stand has to be asked for again: it
+// is not shown, or one that it names is not.
+func (f *fold) lacking(l *leaf) bool {
+	about := l.leaf.Lineage == f.lineage || l.index == 0
+	return about && (!l.opened() || f.withheld(l) >= 0)
 }
 
 // withheld returns a leaf that l rests on and that was not shown, -1 if there is
@@ -168,7 +170,7 @@ func (f *fold) withheld(l *leaf) int64 {
 		if w, ok := f.waiting[hash]; ok {
 			return w.index
 		}
-		if at := f.byHash(hash); at != nil {
+		if at := f.badByHash[hash]; at != nil {
 			if !at.opened() {
 				return at.index
 			}
@@ -182,16 +184,6 @@ func (f *fold) withheld(l *leaf) int64 {
 	return -1
 }
 
-// byHash returns a leaf that does not stand by its hash.
-func (f *fold) byHash(hash canon.Digest) *leaf {
-	for _, l := range f.bad {
-		if l.hash == hash {
-			return l
-		}
-	}
-	return nil
-}
-
 // grace is how long after a certificate is over it is still held against the
 // ledger: a host's clock may be behind.
 const grace = time.Minute
@@ -200,7 +192,7 @@ const grace = time.Minute
 // nobody can tell. A certificate is over when it says so. Of another leaf, what the
 // server may have signed on its strength is, before it was seen here, when the
 // longest certificate is over that the contract knows.
-func (f *fold) over(l *leaf) time.Time {
+func (f *fold) over(l *leaf, longest time.Duration) time.Time {
 	switch facts := l.facts.(type) {
 	case nil, record.LedgerOpen: // a ledger that is another's stays that
 		return time.Time{}
@@ -215,7 +207,7 @@ func (f *fold) over(l *leaf) time.Time {
 		}
 		return time.Unix(int64(cert.ValidBefore), 0).Add(grace)
 	default:
-		return l.seenAt.Time().Add(f.longest()).Add(grace)
+		return l.seenAt.Time().Add(longest).Add(grace)
 	}
 }
 

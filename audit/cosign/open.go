@@ -1,6 +1,7 @@
 package cosign
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,8 +88,10 @@ type login struct {
 }
 
 // judge judges the ID tokens of logins, by the contract that is in force now and
-// the keys of their time. What can't be judged stays for the next time.
+// the keys of their time. What can't be judged stays for the next time. The oldest
+// comes first, however they were shown: a login can renew one before it.
 func (c *Cosigner) judge(ctx context.Context, b *batch) error {
+	slices.SortStableFunc(b.logins, func(x, y login) int { return cmp.Compare(x.leaf.index, y.leaf.index) })
 	var undecided error
 	for _, l := range b.logins {
 		facts, ok := l.leaf.facts.(record.PersonLogin)

@@ -13,9 +13,6 @@ import (
 	"github.com/sallyport/sallyport/record"
 )
 
-// maxAgain is how many leaves are asked for again in one call.
-const maxAgain = 50
-
 // batch is what is kept of leaves that were shown, and the logins among them.
 type batch struct {
 	notes   []note
@@ -183,30 +180,6 @@ func (c *Cosigner) takeLate(e audit.Entry, b *batch) {
 		b.keep(l, e)
 	}
 	c.fold.put(l)
-}
-
-// askAgain asks for what was not shown, or could not be judged, the last time.
-func (c *Cosigner) askAgain(ctx context.Context) error {
-	if c.broken != nil {
-		return c.broken
-	}
-	list := c.fold.lacking(maxAgain)
-	if len(list) == 0 {
-		return nil
-	}
-	var b batch
-	for _, index := range list {
-		page, err := c.config.Feed.Page(ctx, index, index+1)
-		if err != nil {
-			return fmt.Errorf("leaf %d can't be had: %w", index, err)
-		}
-		for _, entries := range [][]audit.Entry{page.Leaves, page.Named} {
-			for _, e := range entries {
-				c.takeLate(e, &b)
-			}
-		}
-	}
-	return c.settle(ctx, c.tree, canon.At(c.config.Now()), b)
 }
 
 // restore takes a note of the journal.

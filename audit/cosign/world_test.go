@@ -127,6 +127,9 @@ func (w *world) Page(_ context.Context, from, to int64) (audit.FeedPage, error) 
 				}
 			}
 		}
+		if at := w.renewed(e.Index, facts); at >= 0 {
+			show(w.entries[at])
+		}
 	}
 	to = min(to, from+7, int64(len(w.entries)))
 	for _, e := range w.entries[from:to] {
