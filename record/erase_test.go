@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -111,6 +112,47 @@ func TestPromiseP04_OneSignatoryCountsOnce(t *testing.T) {
 		if err := m.Check(plain(w.Erased(m, text, tt.by...))); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
+	}
+}
+
+// Two names and two keys that another contract puts together are one human, also
+// where there is somebody else who could sign.
+func TestPromiseP04_OneSignatoryUnderTwoNames(t *testing.T) {
+	t.Parallel()
+	w := recordtest.New(t, t.Name())
+	m := w.NewMap()
+	eve := w.Key()
+	withEve := func(id string) *contract.Version {
+		files := maps.Clone(w.Contract(id, "").Files)
+		delete(files, contract.ManifestFile)
+		line := "of: {eve: " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(eve.PublicKey()))) + ", chris:"
+		files[contract.TermsFile] = []byte(strings.Replace(string(files[contract.TermsFile]), "of: {chris:", line, 1))
+		manifest, err := contract.NewManifest(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[contract.ManifestFile] = manifest
+		v, err := contract.Load(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	w.Version = withEve("acme")
+	appendAll(t, m, plain(w.Open(m)), plain(w.Propose(m, w.Version)), plain(w.Sign(m, w.Version, "chris")), plain(w.Sign(m, w.Version, "dana")))
+	chris, dana := w.Chris, w.Dana
+	w.Chris, w.Dana = w.Key(), chris // in the other contract Chris's key is Dana's
+	other := withEve("other")
+	appendAll(t, m, plain(w.Propose(m, other)), plain(w.Sign(m, other, "chris")), plain(w.Sign(m, other, "dana")))
+	third := w.Chris
+	logIn(t, w, m, w.Alice)
+	m.Clock += micros(year + time.Hour)
+	text := w.EraseDoc(m, w.Alice)
+	if err := m.Check(plain(w.Erased(m, text, chris, dana, third))); !errors.Is(err, record.ErrSigners) {
+		t.Errorf("by one human with three keys: %v, want ErrSigners", err)
+	}
+	if err := m.Check(plain(w.Erased(m, text, chris, dana, third, eve))); err != nil {
+		t.Errorf("by two: %v", err)
 	}
 }
 
