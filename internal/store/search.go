@@ -81,13 +81,14 @@ func (r *Reader) searchPart(s Search, from, before int64, limit int, indexed boo
 			return nil, 0, err
 		}
 	}
-	query := `SELECT m.leaf FROM mention m WHERE m.term = $1 AND m.leaf >= $2 AND m.leaf < $3`
+	var also strings.Builder
 	args := []any{terms[0], from, before}
 	for i, t := range terms[1:] {
-		query += fmt.Sprintf(` AND EXISTS (SELECT 1 FROM mention x WHERE x.term = $%d AND x.leaf = m.leaf)`, i+4)
+		fmt.Fprintf(&also, ` AND EXISTS (SELECT 1 FROM mention x WHERE x.term = $%d AND x.leaf = m.leaf)`, i+4)
 		args = append(args, t)
 	}
-	query = fmt.Sprintf(`%s ORDER BY m.leaf %s LIMIT $%d`, query, direction(s.Oldest), len(args)+1)
+	query := fmt.Sprintf(`SELECT m.leaf FROM mention m WHERE m.term = $1 AND m.leaf >= $2 AND m.leaf < $3%s ORDER BY m.leaf %s LIMIT $%d`, //nolint:gosec // only our own words
+		also.String(), direction(s.Oldest), len(args)+1)
 	rows, err := r.db.QueryContext(r.ctx, query, append(args, limit)...)
 	if err != nil {
 		return nil, 0, err
