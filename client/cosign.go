@@ -72,6 +72,11 @@ func (o CosignOptions) config() (cosign.Config, error) {
 	if o.Contract == "" {
 		return cosign.Config{}, nil
 	}
+	for _, text := range o.Accept { // before anything is replayed
+		if _, err := parseLeaf("--accept", text); err != nil {
+			return cosign.Config{}, err
+		}
+	}
 	lineage, err := canon.ParseDigest(o.Contract)
 	switch {
 	case err != nil || lineage.IsZero():
@@ -151,9 +156,9 @@ func (o CosignOptions) catchUp(ctx context.Context, c *cosign.Cosigner, s *openi
 // accept accepts the leaves that its owner names.
 func (o CosignOptions) accept(c *cosign.Cosigner) error {
 	for _, text := range o.Accept {
-		index, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || index < 0 {
-			return Usagef("--accept %q: want the number of a leaf", text)
+		index, err := parseLeaf("--accept", text)
+		if err != nil {
+			return err
 		}
 		if err := c.Accept(index); err != nil {
 			return fmt.Errorf("--accept: %w", err)

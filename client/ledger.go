@@ -58,17 +58,23 @@ func LedgerShow(ctx context.Context, o LedgerShowOptions) error {
 	return nil
 }
 
+// parseLeaf reads the index of a leaf that a flag names.
+func parseLeaf(flag, text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n >= ledger.MaxSize {
+		return 0, Usagef("%s %q: a number from 0", flag, text)
+	}
+	return n, nil
+}
+
 // index returns which entry is meant, and whether it was named by a serial.
 func (o LedgerShowOptions) index() (index int64, bySerial bool, err error) {
 	switch {
 	case (o.Serial == "") == (o.Leaf == ""):
 		return 0, false, Usagef("name a certificate's SERIAL or an entry with --leaf INDEX, one of them")
 	case o.Leaf != "":
-		n, err := strconv.ParseInt(o.Leaf, 10, 64)
-		if err != nil || n < 0 || n >= ledger.MaxSize {
-			return 0, false, Usagef("--leaf %q: a number from 0", o.Leaf)
-		}
-		return n, false, nil
+		n, err := parseLeaf("--leaf", o.Leaf)
+		return n, false, err
 	default:
 		n, err := strconv.ParseUint(o.Serial, 10, 64)
 		if err != nil || n == 0 || n > math.MaxInt64 || int64(n) > ledger.MaxSize {
