@@ -34,7 +34,7 @@ rules by which the server decides.
 Each certificate is one line with its verdict: proved, attested (the server's word
 is needed), unknown (something is not in the bundle), unjustified (with the first
 broken rule, and the leaf that breaks it). Unknown does not pass unless it is
-waived by name: leaf:INDEX, kind:KIND, certificate:SERIAL, request:ID, person:ID.
+waived by name: leaf:INDEX, kind:KIND, certificate:SERIAL, request:ID, person:ID, people.
 
 Keys and digests come from people, not from the bundle.`,
 		Example: `  sally audit verify ledger.jsonl --pin sallyport.pin --contract 3Nyu9hhNa3s3BjUnduAsuk3Xi3jR2poHtwLEbxJ-hbA`,
