@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -33,6 +34,17 @@ const (
 // Marshal returns ErrNotCanonical for a value that has no such form; it never
 // mends one.
 func Marshal(v any) ([]byte, error) {
+	if v != nil {
+		if out, ok := encode(make([]byte, 0, 512), reflect.ValueOf(v), shapeOf(reflect.TypeOf(v)), 0); ok && len(out) <= MaxSize {
+			return out, nil
+		}
+	}
+	return marshalOdd(v)
+}
+
+// marshalOdd is Marshal by way of encoding/json: for what shapes do not know, and
+// to say what has no canonical form.
+func marshalOdd(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
@@ -48,6 +60,20 @@ func Unmarshal(data []byte, v any) error {
 	if err := Check(data); err != nil {
 		return err
 	}
+	into := reflect.ValueOf(v)
+	if into.Kind() != reflect.Pointer || into.IsNil() || !into.Elem().IsZero() {
+		return unmarshalOdd(data, v)
+	}
+	d := decoder{text: data}
+	if d.decode(into.Elem(), shapeOf(into.Type().Elem())) && d.at == len(data) {
+		return nil
+	}
+	into.Elem().SetZero()
+	return unmarshalOdd(data, v)
+}
+
+// unmarshalOdd is Unmarshal of a canonical text by way of encoding/json.
+func unmarshalOdd(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
