@@ -5,13 +5,49 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 )
 
-// LoadVersion reads the contract version that a ContractPropose carries.
+// loaded are versions by all that a ContractPropose says of them. A version never
+// changes and is made of that alone, so what is kept is always right.
+var loaded = struct {
+	mu sync.Mutex
+	by map[canon.Digest]*contract.Version // guarded by mu
+}{by: make(map[canon.Digest]*contract.Version)}
+
+// maxLoaded bounds what is kept; a server or a replay has a handful.
+const maxLoaded = 64
+
+// LoadVersion reads the contract version that a ContractPropose carries. It keeps
+// what it has read: a fold asks for the same ones again and again.
 func LoadVersion(f ContractPropose) (*contract.Version, error) {
+	text, err := canon.Marshal(f)
+	if err != nil {
+		return nil, err
+	}
+	key := canon.Sum("sallyport.loaded/v1", text)
+	loaded.mu.Lock()
+	v := loaded.by[key]
+	loaded.mu.Unlock()
+	if v != nil {
+		return v, nil
+	}
+	if v, err = loadVersion(f); err != nil {
+		return nil, err
+	}
+	loaded.mu.Lock()
+	defer loaded.mu.Unlock()
+	if len(loaded.by) >= maxLoaded {
+		clear(loaded.by)
+	}
+	loaded.by[key] = v
+	return v, nil
+}
+
+func loadVersion(f ContractPropose) (*contract.Version, error) {
 	files := make(map[string][]byte, len(f.Files))
 	for i, file := range f.Files {
 		if i > 0 && f.Files[i-1].Path >= file.Path {
