@@ -148,6 +148,6 @@ func (a *Authority) included(r *store.Reader, entry store.Entry, head signedHead
 	if result.Index != entry.Index {
 		return fmt.Errorf("leaf %d: %w: it is another leaf", entry.Index, record.ErrEvent)
 	}
-	a.proven.addLeaf(entry.Index, hash)
+	a.proven.addLeaf(entry, hash)
 	return nil
 }

@@ -190,7 +190,7 @@ func (g *gathering) contract(d canon.Digest) error {
 func (g *gathering) claims(c record.Claims) error {
 	var facts [2]record.Facts
 	for i, hash := range []canon.Digest{c.Login, c.Snapshot} {
-		index, err := g.r.LeafIndex(hash)
+		index, err := g.place(hash)
 		if err != nil {
 			return err
 		}
@@ -214,16 +214,26 @@ func (g *gathering) claims(c record.Claims) error {
 }
 
 func (g *gathering) leaf(hash canon.Digest) error {
-	index, err := g.r.LeafIndex(hash)
+	index, err := g.place(hash)
 	if err != nil {
 		return err
 	}
 	return g.at(index)
 }
 
+func (g *gathering) place(hash canon.Digest) (int64, error) {
+	if index, ok := g.proven.place(hash); ok {
+		return index, nil
+	}
+	return g.r.LeafIndex(hash)
+}
+
 func (g *gathering) at(index int64) error {
 	if _, ok := g.leaves[index]; ok {
 		return nil
+	}
+	if entry, ok := g.proven.leaf(index); ok {
+		return g.add(entry)
 	}
 	entry, err := g.r.Entry(index)
 	if err != nil {

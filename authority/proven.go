@@ -23,15 +23,20 @@ func digestOf(body []byte) canon.Digest { return canon.Sum("sallyport.row/v1", b
 // proved again.
 const maxProven = 1 << 16
 
+// maxKept bounds how many leaves are kept whole, some 2 kB each.
+const maxKept = 1 << 12
+
 // provenRows remembers which rows were made again from their leaves, and which
-// leaves were shown to be under a signed checkpoint. It is safe for concurrent
-// use.
+// leaves were shown to be under a signed checkpoint: some of them whole, so that
+// they need not be read again. It is safe for concurrent use.
 type provenRows struct {
 	mu     sync.Mutex
 	rows   map[record.Key]provenRow
 	leaves map[int64]tlog.Hash
-	links  []link // found in the ledger so far, to be proved with the rows
-	linked int64  // how far that is
+	kept   map[int64]store.Entry  // of leaves, without their person parts
+	places map[canon.Digest]int64 // of kept, by leaf hash
+	links  []link                 // found in the ledger so far, to be proved with the rows
+	linked int64                  // how far that is
 	later  laterLeaves
 }
 
@@ -58,6 +63,7 @@ func (p *provenRows) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rows, p.leaves = make(map[record.Key]provenRow), make(map[int64]tlog.Hash)
+	p.kept, p.places = make(map[int64]store.Entry), make(map[canon.Digest]int64)
 	p.links, p.linked = nil, 0
 	p.later.forget()
 }
@@ -94,13 +100,36 @@ func (p *provenRows) hasLeaf(index int64, hash tlog.Hash) bool {
 	return ok && have == hash
 }
 
-func (p *provenRows) addLeaf(index int64, hash tlog.Hash) {
+func (p *provenRows) addLeaf(entry store.Entry, hash tlog.Hash) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.leaves) > maxProven {
 		clear(p.leaves)
 	}
-	p.leaves[index] = hash
+	p.leaves[entry.Index] = hash
+	if len(p.kept) >= maxKept {
+		clear(p.kept)
+		clear(p.places)
+	}
+	entry.Opening.Person, entry.Opening.PersonSalt = nil, ledger.Salt{} // they decide nothing here
+	p.kept[entry.Index], p.places[canon.Digest(hash)] = entry, entry.Index
+}
+
+// leaf returns a leaf that was shown to be under a signed checkpoint, if it is
+// kept.
+func (p *provenRows) leaf(index int64) (store.Entry, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	entry, ok := p.kept[index]
+	return entry, ok
+}
+
+// place returns the index of a leaf that is kept.
+func (p *provenRows) place(hash canon.Digest) (int64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	index, ok := p.places[hash]
+	return index, ok
 }
 
 // linksAt returns all links in a ledger of size leaves, and how many of them are
