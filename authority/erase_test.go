@@ -3,6 +3,7 @@ package authority
 import (
 	"bytes"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"maps"
 	"os"
@@ -236,6 +237,46 @@ func TestPromiseP13_ErasingIsRefused(t *testing.T) {
 	}
 	if again.session.Person != person || w.size() != size+1 || len(w.found("ledger.db", secrets)) < len(secrets) {
 		t.Error("a refusal destroyed something")
+	}
+}
+
+// Rows that come back by themselves, as when an operator puts back a table, are
+// destroyed once more before the server serves.
+func TestPromiseP13_RowsThatComeBackAreForgottenAtTheStart(t *testing.T) {
+	t.Parallel()
+	w := newErasing(t)
+	secrets := w.secrets()
+	w.backUp()
+	w.pass(20 * time.Minute)
+	text, signatures := w.document(w.signer, w.second)
+	if _, err := w.a.ErasePerson(t.Context(), w.alice.session.Person, text, signatures); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite3", filepath.Join(w.dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	for _, query := range []string{
+		`ATTACH '` + filepath.Join(w.dir, "backup.db") + `' AS backup`,
+		`INSERT OR IGNORE INTO person_key SELECT * FROM backup.person_key`,
+		`INSERT OR IGNORE INTO person_part SELECT * FROM backup.person_part`,
+	} {
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found := w.found("ledger.db", secrets); len(found) == 0 {
+		t.Fatal("nothing came back")
+	}
+	if w.a, err = Open(t.Context(), w.config); err != nil {
+		t.Fatal(err)
+	}
+	if found := w.found("ledger.db", secrets); len(found) > 0 {
+		t.Errorf("after the start: %q", found)
 	}
 }
 
