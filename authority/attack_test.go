@@ -179,6 +179,7 @@ func TestPromiseP06_TheCheckedRowIsTheOneThatIssues(t *testing.T) {
 		if err := errors.Join(err, db.Commit()); err != nil {
 			t.Error(err)
 		}
+		w.forgetRows()
 	}}
 	if _, err := alice.issue(grant, newKey(t)); !errors.Is(err, ErrHalted) {
 		t.Errorf("%v, want ErrHalted", err)

@@ -28,6 +28,7 @@ func (w *world) edit(query string, args ...any) {
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
 		w.t.Fatalf("%s changed %d rows, %v", query, n, err)
 	}
+	w.forgetRows()
 }
 
 // replace replaces text in rows of a table.

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,13 +41,40 @@ type world struct {
 	t      testing.TB
 	dir    string
 	config Config
-	engine *sqlite.Engine
+	engine *losing
 	a      *Authority
 	v      *contract.Version
 	signer ssh.Signer // the contract's signatory
 
 	mu  sync.Mutex
 	now time.Time
+}
+
+// losing is an engine that loses the next transaction when it is told to.
+type losing struct {
+	*sqlite.Engine
+	next atomic.Bool
+}
+
+var errLost = errors.New("the test loses this transaction")
+
+// Commit ends the writing transaction.
+func (e *losing) Commit(tx *sql.Tx) error {
+	if e.next.CompareAndSwap(true, false) {
+		return errors.Join(errLost, tx.Rollback())
+	}
+	return e.Engine.Commit(tx)
+}
+
+// forgetRows has the store read every row anew, as after a restart: while it knows
+// what a row says, what somebody makes of it in the database is nothing to it.
+func (w *world) forgetRows() {
+	w.t.Helper()
+	w.engine.next.Store(true)
+	err := w.config.Store.Write(context.Background(), func(tx *store.Tx) error { return tx.Touch() })
+	if !errors.Is(err, errLost) {
+		w.t.Errorf("%v, want a lost transaction", err)
+	}
 }
 
 // memoryMark is a Mark that the test can look at and set back.
@@ -131,10 +160,11 @@ func newLedgerAt(t testing.TB, now time.Time) *world {
 
 func (w *world) openStore(file string) {
 	w.t.Helper()
-	var err error
-	if w.engine, err = sqlite.Open(w.t.Context(), filepath.Join(w.dir, file)); err != nil {
+	opened, err := sqlite.Open(w.t.Context(), filepath.Join(w.dir, file))
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.engine = &losing{Engine: opened}
 	engine := w.engine
 	w.t.Cleanup(func() { _ = engine.Close() }) // may be closed by the test already
 	if w.config.Store, err = store.New(store.Config{Engine: w.engine, Now: w.clock, Rand: rand.Reader}); err != nil {

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
@@ -18,7 +20,7 @@ type Opening struct {
 	Person     []byte // canonical JSON; nil where there is none or it was erased
 }
 
-// store writes a leaf of that time which the fold allowed, its hashes, its opening
+// store adds a leaf of that time which the fold allowed, its hashes, its opening
 // and the rows it changes.
 func (tx *Tx) store(a Appended, at canon.Micros, o Opening, changes []record.Change) error {
 	body, err := a.Leaf.Marshal()
@@ -29,26 +31,18 @@ func (tx *Tx) store(a Appended, at canon.Micros, o Opening, changes []record.Cha
 	if err != nil {
 		return err
 	}
-	if err := tx.exec(`INSERT INTO leaf (idx, kind, body, hash, at_us) VALUES ($1, $2, $3, $4, $5)`,
-		a.Index, string(a.Leaf.Kind), body, a.Hash[:], int64(at)); err != nil {
-		return err
-	}
+	own := &tx.own.unsentRows
+	own.leaves = append(own.leaves, a.Index, string(a.Leaf.Kind), body, a.Hash[:], int64(at))
 	for _, n := range nodes {
-		if err := tx.exec(`INSERT INTO node (idx, hash) VALUES ($1, $2)`, n.Index, n.Hash[:]); err != nil {
-			return err
-		}
+		own.nodes = append(own.nodes, n.Index, n.Hash[:])
 	}
-	if err := tx.exec(`INSERT INTO opening (leaf, facts_salt, facts) VALUES ($1, $2, $3)`, a.Index, o.FactsSalt[:], o.Facts); err != nil {
-		return err
-	}
+	own.openings = append(own.openings, a.Index, o.FactsSalt[:], o.Facts)
 	if o.Person != nil {
 		sealed, err := tx.seal(a.Index, o)
 		if err != nil {
 			return err
 		}
-		if err := tx.exec(`INSERT INTO person_part (leaf, person, sealed) VALUES ($1, $2, $3)`, a.Index, string(o.PersonID), sealed); err != nil {
-			return err
-		}
+		own.parts = append(own.parts, a.Index, string(o.PersonID), sealed)
 	}
 	for _, c := range changes {
 		if err := tx.apply(a.Index, c); err != nil {
@@ -59,34 +53,46 @@ func (tx *Tx) store(a Appended, at canon.Micros, o Opening, changes []record.Cha
 	return nil
 }
 
-// apply writes one row of the fold, or takes it away. A row that must be new is inserted only, so
-// that the primary key refuses a second one whatever the fold thought.
+// apply changes one row of the fold, or takes it away. One that must be new is
+// refused if this transaction has it, whatever the fold thought; the database
+// refuses it if it has it.
 func (tx *Tx) apply(leaf int64, c record.Change) error {
+	k := record.Key{Table: c.Table, ID: c.Key}
 	if c.Gone {
-		for _, query := range []string{`DELETE FROM state WHERE tbl = $1 AND id = $2`, `DELETE FROM state_index WHERE tbl = $1 AND id = $2`} {
-			if err := tx.exec(query, string(c.Table), c.Key); err != nil {
-				return err
-			}
-		}
-		return nil
+		return tx.remove(k)
 	}
-	query := `INSERT INTO state (tbl, id, body, leaf) VALUES ($1, $2, $3, $4)`
-	if !c.New {
-		query += ` ON CONFLICT (tbl, id) DO UPDATE SET body = excluded.body, leaf = excluded.leaf`
+	if row := tx.waiting(k); row != nil && c.New && !row.gone {
+		return fmt.Errorf("%w: it is there already", ErrConflict)
 	}
-	if err := tx.exec(query, string(c.Table), c.Key, c.Row, leaf); err != nil {
+	tx.own.put(k, stateRow{body: c.Row, leaf: leaf, fresh: c.New})
+	for _, i := range c.Index {
+		tx.own.list(indexKey{k, i.Name}, indexRow{value: i.Value, leaf: leaf})
+	}
+	return nil
+}
+
+// remove takes a row of the fold away, with its lists.
+func (tx *Tx) remove(k record.Key) error {
+	if err := tx.send(); err != nil {
 		return err
 	}
-	for _, i := range c.Index {
-		// A row keeps the leaf that first listed it under a name, so lists stay
-		// in the order in which things happened.
-		if err := tx.exec(`INSERT INTO state_index (tbl, name, val, leaf, id) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (tbl, id, name) DO UPDATE SET val = excluded.val`,
-			string(c.Table), i.Name, i.Value, leaf, c.Key); err != nil {
+	for _, query := range []string{`DELETE FROM state WHERE tbl = $1 AND id = $2`, `DELETE FROM state_index WHERE tbl = $1 AND id = $2`} {
+		if err := tx.exec(query, string(k.Table), k.ID); err != nil {
 			return err
 		}
 	}
+	tx.own.state[k] = &stateRow{gone: true, sent: true}
+	maps.DeleteFunc(tx.own.index, func(i indexKey, _ *indexRow) bool { return i.row == k })
+	tx.own.removed = append(tx.own.removed, k)
 	return nil
+}
+
+// waiting returns a row of the fold that this transaction has changed, or nil.
+func (tx *Tx) waiting(k record.Key) *stateRow {
+	if row, ok := tx.own.state[k]; ok {
+		return row
+	}
+	return tx.done.state[k]
 }
 
 // finish moves the head, by compare-and-swap on the size it had when the
@@ -98,11 +104,14 @@ func (tx *Tx) finish() error {
 	case tx.tree.Size == tx.size:
 		return nil
 	}
+	if err := tx.write(tx.done); err != nil {
+		return err
+	}
 	tree, err := tx.tree.Marshal()
 	if err != nil {
 		return err
 	}
-	result, err := tx.db.ExecContext(tx.ctx, `UPDATE head SET size = $1, tree = $2, at_us = $3 WHERE id = 1 AND size = $4`,
+	result, err := tx.beside.ExecContext(tx.ctx, `UPDATE head SET size = $1, tree = $2, at_us = $3 WHERE id = 1 AND size = $4`,
 		tx.tree.Size, tree, int64(tx.last), tx.size)
 	if err != nil {
 		return err
@@ -120,9 +129,18 @@ func (tx *Tx) finish() error {
 // Touch writes the head as it is, for whoever wants to see that writing works.
 func (tx *Tx) Touch() error { return tx.exec(`UPDATE head SET id = 1 WHERE id = 1`) }
 
+// exec changes plain rows.
 func (tx *Tx) exec(query string, args ...any) error {
-	_, err := tx.db.ExecContext(tx.ctx, query, args...)
+	_, err := tx.change(query, args...)
 	return err
+}
+
+// change is exec for who asks how many rows there were.
+func (tx *Tx) change(query string, args ...any) (sql.Result, error) {
+	if err := tx.save(); err != nil {
+		return nil, err
+	}
+	return tx.beside.ExecContext(tx.ctx, query, args...)
 }
 
 // PutCheckpoint keeps a signed checkpoint.

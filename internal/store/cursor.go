@@ -42,7 +42,7 @@ func (tx *Tx) TakeCursor(name string, holder canon.ID, until canon.Micros, gone 
 // compare-and-swap: ErrHeld says that another process feeds it by now, or that it
 // stands elsewhere than c says.
 func (tx *Tx) MoveCursor(c Cursor, next int64, until canon.Micros) error {
-	result, err := tx.db.ExecContext(tx.ctx, `UPDATE cursor SET next = $1, until_us = $2 WHERE name = $3 AND holder = $4 AND next = $5`,
+	result, err := tx.change(`UPDATE cursor SET next = $1, until_us = $2 WHERE name = $3 AND holder = $4 AND next = $5`,
 		next, int64(until), c.Name, string(c.Holder), c.Next)
 	return takenOne(result, err, fmt.Errorf("%s: %w", c.Name, ErrHeld))
 }
@@ -51,14 +51,14 @@ func (r *Reader) cursor(name string) (Cursor, error) {
 	c := Cursor{Name: name}
 	var holder string
 	var until int64
-	err := r.db.QueryRowContext(r.ctx, `SELECT next, holder, until_us FROM cursor WHERE name = $1`, name).Scan(&c.Next, &holder, &until)
+	err := r.beside.QueryRowContext(r.ctx, `SELECT next, holder, until_us FROM cursor WHERE name = $1`, name).Scan(&c.Next, &holder, &until)
 	c.Holder, c.Until = canon.ID(holder), canon.Micros(until)
 	return c, err
 }
 
 // Cursors returns where all consumers stand, by name.
 func (r *Reader) Cursors() ([]Cursor, error) {
-	rows, err := r.db.QueryContext(r.ctx, `SELECT name, next, holder, until_us FROM cursor ORDER BY name`)
+	rows, err := r.beside.QueryContext(r.ctx, `SELECT name, next, holder, until_us FROM cursor ORDER BY name`)
 	if err != nil {
 		return nil, err
 	}

@@ -24,14 +24,26 @@ const wordsTo = `SELECT s.leaf FROM state_index i JOIN state s ON s.tbl = 'decis
 // what is about them, these parts themselves, what approvers wrote to them, their
 // sessions, and the row that knows their account. The leaves and their facts stay.
 func (tx *Tx) destroy(people []canon.ID) error {
+	if err := tx.send(); err != nil {
+		return err
+	}
 	for _, id := range people {
+		accounts, err := tx.Keys(record.TableIdentity, record.Index{Name: "person", Value: string(id)})
+		if err != nil {
+			return err
+		}
+		for _, account := range accounts {
+			if err := tx.remove(record.Key{Table: record.TableIdentity, ID: account}); err != nil {
+				return err
+			}
+		}
+		delete(tx.own.keys, id)
+		delete(tx.done.keys, id)
 		for _, query := range []string{
 			`DELETE FROM person_part WHERE leaf IN (` + wordsTo + `$1)`,
 			`DELETE FROM person_part WHERE person = $1`,
 			`DELETE FROM person_key WHERE person = $1`,
 			`DELETE FROM session WHERE person = $1`,
-			`DELETE FROM state WHERE tbl = 'identity' AND id IN (SELECT id FROM state_index WHERE tbl = 'identity' AND name = 'person' AND val = $1)`,
-			`DELETE FROM state_index WHERE tbl = 'identity' AND name = 'person' AND val = $1`,
 		} {
 			if err := tx.exec(query, string(id)); err != nil {
 				return fmt.Errorf("destroying what is readable about person %s: %w", id, err)

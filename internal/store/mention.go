@@ -22,8 +22,20 @@ import (
 // maxGap is how many leaves without mentions one write goes over beside its own.
 const maxGap = 200
 
-// mention adds the mentions of a leaf to the index.
-func (r *Reader) mention(leaf int64, facts record.Facts) error {
+// mention adds the mentions of a leaf that is appended to the index.
+func (tx *Tx) mention(leaf int64, facts record.Facts) error {
+	list, err := record.Mentions(tx, facts)
+	if err != nil {
+		return fmt.Errorf("what leaf %d is about: %w", leaf, err)
+	}
+	for _, m := range list {
+		tx.own.mentions = append(tx.own.mentions, m.Term(), leaf)
+	}
+	return nil
+}
+
+// mentionLate adds the mentions of a leaf that is there to the index.
+func (r *Reader) mentionLate(leaf int64, facts record.Facts) error {
 	list, err := record.Mentions(r, facts)
 	if err != nil {
 		return fmt.Errorf("what leaf %d is about: %w", leaf, err)
@@ -40,7 +52,7 @@ func (r *Reader) mention(leaf int64, facts record.Facts) error {
 // mentioned says that the index has the transaction's own leaves. Where others
 // before them are missing, it goes over some of them first.
 func (tx *Tx) mentioned() error {
-	result, err := tx.db.ExecContext(tx.ctx, `UPDATE mentioned SET size = $1 WHERE id = 1 AND size = $2`, tx.tree.Size, tx.size)
+	result, err := tx.beside.ExecContext(tx.ctx, `UPDATE mentioned SET size = $1 WHERE id = 1 AND size = $2`, tx.tree.Size, tx.size)
 	if err != nil {
 		return err
 	}
@@ -84,7 +96,7 @@ func (r *Reader) fillMentions(size int64, limit int, then int64) (int64, error) 
 		return 0, err
 	}
 	for _, l := range list {
-		if err := r.mention(l.index, l.facts); err != nil {
+		if err := r.mentionLate(l.index, l.facts); err != nil {
 			return 0, err
 		}
 	}
@@ -125,7 +137,7 @@ func (m Migration) fillSome(ctx context.Context) (more bool, err error) {
 	if err != nil || !there {
 		return false, err
 	}
-	r := &Reader{ctx: ctx, db: tx}
+	r := newReader(ctx, tx, nil)
 	// The rows that a mention is read from are committed with their leaf, so the
 	// leaves are counted before any row is read.
 	head, err := r.Head()

@@ -20,8 +20,29 @@ import (
 // It lives as long as the function it was given to.
 type Reader struct {
 	ctx      context.Context //nolint:containedctx // lives for one transaction, which record.View's methods cannot be handed
-	db       *sql.Tx
+	db       queries         // the ledger's tables
+	beside   queries         // plain tables, and rows of the ledger's that no function changes meanwhile
 	versions *versions
+	tx       *Tx // nil unless it writes
+}
+
+// queries is what a *sql.Tx answers.
+type queries interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func newReader(ctx context.Context, dbtx *sql.Tx, v *versions) *Reader {
+	return &Reader{ctx: ctx, db: dbtx, beside: dbtx, versions: v}
+}
+
+// lists is where to ask for the rows of a table that are listed under a value.
+func (r *Reader) lists(t record.Table, name, value string) queries {
+	if r.tx == nil || r.tx.own.overlaps(t, name, value) || r.tx.done.overlaps(t, name, value) {
+		return r.db
+	}
+	return r.beside
 }
 
 var (
@@ -39,7 +60,7 @@ type Head struct {
 func (r *Reader) Head() (Head, error) {
 	var size, at int64
 	var text []byte
-	err := r.db.QueryRowContext(r.ctx, `SELECT size, tree, at_us FROM head WHERE id = 1`).Scan(&size, &text, &at)
+	err := r.beside.QueryRowContext(r.ctx, `SELECT size, tree, at_us FROM head WHERE id = 1`).Scan(&size, &text, &at)
 	if err != nil {
 		return Head{}, fmt.Errorf("reading the head: %w", err)
 	}
@@ -56,7 +77,7 @@ func (r *Reader) Head() (Head, error) {
 // Row returns a row of the fold.
 func (r *Reader) Row(t record.Table, key string) ([]byte, error) {
 	var body []byte
-	err := r.db.QueryRowContext(r.ctx, `SELECT body FROM state WHERE tbl = $1 AND id = $2`, string(t), key).Scan(&body)
+	err := r.beside.QueryRowContext(r.ctx, `SELECT body FROM state WHERE tbl = $1 AND id = $2`, string(t), key).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, record.ErrNotFound
 	}
@@ -71,6 +92,10 @@ func (r *Reader) Version(d canon.Digest) (*contract.Version, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.version(d, leaf)
+}
+
+func (r *Reader) version(d canon.Digest, leaf int64) (*contract.Version, error) {
 	if v := r.versions.get(d); v != nil {
 		return v, nil
 	}
@@ -111,9 +136,11 @@ func (r *Reader) Writer(t record.Table, key string) (int64, error) {
 // First returns the index of the leaf that first wrote a row of the fold, or an
 // error that wraps record.ErrNotFound. It is there for tables whose rows are all
 // listed.
-func (r *Reader) First(t record.Table, key string) (int64, error) {
+func (r *Reader) First(t record.Table, key string) (int64, error) { return r.first(r.db, t, key) }
+
+func (r *Reader) first(db queries, t record.Table, key string) (int64, error) {
 	var leaf int64
-	err := r.db.QueryRowContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND id = $2 AND name = $3`, string(t), key, "all").Scan(&leaf)
+	err := db.QueryRowContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND id = $2 AND name = $3`, string(t), key, "all").Scan(&leaf)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("%s %s: %w", t, key, record.ErrNotFound)
 	}
@@ -123,7 +150,7 @@ func (r *Reader) First(t record.Table, key string) (int64, error) {
 // Firsts returns the indexes of the leaves below before that first wrote the rows
 // whose index name has the value, newest first, at most limit of them.
 func (r *Reader) Firsts(t record.Table, name, value string, before int64, limit int) ([]int64, error) {
-	rows, err := r.db.QueryContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND name = $2 AND val = $3 AND leaf < $4 ORDER BY leaf DESC LIMIT $5`,
+	rows, err := r.lists(t, name, value).QueryContext(r.ctx, `SELECT leaf FROM state_index WHERE tbl = $1 AND name = $2 AND val = $3 AND leaf < $4 ORDER BY leaf DESC LIMIT $5`,
 		string(t), name, value, before, limit)
 	if err != nil {
 		return nil, err
@@ -133,7 +160,7 @@ func (r *Reader) Firsts(t record.Table, name, value string, before int64, limit 
 
 // Keys returns the keys of the rows whose index has the value, sorted.
 func (r *Reader) Keys(t record.Table, i record.Index) ([]string, error) {
-	rows, err := r.db.QueryContext(r.ctx, `SELECT id FROM state_index WHERE tbl = $1 AND name = $2 AND val = $3 ORDER BY id`, string(t), i.Name, i.Value)
+	rows, err := r.lists(t, i.Name, i.Value).QueryContext(r.ctx, `SELECT id FROM state_index WHERE tbl = $1 AND name = $2 AND val = $3 ORDER BY id`, string(t), i.Name, i.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +176,7 @@ func scanID(rows *sql.Rows) (id canon.ID, err error) {
 // List returns the rows of a table whose index name has the value, newest
 // first, at most limit of them.
 func (r *Reader) List(t record.Table, name, value string, limit int) ([][]byte, error) {
-	rows, err := r.db.QueryContext(r.ctx, `SELECT s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
+	rows, err := r.lists(t, name, value).QueryContext(r.ctx, `SELECT s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
 		WHERE i.tbl = $1 AND i.name = $2 AND i.val = $3 ORDER BY i.leaf DESC, i.id LIMIT $4`, string(t), name, value, limit)
 	if err != nil {
 		return nil, err
@@ -167,7 +194,7 @@ type Listed struct {
 // Before is List for one page: of the rows that leaves below before first listed.
 // A leaf lists at most one row of a table that is read in pages.
 func (r *Reader) Before(t record.Table, name, value string, before int64, limit int) ([]Listed, error) {
-	rows, err := r.db.QueryContext(r.ctx, `SELECT i.leaf, s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
+	rows, err := r.lists(t, name, value).QueryContext(r.ctx, `SELECT i.leaf, s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
 		WHERE i.tbl = $1 AND i.name = $2 AND i.val = $3 AND i.leaf < $4 ORDER BY i.leaf DESC, i.id LIMIT $5`, string(t), name, value, before, limit)
 	if err != nil {
 		return nil, err
@@ -177,7 +204,7 @@ func (r *Reader) Before(t record.Table, name, value string, before int64, limit 
 
 // Oldest is List with the oldest first.
 func (r *Reader) Oldest(t record.Table, name, value string, limit int) ([][]byte, error) {
-	rows, err := r.db.QueryContext(r.ctx, `SELECT s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
+	rows, err := r.lists(t, name, value).QueryContext(r.ctx, `SELECT s.body FROM state_index i JOIN state s ON s.tbl = i.tbl AND s.id = i.id
 		WHERE i.tbl = $1 AND i.name = $2 AND i.val = $3 ORDER BY i.leaf, i.id LIMIT $4`, string(t), name, value, limit)
 	if err != nil {
 		return nil, err
@@ -356,7 +383,7 @@ func (r *Reader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 // the first.
 func (r *Reader) Checkpoint() (size int64, root tlog.Hash, note []byte, err error) {
 	var hash []byte
-	err = r.db.QueryRowContext(r.ctx, `SELECT size, root, note FROM checkpoint ORDER BY size DESC LIMIT 1`).Scan(&size, &hash, &note)
+	err = r.beside.QueryRowContext(r.ctx, `SELECT size, root, note FROM checkpoint ORDER BY size DESC LIMIT 1`).Scan(&size, &hash, &note)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 0, tlog.Hash{}, nil, fmt.Errorf("checkpoint: %w", record.ErrNotFound)
@@ -372,7 +399,7 @@ func (r *Reader) Checkpoint() (size int64, root tlog.Hash, note []byte, err erro
 // if it was never signed.
 func (r *Reader) SignedCertificate(serial uint64) ([]byte, error) {
 	var body []byte
-	err := r.db.QueryRowContext(r.ctx, `SELECT body FROM certificate WHERE serial = $1`, int64(serial)).Scan(&body) //nolint:gosec // a serial is a leaf index plus one
+	err := r.beside.QueryRowContext(r.ctx, `SELECT body FROM certificate WHERE serial = $1`, int64(serial)).Scan(&body) //nolint:gosec // a serial is a leaf index plus one
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("certificate %d: %w", serial, record.ErrNotFound)
 	}
@@ -383,7 +410,7 @@ func (r *Reader) SignedCertificate(serial uint64) ([]byte, error) {
 // record.ErrNotFound.
 func (r *Reader) NewestCertificate(grant canon.ID, keyHash canon.Digest) ([]byte, error) {
 	var body []byte
-	err := r.db.QueryRowContext(r.ctx, `SELECT body FROM certificate WHERE request = $1 AND key_hash = $2 ORDER BY serial DESC LIMIT 1`,
+	err := r.beside.QueryRowContext(r.ctx, `SELECT body FROM certificate WHERE request = $1 AND key_hash = $2 ORDER BY serial DESC LIMIT 1`,
 		string(grant), keyHash[:]).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("certificate of grant %s: %w", grant, record.ErrNotFound)

@@ -33,7 +33,9 @@ func (tx *Tx) seal(leaf int64, o Opening) ([]byte, error) {
 		if _, err := io.ReadFull(tx.rand, key); err != nil {
 			return nil, fmt.Errorf("drawing a person's key: %w", err)
 		}
-		err = tx.exec(`INSERT INTO person_key (person, secret) VALUES ($1, $2)`, string(o.PersonID), key)
+		tx.own.keys[o.PersonID] = key
+		tx.own.unsentRows.keys = append(tx.own.unsentRows.keys, string(o.PersonID), key)
+		err = nil
 	}
 	if err != nil {
 		return nil, err
@@ -50,9 +52,14 @@ func (tx *Tx) seal(leaf int64, o Opening) ([]byte, error) {
 }
 
 // personKey returns the key of a person, or sql.ErrNoRows.
-func (r *Reader) personKey(person canon.ID) ([]byte, error) {
+func (tx *Tx) personKey(person canon.ID) ([]byte, error) {
+	for _, layer := range []*pending{tx.own, tx.done} {
+		if key, ok := layer.keys[person]; ok {
+			return key, nil
+		}
+	}
 	var key []byte
-	err := r.db.QueryRowContext(r.ctx, `SELECT secret FROM person_key WHERE person = $1`, string(person)).Scan(&key)
+	err := tx.beside.QueryRowContext(tx.ctx, `SELECT secret FROM person_key WHERE person = $1`, string(person)).Scan(&key)
 	return key, err
 }
 

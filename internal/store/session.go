@@ -80,7 +80,7 @@ func (tx *Tx) RenewSession(secret canon.Digest, s Session) error {
 	if err != nil {
 		return err
 	}
-	result, err := tx.db.ExecContext(tx.ctx, `UPDATE session SET body = $1, seen_us = $2 WHERE id_hash = $3 AND kind = $4 AND expires_us = $5`,
+	result, err := tx.change(`UPDATE session SET body = $1, seen_us = $2 WHERE id_hash = $3 AND kind = $4 AND expires_us = $5`,
 		body, int64(tx.now), secret[:], string(s.Kind), int64(s.ExpiresAt))
 	return takenOne(result, err, ErrNoSession)
 }
@@ -100,7 +100,7 @@ func (tx *Tx) TouchSession(secret canon.Digest) error {
 func (r *Reader) Session(secret canon.Digest, kind SessionKind, now canon.Micros) (Session, canon.Micros, error) {
 	var body []byte
 	var seen int64
-	err := r.db.QueryRowContext(r.ctx, `SELECT body, seen_us FROM session WHERE id_hash = $1 AND kind = $2 AND expires_us > $3`,
+	err := r.beside.QueryRowContext(r.ctx, `SELECT body, seen_us FROM session WHERE id_hash = $1 AND kind = $2 AND expires_us > $3`,
 		secret[:], string(kind), int64(now)).Scan(&body, &seen)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, 0, ErrNoSession
@@ -121,7 +121,7 @@ func (r *Reader) Session(secret canon.Digest, kind SessionKind, now canon.Micros
 // CountSessions returns how many sessions of a kind are alive.
 func (r *Reader) CountSessions(kind SessionKind, now canon.Micros) (int64, error) {
 	var n int64
-	err := r.db.QueryRowContext(r.ctx, `SELECT count(*) FROM session WHERE kind = $1 AND expires_us > $2 AND seen_us > $3`,
+	err := r.beside.QueryRowContext(r.ctx, `SELECT count(*) FROM session WHERE kind = $1 AND expires_us > $2 AND seen_us > $3`,
 		string(kind), int64(now), int64(canon.At(now.Time().Add(-kind.Idle())))).Scan(&n)
 	return n, err
 }
@@ -134,7 +134,7 @@ func (tx *Tx) PutChallenge(challenge canon.Digest, purpose string, expires canon
 // TakeChallenge uses a challenge up: it is there for this purpose, in time, and
 // gone afterwards.
 func (tx *Tx) TakeChallenge(challenge canon.Digest, purpose string) error {
-	result, err := tx.db.ExecContext(tx.ctx, `DELETE FROM challenge WHERE hash = $1 AND purpose = $2 AND expires_us > $3`, challenge[:], purpose, int64(tx.now))
+	result, err := tx.change(`DELETE FROM challenge WHERE hash = $1 AND purpose = $2 AND expires_us > $3`, challenge[:], purpose, int64(tx.now))
 	return takenOne(result, err, ErrNoChallenge)
 }
 
@@ -142,7 +142,7 @@ func (tx *Tx) TakeChallenge(challenge canon.Digest, purpose string) error {
 // before. What it was need not be known after expires: by then it is refused for
 // its age.
 func (tx *Tx) UseOnce(hash canon.Digest, expires canon.Micros) error {
-	result, err := tx.db.ExecContext(tx.ctx, `INSERT INTO used (hash, expires_us) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`, hash[:], int64(expires))
+	result, err := tx.change(`INSERT INTO used (hash, expires_us) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`, hash[:], int64(expires))
 	return takenOne(result, err, ErrUsed)
 }
 
@@ -154,14 +154,14 @@ func (tx *Tx) PutFlow(state canon.Digest, body []byte, expires canon.Micros) err
 // TakeFlow returns what PutFlow kept, once.
 func (tx *Tx) TakeFlow(state canon.Digest) ([]byte, error) {
 	var body []byte
-	err := tx.db.QueryRowContext(tx.ctx, `SELECT body FROM login_flow WHERE state_hash = $1 AND expires_us > $2`, state[:], int64(tx.now)).Scan(&body)
+	err := tx.beside.QueryRowContext(tx.ctx, `SELECT body FROM login_flow WHERE state_hash = $1 AND expires_us > $2`, state[:], int64(tx.now)).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNoFlow
 	}
 	if err != nil {
 		return nil, err
 	}
-	result, err := tx.db.ExecContext(tx.ctx, `DELETE FROM login_flow WHERE state_hash = $1`, state[:])
+	result, err := tx.change(`DELETE FROM login_flow WHERE state_hash = $1`, state[:])
 	return body, takenOne(result, err, ErrNoFlow)
 }
 

@@ -238,6 +238,7 @@ func (s *Store) transact(jobs []*job) (began bool, err error) {
 		wrote = wrote || j.err == nil
 	}
 	if !wrote {
+		s.known = tx.known // as it was
 		return true, nil
 	}
 	if err := tx.finish(); err != nil {
@@ -250,7 +251,10 @@ func (s *Store) transact(jobs []*job) (began bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("committing: %w", err)
 	}
-	s.acknowledged.Store(&Head{Tree: tx.tree, At: tx.last})
+	head := Head{Tree: tx.tree, At: tx.last}
+	s.acknowledged.Store(&head)
+	tx.known.settled(head, tx.done)
+	s.known = tx.known
 	if tx.tree.Size != tx.size {
 		s.growth.tell(tx.tree.Size)
 	}
@@ -268,30 +272,32 @@ func (s *Store) Barrier(ctx context.Context) error {
 	return s.WriteUrgent(ctx, func(tx *Tx) error { return tx.Touch() })
 }
 
-// runJob runs one function under a savepoint. If the function fails, the
+// runJob runs one function. If the function fails, the
 // database and the transaction's own counters are as if it had never run. The
 // error is of the transaction as a whole.
 func (tx *Tx) runJob(j *job) error {
 	tx.ctx = context.WithoutCancel(j.ctx) // a cancelled statement may undo the others' work
-	if err := tx.exec(`SAVEPOINT job`); err != nil {
-		return err
-	}
+	tx.saved, tx.undone = false, unsentRows{}
 	tree, last, stopped := tx.tree, tx.last, tx.stopped
 	j.err, j.panic = nil, nil
 	j.call(tx)
+	if tx.broken != nil {
+		return tx.broken
+	}
 	if j.err == nil && tx.stopped != nil {
 		j.err = tx.stopped // the function swallowed a half-made append
 	}
 	if j.err == nil {
 		j.err = j.ctx.Err() // nobody waits for it any more
 	}
-	if j.err != nil {
-		tx.tree, tx.last, tx.stopped = tree, last, stopped
-		if err := tx.exec(`ROLLBACK TO SAVEPOINT job`); err != nil {
-			return errors.Join(j.err, err)
-		}
+	if j.err == nil {
+		return tx.keep()
 	}
-	return tx.exec(`RELEASE SAVEPOINT job`)
+	tx.tree, tx.last, tx.stopped = tree, last, stopped
+	if err := tx.undo(); err != nil {
+		return errors.Join(j.err, err)
+	}
+	return nil
 }
 
 // call runs the function; a panic becomes its caller's.

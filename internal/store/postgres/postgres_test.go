@@ -57,6 +57,15 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestPromiseP11_OthersWrite(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseTogether(t, func(t *testing.T) storetest.Opener {
+		c := fresh(t)
+		c.Shared = true
+		return func(t *testing.T) store.Engine { return opened(t, c) }
+	})
+}
+
 func TestMigrations(t *testing.T) {
 	t.Parallel()
 	storetest.ExerciseMigrations(t, func(t *testing.T) storetest.Bare {

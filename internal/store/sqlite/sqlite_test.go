@@ -28,6 +28,14 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestPromiseP11_OthersWrite(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseTogether(t, func(t *testing.T) storetest.Opener {
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		return func(t *testing.T) store.Engine { return open(t, path) }
+	})
+}
+
 func TestMigrations(t *testing.T) {
 	t.Parallel()
 	storetest.ExerciseMigrations(t, func(t *testing.T) storetest.Bare {

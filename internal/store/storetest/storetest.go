@@ -7,7 +7,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +50,9 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"PromiseP04_SecondRowRefused", testSecondRow},
 		{"ParallelWriters", testParallelWriters},
 		{"BatchesHoldApart", testBatch},
+		{"PromiseP11_HalfALeaf", testHalfALeaf},
+		{"BatchesSeeWhatWaits", testSeesWhatWaits},
+		{"PromiseP12_BatchesFold", testBatchesFold},
 		{"PromiseP14_OneBrokenWriteSinksNoOther", testPoison},
 		{"PromiseP14_DenyingIsServedFirst", testUrgent},
 		{"GivesUpInLine", testGivesUp},
@@ -78,6 +83,13 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 	}
 }
 
+// ExerciseTogether has two stores write to one database, which fresh opens for
+// several processes.
+func ExerciseTogether(t *testing.T, fresh func(t *testing.T) Opener) {
+	t.Helper()
+	testOthersWrite(t, newFixture(t, fresh(t)))
+}
+
 // fixture is a store over a database of its own, with a clock that the test
 // moves.
 type fixture struct {
@@ -87,14 +99,34 @@ type fixture struct {
 	engine *watched
 	s      *store.Store
 
+	random failing
+
 	mu    sync.Mutex
 	now   time.Time
 	apart time.Duration // of the database's clock from ours
 }
 
+// failing is a source of randomness that fails when it is told to.
+type failing struct {
+	io.Reader
+	left atomic.Int64 // reads that succeed before one fails; below 0: all do
+}
+
+var errRandom = errors.New("the test has no randomness left")
+
+// Read draws.
+func (r *failing) Read(p []byte) (int, error) {
+	if r.left.Load() >= 0 && r.left.Add(-1) < 0 {
+		return 0, errRandom
+	}
+	return r.Reader.Read(p)
+}
+
 func newFixture(t *testing.T, open Opener) *fixture {
 	t.Helper()
 	f := &fixture{t: t, w: recordtest.New(t, t.Name()), open: open, now: recordtest.Start().Time()}
+	f.random.Reader = f.w.Rand()
+	f.random.left.Store(-1)
 	f.reopen()
 	t.Cleanup(func() {
 		if err := f.s.Close(); err != nil {
@@ -114,7 +146,7 @@ func (f *fixture) reopen() {
 	}
 	f.engine = &watched{Engine: f.open(f.t), clock: f.databaseClock}
 	var err error
-	if f.s, err = store.New(store.Config{Engine: f.engine, Now: f.clock, Rand: f.w.Rand(), Patience: patience}); err != nil {
+	if f.s, err = store.New(store.Config{Engine: f.engine, Now: f.clock, Rand: &f.random, Patience: patience}); err != nil {
 		f.t.Fatal(err)
 	}
 }

@@ -192,16 +192,15 @@ func testSecondRow(t *testing.T, f *fixture) {
 		return err
 	})
 	f.plant(record.TableDecision, string(pending.ID)+"/lead/"+string(f.w.Bob.Person))
-	f.plant(record.TableCertificate, fmt.Sprintf("%020d", f.head().Tree.Size+1))
 	for _, tt := range []struct {
-		name   string
-		append func(Ledger) error
+		name, host string
+		append     func(Ledger) error
 	}{
-		{"a decision", func(l Ledger) error {
+		{"a decision", "beside-decision", func(l Ledger) error {
 			_, err := l.Append(f.w.Decide(l, f.w.Bob, pending, approval.Approve, 0))
 			return err
 		}},
-		{"a serial", func(l Ledger) error {
+		{"a serial", "beside-serial", func(l Ledger) error {
 			issue, err := f.w.Issue(l, f.w.Alice, granted, f.w.Key())
 			if err != nil {
 				return err
@@ -209,19 +208,27 @@ func testSecondRow(t *testing.T, f *fixture) {
 			return l.facts(issue)
 		}},
 	} {
+		size := f.head().Tree.Size
+		for serial := size + 1; serial <= size+2; serial++ { // alone, and behind somebody else's leaf
+			f.plant(record.TableCertificate, fmt.Sprintf("%020d", serial))
+		}
 		f.unchanged(func() {
 			wants(t, tt.name, f.write(tt.append), store.ErrConflict)
 			err := f.write(func(l Ledger) error {
-				if tt.append(l) == nil {
-					t.Errorf("%s stands twice", tt.name)
-				}
-				if l.facts(f.w.Join(l, "web-3.demo", "demo")) == nil {
-					t.Error("a leaf was appended after half a leaf")
-				}
+				_ = tt.append(l)
+				_ = l.facts(f.w.Join(l, "web-3.demo", "demo"))
+				_, _ = l.Entry(l.Next() - 1) // which has what waits written
 				return nil
 			})
 			wants(t, tt.name+", by a caller who does not listen", err, store.ErrConflict)
 		})
+		out := f.together([]write{{name: "good-1", do: f.join(tt.host + "-1.demo")}, {name: "second", do: tt.append}, {name: "good-2", do: f.join(tt.host + "-2.demo")}})
+		wants(t, tt.name+", beside others", out.errs["second"], store.ErrConflict)
+		wants(t, "the one before", out.errs["good-1"], nil)
+		wants(t, "the one after", out.errs["good-2"], nil)
+		if got := f.head().Tree.Size - size; got != 2 {
+			t.Errorf("%s: %d leaves, want those of the two others", tt.name, got)
+		}
 	}
 }
 
