@@ -169,8 +169,8 @@ func (p *pending) overlaps(t record.Table, name, value string) bool {
 // fold's rows change only with the head, so they hold while it is the same.
 type known struct {
 	head  Head
-	rows  map[record.Key][]byte
-	first map[record.Key]int64 // the leaf that first listed a row
+	rows  map[record.Key][]byte // nil: there is none
+	first map[record.Key]int64  // the leaf that first listed a row
 }
 
 // maxKnown bounds either of them; what was forgotten is read again.
@@ -194,11 +194,7 @@ func (n *known) settled(head Head, done *pending) {
 		clear(n.first)
 	}
 	for k, row := range done.state {
-		if row.gone {
-			delete(n.rows, k)
-			continue
-		}
-		n.rows[k] = row.body
+		n.rows[k] = row.body // nil if it is gone
 	}
 	for _, k := range done.removed {
 		delete(n.first, k)

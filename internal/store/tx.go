@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 
@@ -57,11 +58,15 @@ func (tx *Tx) Row(t record.Table, key string) ([]byte, error) {
 		}
 		return row.body, nil
 	}
-	if body, ok := tx.known.rows[k]; ok {
+	body, ok := tx.known.rows[k]
+	switch {
+	case ok && body == nil:
+		return nil, record.ErrNotFound
+	case ok:
 		return body, nil
 	}
 	body, err := tx.Reader.Row(t, key)
-	if err == nil {
+	if err == nil || errors.Is(err, record.ErrNotFound) {
 		tx.known.rows[k] = body
 	}
 	return body, err
