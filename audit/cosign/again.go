@@ -46,10 +46,14 @@ func (c *Cosigner) askAgain(ctx context.Context) error {
 		return undecided
 	}
 	var b batch
+	var missing error
 	for _, index := range list {
 		page, err := c.config.Feed.Page(ctx, index, index+1)
-		if err != nil {
-			return fmt.Errorf("leaf %d can't be had: %w", index, err)
+		if err != nil { // the others may be had
+			if missing = cmp.Or(missing, fmt.Errorf("leaf %d can't be had: %w", index, err)); ctx.Err() != nil {
+				break
+			}
+			continue
 		}
 		for _, entries := range [][]audit.Entry{page.Leaves, page.Named} {
 			for _, e := range entries {
@@ -57,7 +61,7 @@ func (c *Cosigner) askAgain(ctx context.Context) error {
 			}
 		}
 	}
-	err := c.settle(ctx, c.tree, canon.At(now), b)
+	err := cmp.Or(c.settle(ctx, c.tree, canon.At(now), b), missing)
 	for _, index := range list {
 		pause := min(max(2*c.again[index].pause, firstPause), longestPause)
 		c.again[index] = again{at: now, pause: pause, undecided: err}

@@ -86,10 +86,8 @@ type Cosigner struct {
 	told     map[int64]string // alarms, by leaf
 	again    map[int64]again  // by leaf; those that came to stand stay in it
 
-	// What was shown of leaves behind the tree. None of it is under a checked root
-	// yet, so none of it counts: a long ledger comes in several calls.
-	pending []audit.FeedPage
-	broken  error // nothing is signed any more: it can't keep what it sees
+	shown  spool
+	broken error // nothing is signed any more: it can't keep what it sees
 }
 
 // Open reads what the cosigner keeps. Who opens it sees to it that nobody else
@@ -102,7 +100,7 @@ func Open(c Config) (*Cosigner, error) {
 		c.Alarm = func(Finding) {}
 	}
 	o := &Cosigner{
-		config: c, fold: newFold(c.Lineage), accepted: make(map[int64]bool), told: make(map[int64]string), again: make(map[int64]again),
+		config: c, shown: spool{dir: c.Dir}, fold: newFold(c.Lineage), accepted: make(map[int64]bool), told: make(map[int64]string), again: make(map[int64]again),
 	}
 	var err error
 	if o.keys, err = openKeyring(filepath.Join(c.Dir, "keys"), c.Now, c.Keys); err != nil {
@@ -117,7 +115,11 @@ func Open(c Config) (*Cosigner, error) {
 }
 
 // Close ends it.
-func (c *Cosigner) Close() error { return c.journal.close() }
+func (c *Cosigner) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(c.shown.empty(), c.journal.close())
+}
 
 // Size returns how many leaves were seen.
 func (c *Cosigner) Size() int64 {
@@ -168,13 +170,14 @@ func (c *Cosigner) Judge(ctx context.Context, older, newer ledger.Checkpoint) er
 	if newer.Size < c.tree.Size {
 		return fmt.Errorf("the log has signed for %d leaves before; this cosigner does not go back to %d", c.tree.Size, newer.Size)
 	}
-	if err := c.advance(ctx, older, newer); err != nil {
+	err := c.advance(ctx, older, newer)
+	if err == nil {
+		err = c.askAgain(ctx)
+	}
+	c.alarm(err != nil)
+	if err != nil {
 		return err
 	}
-	if err := c.askAgain(ctx); err != nil {
-		return err
-	}
-	c.alarm()
 	if list := c.blocking(); len(list) > 0 {
 		return c.refusal(list)
 	}
@@ -209,9 +212,13 @@ func (c *Cosigner) finding(h held) Finding {
 	return f
 }
 
-// alarm tells of leaves that do not stand and of which nobody was told.
-func (c *Cosigner) alarm() {
+// alarm tells of leaves that do not stand and of which nobody was told. Where there
+// is no verdict, those that lack something may yet stand.
+func (c *Cosigner) alarm(undecided bool) {
 	for _, h := range c.blocking() {
+		if undecided && (!h.opened() || c.fold.withheld(h.leaf) >= 0) {
+			continue
+		}
 		if f := c.finding(h); c.told[f.Leaf] != f.Rule {
 			c.told[f.Leaf] = f.Rule
 			c.config.Alarm(f)

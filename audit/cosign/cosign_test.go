@@ -1,6 +1,7 @@
 package cosign_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -369,6 +370,56 @@ func TestPromiseP11_CosignerBuildsTheTree(t *testing.T) {
 				t.Errorf("another root: %v", err)
 			}
 		})
+	}
+}
+
+// TestPromiseP15_WhatIsShownIsSealed looks for the same in what it puts aside while
+// it is shown a ledger that does not fit into one answer.
+func TestPromiseP15_WhatIsShownIsSealed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "sealed")
+	w.issued()
+	w.issued()
+	looked := 0
+	w.bend = func(p audit.FeedPage) audit.FeedPage {
+		open, err := filepath.Glob("/proc/self/fd/*")
+		must(t, err)
+		for _, fd := range open {
+			name, err := os.Readlink(fd)
+			if err != nil || !strings.HasPrefix(name, w.dir) || !strings.Contains(name, ".shown-") {
+				continue
+			}
+			text, err := os.ReadFile(fd)
+			must(t, err)
+			if looked++; len(text) < 1000 || bytes.Contains(text, []byte("sub-alice")) || bytes.Contains(text, []byte("eyJ")) || bytes.Contains(text, []byte(`"facts"`)) {
+				t.Errorf("%s is not sealed, or there is nothing in it: %d bytes", name, len(text))
+			}
+		}
+		return p
+	}
+	must(t, w.judge())
+	if looked == 0 {
+		t.Error("nothing was put aside")
+	}
+	left, err := filepath.Glob(filepath.Join(w.dir, ".shown-*"))
+	must(t, err)
+	if len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestPromiseP12_AlarmThoughOthersCannotBeJudged: that there is no verdict about one
+// leaf, or that it can't be had, does not hide another that was made up.
+func TestPromiseP12_AlarmThoughOthersCannotBeJudged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "alarm without verdict")
+	w.away = oidc.ErrUnreachable
+	w.issued()
+	cause := w.next()
+	w.force(recordtest.Draft{Facts: w.w.Join(w.m, "web-1.demo", "demo")})
+	err := w.judge()
+	if err == nil || !strings.Contains(err.Error(), "can't be judged yet") || len(w.alarms) != 1 || w.alarms[0].Leaf != cause {
+		t.Errorf("%v, alarms %v; want no verdict, and one about leaf %d", err, w.alarms, cause)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cosign
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,77 +35,88 @@ func (b *batch) keep(l *leaf, e audit.Entry) {
 }
 
 // advance takes the leaves up to a checkpoint, once the tree of all of them has its
-// root.
+// root: page by page, each kept with how far it goes.
 func (c *Cosigner) advance(ctx context.Context, older, newer ledger.Checkpoint) error {
-	next := c.tree.Size
-	for _, page := range c.pending {
-		next += int64(len(page.Leaves))
+	if c.tree.Size+c.shown.leaves > newer.Size { // it was shown more than is signed for now
+		if err := c.shown.empty(); err != nil {
+			return err
+		}
 	}
-	if next > newer.Size {
-		next, c.pending = c.tree.Size, nil // it was shown more than is signed for now
-	}
-	for next < newer.Size {
+	for next := c.tree.Size + c.shown.leaves; next < newer.Size; next = c.tree.Size + c.shown.leaves {
 		page, err := c.config.Feed.Page(ctx, next, newer.Size)
 		if err != nil {
 			return fmt.Errorf("the leaves from %d on can't be had: %w", next, err)
 		}
-		c.pending, next = append(c.pending, page), next+int64(len(page.Leaves))
+		if err := c.shown.add(next, page); err != nil {
+			return err
+		}
 	}
-	tree, leaves, err := grow(c.tree, c.pending, older, newer)
-	if err != nil {
-		c.pending = nil // it may show others the next time
-		return err
+	if err := c.check(older, newer); err != nil {
+		return errors.Join(err, c.shown.empty()) // it may show others the next time
 	}
-	if len(leaves) == 0 {
-		return nil
-	}
+	var undecided error
 	now := canon.At(c.config.Now())
-	var b batch
-	for _, page := range c.pending {
-		for _, e := range page.Leaves {
-			c.take(e, leaves[e.Index-c.tree.Size], now, &b)
+	err := c.shown.each(func(page audit.FeedPage) error {
+		err := c.takePage(ctx, page, now)
+		if c.broken == nil {
+			undecided, err = cmp.Or(undecided, err), nil
 		}
-	}
-	for _, page := range c.pending {
-		for _, e := range page.Named {
-			c.takeLate(e, &b)
-		}
-	}
-	c.pending = nil
-	return c.settle(ctx, tree, now, b)
+		return err
+	})
+	return cmp.Or(errors.Join(err, c.shown.empty()), undecided)
 }
 
-// grow appends leaves to a tree and holds it to both checkpoints.
-func grow(tree ledger.Tree, pages []audit.FeedPage, older, newer ledger.Checkpoint) (ledger.Tree, []ledger.Leaf, error) {
-	var leaves []ledger.Leaf
-	check := func(at ledger.Checkpoint) error {
-		if at.Size == 0 || tree.Size != at.Size {
-			return nil
-		}
-		if root, err := tree.Root(); err != nil || root != at.Root {
-			return fmt.Errorf("%w: the %d leaves do not have the root of its checkpoint", ErrLeaves, at.Size)
+// check holds the tree, and what was shown behind it, to both checkpoints.
+func (c *Cosigner) check(older, newer ledger.Checkpoint) error {
+	tree := c.tree
+	check := func() error {
+		for _, at := range []ledger.Checkpoint{older, newer} {
+			if at.Size == 0 || tree.Size != at.Size {
+				continue
+			}
+			if root, err := tree.Root(); err != nil || root != at.Root {
+				return fmt.Errorf("%w: the %d leaves do not have the root of its checkpoint", ErrLeaves, at.Size)
+			}
 		}
 		return nil
 	}
-	if err := errors.Join(check(older), check(newer)); err != nil {
-		return tree, nil, err
+	if err := check(); err != nil {
+		return err
 	}
-	for _, page := range pages {
+	return c.shown.each(func(page audit.FeedPage) (err error) {
 		for _, e := range page.Leaves {
-			parsed, err := ledger.ParseLeaf(e.Text)
-			if err != nil {
-				return tree, nil, fmt.Errorf("%w: leaf %d: %w", ErrLeaves, e.Index, err)
+			if _, err := ledger.ParseLeaf(e.Text); err != nil {
+				return fmt.Errorf("%w: leaf %d: %w", ErrLeaves, e.Index, err)
 			}
-			leaves = append(leaves, parsed)
 			if tree, _, err = tree.Append(tlog.RecordHash(e.Text)); err != nil {
-				return tree, nil, err
+				return err
 			}
-			if err := errors.Join(check(older), check(newer)); err != nil {
-				return tree, nil, err
+			if err := check(); err != nil {
+				return err
 			}
 		}
+		return nil
+	})
+}
+
+// takePage takes leaves that were found to be under a signed root.
+func (c *Cosigner) takePage(ctx context.Context, page audit.FeedPage, now canon.Micros) error {
+	var b batch
+	tree := c.tree
+	for _, e := range page.Leaves {
+		parsed, err := ledger.ParseLeaf(e.Text)
+		if err != nil {
+			return err
+		}
+		if tree, _, err = tree.Append(tlog.RecordHash(e.Text)); err != nil {
+			return err
+		}
+		c.take(e, parsed, now, &b)
 	}
-	return tree, leaves, nil
+	for _, e := range page.Named {
+		c.takeLate(e, &b)
+	}
+	return c.settle(ctx, tree, now, b)
 }
 
 // settle folds what was taken, judges what can be judged, and keeps it. How far the
