@@ -280,6 +280,19 @@ func (c *Cluster) NewDatabase(ctx context.Context, template string) (string, err
 	return name, c.Exec(ctx, fmt.Sprintf("CREATE DATABASE %s OWNER %s TEMPLATE %s", name, role, template))
 }
 
+// NewDatabaseAt is NewDatabase in a folder of its own, on a small disk for example,
+// which is empty and readable for its owner alone.
+func (c *Cluster) NewDatabaseAt(ctx context.Context, template, folder string) (string, error) {
+	if c.as != nil {
+		if err := os.Chown(folder, int(c.as.Uid), int(c.as.Gid)); err != nil {
+			return "", err
+		}
+	}
+	name := fmt.Sprintf("sallyport_%d", c.databases.Add(1))
+	return name, c.Exec(ctx, fmt.Sprintf("CREATE TABLESPACE %s_disk LOCATION '%s'", name, folder),
+		fmt.Sprintf("CREATE DATABASE %s OWNER %s TEMPLATE %s TABLESPACE %s_disk", name, role, template, name))
+}
+
 // URL is where sallyd finds a database; the password is not in it. If there are
 // others, the database is at the first of all these that takes writes.
 func (c *Cluster) URL(database string, others ...*Cluster) string {
