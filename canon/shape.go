@@ -94,7 +94,7 @@ func find(t reflect.Type, within []reflect.Type) *shape {
 	if t.Kind() == reflect.Pointer && t.Implements(textMarshaler) {
 		s.write = pointer // what it points to is written in the same way
 	}
-	switch t.Kind() { //nolint:exhaustive // the others have no parts
+	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice:
 		s.elem = find(t.Elem(), within)
 	case reflect.Map:
@@ -113,7 +113,7 @@ func find(t reflect.Type, within []reflect.Type) *shape {
 
 // structure is the form of a type that has no methods of its own for it.
 func structure(t reflect.Type) form {
-	switch t.Kind() { //nolint:exhaustive // the others are odd
+	switch t.Kind() {
 	case reflect.Struct:
 		return object
 	case reflect.Slice:
@@ -187,7 +187,7 @@ func (s *shape) addFields(t reflect.Type, within []reflect.Type) bool {
 // left reports whether a field is left out.
 func (f *field) left(v reflect.Value) bool {
 	if f.omitEmpty {
-		switch v.Kind() { //nolint:exhaustive // a struct is never empty
+		switch v.Kind() {
 		case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
 			return v.Len() == 0
 		case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Pointer,

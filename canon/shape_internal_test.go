@@ -180,8 +180,16 @@ type (
 func TestOddTypes(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{
-		embeds{inner{A: "a"}}, untaged{"n"}, raw{json.RawMessage(`{"a":1}`)}, bytesIn{[]byte("bytes")}, quoted{7}, dynamic{"x"},
-		itself{A: "a", Next: &itself{A: "b"}}, map[string]any{"b": 1, "a": "x"}, []any{1, "x"}, 1.0, json.Number("7"),
+		embeds{inner{A: "a"}},
+		untaged{"n"},
+		raw{json.RawMessage(`{"a":1}`)},
+		bytesIn{[]byte("bytes")},
+		quoted{7},
+		dynamic{"x"},
+		itself{A: "a", Next: &itself{A: "b"}},
+		map[string]any{"b": 1, "a": "x"},
+		[]any{1, "x"},
+		1.0, json.Number("7"),
 	} {
 		want, refused := marshalOdd(v)
 		have, err := Marshal(v)

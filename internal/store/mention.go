@@ -45,7 +45,7 @@ func (r *Reader) mentionLate(leaf int64, facts record.Facts) error {
 		marks[i] = fmt.Sprintf("($%d, $%d)", 2*i+1, 2*i+2)
 		args = append(args, m.Term(), leaf)
 	}
-	_, err = r.db.ExecContext(r.ctx, `INSERT INTO mention (term, leaf) VALUES `+strings.Join(marks, ", ")+` ON CONFLICT (term, leaf) DO NOTHING`, args...) //nolint:gosec // only parameter marks are joined
+	_, err = r.db.ExecContext(r.ctx, `INSERT INTO mention (term, leaf) VALUES `+strings.Join(marks, ", ")+` ON CONFLICT (term, leaf) DO NOTHING`, args...)
 	return err
 }
 

@@ -342,7 +342,7 @@ func (r *Reader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 		args[i], marks[i] = x, fmt.Sprintf("$%d", i+1)
 		place[x] = append(place[x], i)
 	}
-	rows, err := r.db.QueryContext(r.ctx, `SELECT idx, hash FROM node WHERE idx IN (`+strings.Join(marks, ", ")+`)`, args...) //nolint:gosec // only parameter marks are joined
+	rows, err := r.db.QueryContext(r.ctx, `SELECT idx, hash FROM node WHERE idx IN (`+strings.Join(marks, ", ")+`)`, args...)
 	if err != nil {
 		return nil, err
 	}

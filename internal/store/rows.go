@@ -107,8 +107,15 @@ func (tx *Tx) write(p *pending) error {
 		table table
 		args  []any
 	}{
-		{leafTable, u.leaves}, {nodeTable, u.nodes}, {openingTable, u.openings}, {keyTable, u.keys}, {partTable, u.parts},
-		{newStateTable, fresh}, {stateTable, changed}, {indexTable, index}, {mentionTable, u.mentions},
+		{leafTable, u.leaves},
+		{nodeTable, u.nodes},
+		{openingTable, u.openings},
+		{keyTable, u.keys},
+		{partTable, u.parts},
+		{newStateTable, fresh},
+		{stateTable, changed},
+		{indexTable, index},
+		{mentionTable, u.mentions},
 	} {
 		if err := tx.insert(part.table, part.args); err != nil {
 			tx.broken = err

@@ -87,7 +87,7 @@ func (r *Reader) searchPart(s Search, from, before int64, limit int, indexed boo
 		fmt.Fprintf(&also, ` AND EXISTS (SELECT 1 FROM mention x WHERE x.term = $%d AND x.leaf = m.leaf)`, i+4)
 		args = append(args, t)
 	}
-	query := fmt.Sprintf(`SELECT m.leaf FROM mention m WHERE m.term = $1 AND m.leaf >= $2 AND m.leaf < $3%s ORDER BY m.leaf %s LIMIT $%d`, //nolint:gosec // only our own words
+	query := fmt.Sprintf(`SELECT m.leaf FROM mention m WHERE m.term = $1 AND m.leaf >= $2 AND m.leaf < $3%s ORDER BY m.leaf %s LIMIT $%d`,
 		also.String(), direction(s.Oldest), len(args)+1)
 	rows, err := r.db.QueryContext(r.ctx, query, append(args, limit)...)
 	if err != nil {
