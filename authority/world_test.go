@@ -70,8 +70,10 @@ func (e *losing) Commit(tx *sql.Tx) error {
 // what a row says, what somebody makes of it in the database is nothing to it.
 func (w *world) forgetRows() {
 	w.t.Helper()
-	w.engine.next.Store(true)
-	err := w.config.Store.Write(context.Background(), func(tx *store.Tx) error { return tx.Touch() })
+	err := w.config.Store.Write(context.Background(), func(tx *store.Tx) error {
+		w.engine.next.Store(true) // this transaction, and nobody else's
+		return tx.Touch()
+	})
 	if !errors.Is(err, errLost) {
 		w.t.Errorf("%v, want a lost transaction", err)
 	}
