@@ -138,7 +138,9 @@ func (r *Runner) baseline(ctx context.Context, dir string, f Fault) Result {
 		if p.Failed > 0 {
 			res.Verdict = Unfounded
 			res.Why = "red even without the fault: " + first(p)
-			res.Detail = append(res.Detail, p.Troubles[0].Output...)
+			for _, t := range p.Troubles { // a subtest's words stand with the subtest
+				res.Detail = append(res.Detail, t.Output...)
+			}
 		}
 	}
 	if res.Verdict == Survived && passed == 0 {
