@@ -57,7 +57,9 @@ func (l *laterLeaves) forget() {
 // the first signed are under a signed checkpoint.
 func (l *laterLeaves) at(r *store.Reader, from, size, signed int64) (laterRows, error) {
 	l.mu.Lock()
-	if l.span == nil || l.span.high > size {
+	// Others may have come further than the state that r sees; what they found is
+	// left out by its index. A ledger that lacks what was signed is another one.
+	if l.span == nil || size < signed {
 		l.span = &laterSpan{low: from, high: from, by: make(map[record.Key][]int64)}
 	}
 	span := l.span

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -31,12 +32,14 @@ func B64(b []byte) string {
 // ParseB64 decodes what B64 writes. It refuses padding, line breaks and unused
 // trailing bits, so each byte string has one text.
 func ParseB64(s string) ([]byte, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || B64(b) != s {
+	b, err := strictBase64.DecodeString(s)
+	if err != nil || strings.ContainsAny(s, "\r\n") { // encoding/base64 steps over line ends
 		return nil, fmt.Errorf("%w: not unpadded base64url", ErrEncoding)
 	}
 	return b, nil
 }
+
+var strictBase64 = base64.RawURLEncoding.Strict()
 
 // DigestSize is the length of a Digest in bytes.
 const DigestSize = sha256.Size
@@ -94,9 +97,7 @@ const (
 	idChars = 26
 )
 
-func idEncoding() *base32.Encoding {
-	return base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-}
+var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // NewID draws an id from rand, which must be a cryptographic source.
 func NewID(rand io.Reader) (ID, error) {
@@ -104,7 +105,7 @@ func NewID(rand io.Reader) (ID, error) {
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
 		return "", fmt.Errorf("drawing an id: %w", err)
 	}
-	return ID(idEncoding().EncodeToString(b[:])), nil
+	return ID(idEncoding.EncodeToString(b[:])), nil
 }
 
 // ParseID reads an id and refuses any text that NewID would not write.
@@ -112,8 +113,8 @@ func ParseID(s string) (ID, error) {
 	if len(s) != idChars {
 		return "", fmt.Errorf("%w: an id is 26 characters a-z and 2-7", ErrEncoding)
 	}
-	b, err := idEncoding().DecodeString(s)
-	if err != nil || idEncoding().EncodeToString(b) != s {
+	b, err := idEncoding.DecodeString(s)
+	if err != nil || idEncoding.EncodeToString(b) != s {
 		return "", fmt.Errorf("%w: an id is 26 characters a-z and 2-7", ErrEncoding)
 	}
 	return ID(s), nil

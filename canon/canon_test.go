@@ -155,6 +155,28 @@ func TestDigests(t *testing.T) {
 	}
 }
 
+// TestOneTextForBytes: no bytes have a second text.
+func TestOneTextForBytes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		b := rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(rt, "bytes")
+		s := canon.B64(b)
+		if got, err := canon.ParseB64(s); err != nil || !bytes.Equal(got, b) {
+			rt.Fatalf("ParseB64(%q) = %x, %v", s, got, err)
+		}
+		at := rapid.IntRange(0, len(s)).Draw(rt, "at")
+		odd := s[:at] + rapid.SampledFrom([]string{"\n", "\r", "\r\n", " ", "=", "+", "/", "-", "A", "B", "\x00"}).Draw(rt, "odd") + s[at:]
+		if got, err := canon.ParseB64(odd); err == nil && canon.B64(got) != odd {
+			rt.Fatalf("ParseB64(%q) = %x, whose text is %q", odd, got, canon.B64(got))
+		}
+	})
+	for _, odd := range []string{"\n", "YQ\n", "Y\rQ", "YR", "YQ==", "Y"} {
+		if _, err := canon.ParseB64(odd); !errors.Is(err, canon.ErrEncoding) {
+			t.Errorf("ParseB64(%q) = %v, want ErrEncoding", odd, err)
+		}
+	}
+}
+
 func FuzzCheck(f *testing.F) {
 	for _, s := range []string{`{"a":1}`, `{"a":["x",true,{"b":9007199254740991}]}`, `"x"`, `{"a":"\u0001"}`} {
 		f.Add([]byte(s))

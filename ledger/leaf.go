@@ -42,6 +42,9 @@ var kindPattern = regexp.MustCompile(`^[a-z]+\.[a-z]+$`)
 // ParseKind reads a kind. It accepts kinds that this version does not know, so
 // that an old reader can still check a newer ledger's tree; ask [Kind.Known].
 func ParseKind(s string) (Kind, error) {
+	if k := Kind(s); k.Known() {
+		return k, nil
+	}
 	if len(s) > maxKind || !kindPattern.MatchString(s) {
 		return "", fmt.Errorf("kind %.80q: %w: two lower-case words joined by a dot, at most %d bytes", s, ErrLeaf, maxKind)
 	}
@@ -65,6 +68,8 @@ const (
 	none       = "-"
 	maxLeaf    = 512 // bytes; the longest leaf is 261
 	leafLines  = 6
+
+	digestChars = 43
 )
 
 // Leaf is one entry of the ledger. It holds commitments and digests only, so
@@ -175,16 +180,18 @@ func (l Leaf) check() error {
 
 // parseReference reports whether the well-formed reference s is a digest.
 func parseReference(s string) (digest bool, err error) {
-	if d, err := canon.ParseDigest(s); err == nil {
-		if d.IsZero() {
+	if len(s) == digestChars {
+		d, err := canon.ParseDigest(s)
+		if err == nil && d.IsZero() {
 			return false, fmt.Errorf("%w: the zero digest stands for nothing", canon.ErrEncoding)
 		}
-		return true, nil
+		if err == nil {
+			return true, nil
+		}
+	} else if _, err := canon.ParseID(s); err == nil {
+		return false, nil
 	}
-	if _, err := canon.ParseID(s); err != nil {
-		return false, fmt.Errorf("%w: neither an id of 26 characters nor a digest of 43", canon.ErrEncoding)
-	}
-	return false, nil
+	return false, fmt.Errorf("%w: neither an id of 26 characters nor a digest of 43", canon.ErrEncoding)
 }
 
 func optional(d canon.Digest) string {
