@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,7 @@ func TestPromiseP04_OnePersonThroughTwoProcesses(t *testing.T) {
 	c := fresh(t)
 	one, two := newProcess(t, c, time.Minute), newProcess(t, c, time.Minute)
 	one.setup()
+	var deciding atomic.Int32 // functions that run now
 	for range 5 {
 		var pending approval.Request
 		must(t, one.Write(t.Context(), func(tx *store.Tx) error {
@@ -70,6 +72,11 @@ func TestPromiseP04_OnePersonThroughTwoProcesses(t *testing.T) {
 		for n, p := range []*process{one, two} {
 			group.Go(func() {
 				errs[n] = p.Write(t.Context(), func(tx *store.Tx) error {
+					if deciding.Add(1) > 1 {
+						t.Error("each decides on what the other is about to change")
+					}
+					defer deciding.Add(-1)
+					time.Sleep(20 * time.Millisecond) // long enough for the other to come, if nothing keeps it out
 					_, err := ledgerOf(tx).Append(one.w.Decide(ledgerOf(tx), one.w.Bob, pending, approval.Approve, 0))
 					return err
 				})
