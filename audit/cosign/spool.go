@@ -51,7 +51,8 @@ func (s *spool) add(from int64, page audit.FeedPage) error {
 	}
 	text = s.aead.Seal(nil, s.nonce(len(s.pages)), text, nil)
 	if _, err := s.file.WriteAt(text, at); err != nil {
-		return fmt.Errorf("keeping what is shown: %w", err)
+		// Another text in its place would be sealed with the same nonce.
+		return errors.Join(fmt.Errorf("keeping what is shown: %w", err), s.empty())
 	}
 	n := int64(len(page.Leaves))
 	s.pages, s.leaves = append(s.pages, spooled{at, len(text), from, from + n}), s.leaves+n
