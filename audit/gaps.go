@@ -103,8 +103,8 @@ func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 		return false, lineage // its reference says which request it is
 	case ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel:
 		return true, l.Lineage // a denial, say
-	case ledger.LedgerSucceed:
-		return false, lineage // nothing rests on it
+	case ledger.LedgerSucceed, ledger.KeyAdd:
+		return false, lineage // no certificate of a person rests on it
 	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
 	}
 	return true, lineage
@@ -259,6 +259,8 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.LedgerOpen}
 	case record.TableContract, record.TableLineage, record.TableContractID, record.TableIssuer:
 		return []ledger.Kind{ledger.ContractPropose, ledger.ContractSign}
+	case record.TableKey:
+		return []ledger.Kind{ledger.KeyAdd}
 	case record.TableHost:
 		return []ledger.Kind{ledger.HostJoin}
 	case record.TablePerson, record.TableIdentity, record.TableLogin, record.TableDevice:
@@ -278,7 +280,7 @@ func missing(err error, missed record.Key) []ledger.Kind {
 // lineageOf returns the lineage in which a leaf of a kind would stand.
 func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 	switch kind {
-	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
+	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.KeyAdd, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
 		return canon.Digest{}
 	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonRead, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
 		ledger.CertificateIssue, ledger.CertificateVoid:

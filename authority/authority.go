@@ -50,9 +50,13 @@ type Config struct {
 	Store *store.Store
 	CA    ca.Signer // zero, for Open: nothing can be issued, for those who only record
 	Log   *ledger.LogSigner
-	Mark  Mark             // where the highest signed checkpoint is kept, outside the database
-	Now   func() time.Time // the clock
-	Rand  io.Reader        // a cryptographic source
+	// HostCA signs host certificates, KRL the lists of revoked certificates. Zero:
+	// the folder has none, so no host joins by itself.
+	HostCA ca.Signer
+	KRL    ssh.Signer
+	Mark   Mark             // where the highest signed checkpoint is kept, outside the database
+	Now    func() time.Time // the clock
+	Rand   io.Reader        // a cryptographic source
 	// Shared says that other processes issue from the same database, and share the
 	// mark.
 	Shared bool
@@ -114,6 +118,7 @@ type Mark interface {
 type Authority struct {
 	store  *store.Store
 	ca     ca.Signer
+	hosts  hostKeys
 	log    *ledger.LogSigner
 	policy *ledger.Policy
 	mark   Mark
@@ -272,7 +277,7 @@ func newAuthority(c Config) (*Authority, error) {
 		c.Observer = nobody{}
 	}
 	a := &Authority{
-		store: c.Store, ca: c.CA, log: c.Log, policy: policy, mark: c.Mark, shared: c.Shared, now: c.Now, rand: c.Rand, logger: c.Logger, watch: c.Observer,
+		store: c.Store, ca: c.CA, hosts: hostKeys{c.HostCA, c.KRL}, log: c.Log, policy: policy, mark: c.Mark, shared: c.Shared, now: c.Now, rand: c.Rand, logger: c.Logger, watch: c.Observer,
 		ids: &providers{secrets: c.Secrets, now: c.Now, asked: c.Observer.ProviderAsked, open: make(map[string]*oidc.Provider)}, proven: newProvenRows(),
 	}
 	if a.cosigning, err = newCosigning(a, policy, c.Quorum, c.Cosigners, c.Parties); err != nil {

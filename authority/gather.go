@@ -126,7 +126,7 @@ func (g *gathering) row(k record.Key, body []byte) error {
 			}
 		}
 		return nil
-	case record.TableContractID, record.TableIssuer, record.TableIdentity, record.TableDevice, record.TableExpiry, record.TableDecision, record.TableCertificate, record.TableErased:
+	case record.TableContractID, record.TableIssuer, record.TableIdentity, record.TableDevice, record.TableExpiry, record.TableDecision, record.TableCertificate, record.TableErased, record.TableKey:
 	}
 	return fmt.Errorf("%w: no grant depends on it", record.ErrEvent)
 }

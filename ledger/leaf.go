@@ -20,6 +20,7 @@ const (
 	LedgerSucceed    Kind = "ledger.succeed"
 	ContractPropose  Kind = "contract.propose"
 	ContractSign     Kind = "contract.sign"
+	KeyAdd           Kind = "key.add"
 	HostJoin         Kind = "host.join"
 	PersonLogin      Kind = "person.login"
 	PersonSnapshot   Kind = "person.snapshot"
@@ -55,7 +56,7 @@ func ParseKind(s string) (Kind, error) {
 // Whoever acts on leaves must refuse to act on the others.
 func (k Kind) Known() bool {
 	switch k {
-	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase, PersonRead,
+	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase, PersonRead,
 		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, CertificateIssue, CertificateVoid:
 		return true
 	default:

@@ -51,6 +51,8 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.contractPropose(v, f)
 	case ContractSign:
 		return e.contractSign(v, f)
+	case KeyAdd:
+		return e.keyAdd(v, f)
 	case HostJoin:
 		return e.hostJoin(v, f)
 	case PersonLogin:

@@ -143,6 +143,11 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, purpose := range []record.KeyPurpose{record.KeyHostCA, record.KeyKRL} {
+		if _, err := m.Append(plain(w.AddKey(m, purpose))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	audited := w.Audited()
 	w.PutInForce(m, audited)
 	if _, err := m.Append(plain(w.Read(m, w.Carol, audited, 6, 8))); err != nil {

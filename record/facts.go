@@ -77,6 +77,24 @@ type ContractSign struct {
 	Signature string       `json:"signature"` // its armored SSHSIG
 }
 
+// KeyAdd records a key that the authority signs with for hosts, beside those of leaf
+// 0. From then on it counts; no leaf takes it back.
+type KeyAdd struct {
+	At       canon.Micros `json:"at"`
+	Addition canon.ID     `json:"addition"`
+	Purpose  KeyPurpose   `json:"purpose"`
+	Key      string       `json:"key"` // b64 of the SSH wire form
+}
+
+// KeyPurpose says what a key of a KeyAdd signs, and nothing else.
+type KeyPurpose string
+
+// The purposes of keys beside those of leaf 0.
+const (
+	KeyHostCA KeyPurpose = "host-ca" // host certificates
+	KeyKRL    KeyPurpose = "krl"     // lists of revoked certificates; ed25519
+)
+
 // HostJoin records a host: its name, where it is reached, its key and labels.
 type HostJoin struct {
 	At      canon.Micros `json:"at"`
@@ -334,6 +352,11 @@ func (f ContractSign) Reference() string {
 	return canon.Digest(sha256.Sum256([]byte(f.Statement))).String()
 }
 func (f ContractSign) InLineage() canon.Digest { return f.Lineage }
+
+func (KeyAdd) Kind() ledger.Kind       { return ledger.KeyAdd }
+func (f KeyAdd) When() canon.Micros    { return f.At }
+func (f KeyAdd) Reference() string     { return string(f.Addition) }
+func (KeyAdd) InLineage() canon.Digest { return canon.Digest{} }
 
 func (HostJoin) Kind() ledger.Kind         { return ledger.HostJoin }
 func (f HostJoin) When() canon.Micros      { return f.At }

@@ -14,7 +14,7 @@ import (
 
 func kinds() []ledger.Kind {
 	return []ledger.Kind{
-		ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase, ledger.PersonRead,
+		ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.KeyAdd, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase, ledger.PersonRead,
 		ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid,
 	}
 }

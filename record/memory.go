@@ -64,6 +64,8 @@ func looksUp(t Table, name string) bool {
 		return name == "person"
 	case TableLineage:
 		return name == "all"
+	case TableKey:
+		return name == "purpose"
 	case TableLog, TableContract, TableContractID, TableHost, TablePerson, TableIssuer, TableDevice, TableSnapshot, TableExpiry, TableErased:
 	}
 	return false

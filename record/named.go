@@ -16,7 +16,7 @@ func Named(facts Facts) []canon.Digest {
 		}
 	}
 	switch f := facts.(type) {
-	case LedgerOpen, ContractPropose, ContractSign, HostJoin, PersonLogin, PersonLink, PersonErase:
+	case LedgerOpen, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonLink, PersonErase:
 	case PersonSnapshot:
 		name(f.Login)
 	case RequestSubmit:

@@ -20,6 +20,8 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[ContractPropose](text)
 	case ledger.ContractSign:
 		return parseFacts[ContractSign](text)
+	case ledger.KeyAdd:
+		return parseFacts[KeyAdd](text)
 	case ledger.HostJoin:
 		return parseFacts[HostJoin](text)
 	case ledger.PersonLogin:
@@ -60,7 +62,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 		return parsePart[RequestPerson](text)
 	case ledger.RequestDecide:
 		return parsePart[DecidePerson](text)
-	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin,
+	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.KeyAdd, ledger.HostJoin,
 		ledger.PersonSnapshot, ledger.PersonErase, ledger.PersonRead, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
 		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)
 	default:

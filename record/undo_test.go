@@ -168,6 +168,7 @@ func TestNamed(t *testing.T) {
 		record.PersonErase{},
 		record.ContractPropose{},
 		record.ContractSign{},
+		record.KeyAdd{},
 		record.HostJoin{},
 		record.PersonLogin{},
 		record.PersonSnapshot{},

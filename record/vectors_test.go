@@ -127,6 +127,7 @@ func makeVectors(t *testing.T) vectors {
 	audited := w.Audited()
 	w.PutInForce(m, audited)
 	appendAll(t, m, plain(w.Read(m, olga, audited, 6, 8)))
+	appendAll(t, m, plain(w.AddKey(m, record.KeyHostCA)), plain(w.AddKey(m, record.KeyKRL)))
 	var hashes []tlog.Hash
 	for _, e := range m.Entries {
 		leaf := leafOf(t, e)

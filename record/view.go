@@ -25,6 +25,7 @@ const (
 	TableContract    Table = "contract"    // key version digest: ContractRow
 	TableLineage     Table = "lineage"     // key lineage: LineageRow
 	TableContractID  Table = "contract_id" // key contract id: LineageRow
+	TableKey         Table = "key"         // key digest of the key: KeyRow
 	TableHost        Table = "host"        // key host name: HostJoin
 	TablePerson      Table = "person"      // key person id: PersonRow
 	TableIssuer      Table = "issuer"      // key IssuerKey: IssuerRow

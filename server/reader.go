@@ -122,7 +122,7 @@ func hasIssuer(v *contract.Version, url string) bool {
 // for lists, single entries and exports.
 func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 	switch f := facts.(type) {
-	case record.LedgerOpen, record.LedgerSucceed, record.PersonErase:
+	case record.LedgerOpen, record.LedgerSucceed, record.KeyAdd, record.PersonErase:
 		return true, nil // of somebody erased it names an id, which is nobody's any more
 	case record.ContractPropose, record.ContractSign, record.HostJoin:
 		return who.lineages[f.InLineage()], nil

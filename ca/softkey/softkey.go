@@ -83,6 +83,9 @@ func newSigner(private ed25519.PrivateKey, rand io.Reader) (*Signer, error) {
 	return &Signer{signer: s, rand: rand}, nil
 }
 
+// SSH returns the signer for SSHSIG messages.
+func (s *Signer) SSH() ssh.Signer { return s.signer }
+
 // PublicKey returns the authority's public key.
 func (s *Signer) PublicKey() ssh.PublicKey { return s.signer.PublicKey() }
 

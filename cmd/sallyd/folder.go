@@ -28,6 +28,8 @@ const (
 	databaseFile = "ledger.db"
 	logKeyFile   = "keys/log.key"
 	userCAFile   = "keys/user-ca"
+	hostCAFile   = "keys/host-ca"
+	krlKeyFile   = "keys/krl"
 	pinFile      = "pin.txt"
 	markFile     = "mark"
 	lockFile     = "lock"
@@ -94,6 +96,8 @@ type folderOptions struct {
 	// quorum says whose cosignatures certificates need, cosigners how to get them.
 	quorum    ledger.Cosigners
 	cosigners []authority.Cosigner
+	// makeHostKeys makes the keys that sign for hosts where they are missing.
+	makeHostKeys bool
 	// metrics count what is done; nil: nobody does.
 	metrics *metrics.Metrics
 }
@@ -158,6 +162,14 @@ func (f *folder) open(ctx context.Context, engine store.Engine, c config, o fold
 	a := authority.Config{
 		Store: f.store, CA: f.signer, Log: logSigner, Mark: f.mark, Now: time.Now, Rand: rand.Reader, Shared: c.shared(),
 		Quorum: o.quorum, Cosigners: o.cosigners, Parties: c.Cosigners.reach, Secrets: o.secrets, Logger: o.logger,
+	}
+	if o.makeHostKeys {
+		if err := f.makeHostKeys(logSigner.Origin()); err != nil {
+			return err
+		}
+	}
+	if err := f.openHostKeys(&a); err != nil {
+		return err
 	}
 	if o.metrics != nil {
 		a.Observer = o.metrics

@@ -24,7 +24,7 @@ func initCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init DIR --origin NAME",
 		Short: "Make a server's folder: keys, ledger, settings, pin file",
-		Long: "Makes DIR with a log key, a user CA key, a ledger whose leaf 0 names both, settings and the pin file.\n" +
+		Long: "Makes DIR with a log key, a user CA key, a ledger whose leaf 0 names both, keys for hosts, settings and the pin file.\n" +
 			"With --ca vault the user CA key lies in HashiCorp Vault's transit engine, which signs and never shows it (docs/vault.md).\n" +
 			"With --database the ledger lies in PostgreSQL; several servers then share one, and a mark in Vault (docs/postgresql.md).\n" +
 			"The origin is the ledger's permanent name, written like a host name with an optional path. It can't be changed.\n" +
@@ -197,6 +197,9 @@ func (f *folder) writeKeys(logKey, origin string, c config) error {
 		f.signer = signer
 	}
 	if err := writeFile(f.file(userCAFile+".pub"), []byte(authorizedKey(f.signer.PublicKey())+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := f.makeHostKeys(origin); err != nil {
 		return err
 	}
 	text, err := c.text()

@@ -43,6 +43,10 @@ type Event struct {
 
 // Facts of the kinds of which something more is told.
 type (
+	keyFacts struct {
+		Purpose string `json:"purpose"`
+		Key     string `json:"key"` // fingerprint
+	}
 	hostFacts struct {
 		Name    string            `json:"name"`
 		Address string            `json:"address"`
@@ -129,6 +133,9 @@ func factsOf(facts record.Facts) (any, error) {
 		return contractFacts{f.Contract.String()}, nil
 	case record.ContractSign:
 		return contractFacts{f.Contract.String()}, nil
+	case record.KeyAdd:
+		key, err := fingerprint(f.Key)
+		return keyFacts{Purpose: string(f.Purpose), Key: key}, err
 	case record.HostJoin:
 		return hostOf(f)
 	case record.PersonLogin:

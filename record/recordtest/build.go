@@ -50,6 +50,11 @@ func (w *World) Succeed(l Ledger, lost int64) record.LedgerSucceed {
 	return f
 }
 
+// AddKey is the leaf of a key for hosts.
+func (w *World) AddKey(l Ledger, purpose record.KeyPurpose) record.KeyAdd {
+	return record.KeyAdd{At: l.Now(), Addition: w.ID(), Purpose: purpose, Key: Wire(w.Key().PublicKey())}
+}
+
 // Propose is the leaf of a contract version.
 func (w *World) Propose(l Ledger, v *contract.Version) record.ContractPropose {
 	f := record.ContractPropose{At: l.Now(), Contract: v.Digest, Lineage: v.Lineage()}
