@@ -37,9 +37,10 @@ dev: deps build ## keep all parts up for a person with a terminal and a browser;
 	@exec $(BIN)/dev -bin $(BIN)
 
 .PHONY: build
-build: ## build static sallyd and sally, and the demo, into bin/
+build: ## build static sallyd, sally and sally-host, and the demo, into bin/
 	CGO_ENABLED=1 go build $(SALLYD_FLAGS) -o $(BIN)/sallyd ./cmd/sallyd
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/sally ./cmd/sally
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/sally-host ./cmd/sally-host
 	go build -o $(BIN)/demo ./internal/lab/demo
 	go build -o $(BIN)/dev ./internal/lab/dev
 

@@ -9,4 +9,4 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 flags=(-update)
 if [[ ${1-} == --check ]]; then flags=(); fi
 
-go test -count=1 -run '^Test(Generated|PromisesDocument$)' . ./server ./cmd/sally ./cmd/sallyd "${flags[@]}"
+go test -count=1 -run '^Test(Generated|PromisesDocument$)' . ./server ./cmd/sally ./cmd/sally-host ./cmd/sallyd "${flags[@]}"

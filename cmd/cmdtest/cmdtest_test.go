@@ -98,7 +98,7 @@ func TestManualIsWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if faults, err := cmdtest.Keep(dir, "tool", pages, true); err != nil || faults != nil {
+	if faults, err := cmdtest.Keep(dir, "tool", pages, true, "tool-kit"); err != nil || faults != nil {
 		t.Fatal(faults, err)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -128,7 +128,7 @@ func TestManualIsWhole(t *testing.T) {
 		}
 	}
 	pages["tool-one.1"] = append(pages["tool-one.1"], "\\fQ.XX nothing\n"...)
-	if _, err := cmdtest.Keep(dir, "tool", pages, true); err != nil {
+	if _, err := cmdtest.Keep(dir, "tool", pages, true, "tool-kit"); err != nil {
 		t.Fatal(err)
 	}
 	if found := lint(t, filepath.Join(dir, "tool-one.1")); found == "" {
@@ -156,7 +156,7 @@ func TestKeep(t *testing.T) {
 	pages := map[string][]byte{"tool.1": []byte("a"), "tool-one.1": []byte("b")}
 	check := func(want ...string) {
 		t.Helper()
-		faults, err := cmdtest.Keep(dir, "tool", pages, false)
+		faults, err := cmdtest.Keep(dir, "tool", pages, false, "tool-kit")
 		if err != nil || len(faults) != len(want) {
 			t.Fatalf("%v, %v, want %v", faults, err, want)
 		}
@@ -168,14 +168,14 @@ func TestKeep(t *testing.T) {
 	}
 	write := func() {
 		t.Helper()
-		if _, err := cmdtest.Keep(dir, "tool", pages, true); err != nil {
+		if _, err := cmdtest.Keep(dir, "tool", pages, true, "tool-kit"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	check("tool-one.1 is not what", "tool.1 is not what")
 	write()
 	check()
-	for name, text := range map[string]string{"tool-old.1": "x", "toolbox.1": "x", "tool.1": "changed"} {
+	for name, text := range map[string]string{"tool-old.1": "x", "toolbox.1": "x", "tool-kit.1": "x", "tool-kit-one.1": "x", "tool.1": "changed"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -183,8 +183,10 @@ func TestKeep(t *testing.T) {
 	check("tool-old.1 is about nothing", "tool.1 is not what")
 	write()
 	check()
-	if _, err := os.Stat(filepath.Join(dir, "toolbox.1")); err != nil {
-		t.Errorf("another command's page: %v", err)
+	for _, other := range []string{"toolbox.1", "tool-kit.1", "tool-kit-one.1"} {
+		if _, err := os.Stat(filepath.Join(dir, other)); err != nil {
+			t.Errorf("another command's page: %v", err)
+		}
 	}
 }
 

@@ -172,17 +172,24 @@ func render(name string, section int, text string) []byte {
 	return md2man.Render([]byte(head + text + "\n"))
 }
 
+// isPageOf tells whether a file is a man page of a command or of a verb of it.
+func isPageOf(file, name string) bool {
+	rest, ok := strings.CutPrefix(filepath.Base(file), name)
+	return ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "-"))
+}
+
 // Keep compares the man pages in a folder with what they must be, and returns
 // where they differ; with write it makes them so. A page of the command (its own,
-// or name-…) that is not among them is one too many.
-func Keep(dir, name string, pages map[string][]byte, write bool) ([]string, error) {
+// or name-…) that is not among them is one too many, but for those of other
+// commands, whose names begin with this one's.
+func Keep(dir, name string, pages map[string][]byte, write bool, others ...string) ([]string, error) {
 	have, err := filepath.Glob(filepath.Join(dir, name+`[.\-]*`))
 	if err != nil {
 		return nil, err
 	}
 	var faults []string
 	for _, file := range have {
-		if _, ok := pages[filepath.Base(file)]; ok {
+		if _, ok := pages[filepath.Base(file)]; ok || slices.ContainsFunc(others, func(other string) bool { return isPageOf(file, other) }) {
 			continue
 		}
 		if write {

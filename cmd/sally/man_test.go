@@ -18,7 +18,7 @@ func TestGeneratedManPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	faults, err := cmdtest.Keep("../../docs/man", "sally", pages, *update)
+	faults, err := cmdtest.Keep("../../docs/man", "sally", pages, *update, "sally-host")
 	if err != nil {
 		t.Fatal(err)
 	}
