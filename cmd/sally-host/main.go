@@ -49,6 +49,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	// It was the command line, no verb ran. An error is one line.
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	_, _ = fmt.Fprintf(stderr, "sally-host: %s; see `%s --help`\n", canon.Visible(text), cmd.CommandPath())
+	if asksForPrincipals(args) {
+		return misused(err)
+	}
 	return exitUsage
 }
 
@@ -61,7 +64,7 @@ opens a login. It answers from files that only root can write, without network.
 Exit codes:
   0 done    1 refused or failed    2 usage`
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(versionCommand())
+	root.AddCommand(principalsCommand(), versionCommand())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args, completion.RunE = cobra.ArbitraryArgs, onlyBelow
