@@ -37,25 +37,28 @@ type ownKey struct {
 // readOwnKey reads what --identity names: FILE.pub, or FILE with FILE.pub beside
 // it, as ssh -i takes it. The key is held to the key policy before anybody is
 // asked for anything.
-func readOwnKey(file string) (ownKey, error) {
+func readOwnKey(file string) (ownKey, error) { return readKeyFile("--identity", file) }
+
+// readKeyFile is readOwnKey for what another flag names.
+func readKeyFile(flag, file string) (ownKey, error) {
 	path, err := filepath.Abs(file)
 	if err != nil {
-		return ownKey{}, Usagef("--identity %s: %w", file, err)
+		return ownKey{}, Usagef("%s %s: %w", flag, file, err)
 	}
 	if unquotable(path) {
-		return ownKey{}, Usagef("--identity %q: quotes, backslashes, $ and control characters cannot be given to ssh; copy the public key to another path", path)
+		return ownKey{}, Usagef("%s %q: quotes, backslashes, $ and control characters cannot be given to ssh; copy the public key to another path", flag, path)
 	}
 	private := strings.TrimSuffix(path, publicSuffix)
 	k := ownKey{publicFile: private + publicSuffix, sshFile: private}
 	line, err := readPublicFile(k.publicFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ownKey{}, Usagef("--identity %s: there is no %s; ssh-keygen -y -f %s prints what belongs into it, ssh-add -L what an ssh-agent holds", file, k.publicFile, private)
+		return ownKey{}, Usagef("%s %s: there is no %s; ssh-keygen -y -f %s prints what belongs into it, ssh-add -L what an ssh-agent holds", flag, file, k.publicFile, private)
 	}
 	if err != nil {
-		return ownKey{}, Usagef("--identity %s: %w", file, err)
+		return ownKey{}, Usagef("%s %s: %w", flag, file, err)
 	}
 	if k.public, err = parsePublicLine(line); err != nil {
-		return ownKey{}, Usagef("--identity %s: %w", file, err)
+		return ownKey{}, Usagef("%s %s: %w", flag, file, err)
 	}
 	if info, err := os.Stat(private); err != nil || !info.Mode().IsRegular() {
 		k.sshFile = k.publicFile
@@ -112,7 +115,7 @@ func (k ownKey) subject(e Env) subject {
 		if strings.HasPrefix(k.public.Type(), "sk-") {
 			e.say("touch the security key when it blinks")
 		}
-		armored, err := e.keygenSign(ctx, k.publicFile, document)
+		armored, err := e.keygenSign(ctx, k.publicFile, sshcert.NamespacePossession, document)
 		if err != nil {
 			return "", err
 		}
@@ -123,12 +126,12 @@ func (k ownKey) subject(e Env) subject {
 	}}
 }
 
-func (e Env) keygenSign(ctx context.Context, publicFile string, document []byte) (string, error) {
+func (e Env) keygenSign(ctx context.Context, publicFile, namespace string, document []byte) (string, error) {
 	program, err := exec.LookPath("ssh-keygen")
 	if err != nil {
 		return "", fmt.Errorf("ssh-keygen: %w; install the OpenSSH client", err)
 	}
-	cmd := exec.CommandContext(ctx, program, "-q", "-Y", "sign", "-n", sshcert.NamespacePossession, "-f", publicFile) //nolint:gosec // an argument, after -f
+	cmd := exec.CommandContext(ctx, program, "-q", "-Y", "sign", "-n", namespace, "-f", publicFile) //nolint:gosec // an argument, after -f
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(document), e.Err
 	// The agent and the token's library are those that the rest of sally and ssh use.
 	cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK="+e.Getenv("SSH_AUTH_SOCK"))

@@ -38,13 +38,13 @@ func TestSchemaIsWhatIsPrinted(t *testing.T) {
 	results := map[string]any{
 		"whoami": whoamiResult{}, "RequestResult": api.Request{}, "Status": dashboard{}, "list": requestsResult{}, "HostsResult": hostsResult{},
 		"HostResult": hostResult{}, "ledger list": entriesResult{}, "ledger show": entryResult{}, "version": versionResult{}, "error": errorResult{},
-		"ledger export": exportResult{}, "audit verify": auditResult{}, "audit explain": storyResult{},
+		"ledger export": exportResult{}, "audit verify": auditResult{}, "audit explain": storyResult{}, "BundleResult": bundleResult{},
 	}
 	parts := map[string]any{
 		"Request": api.Request{}, "Decision": api.Decision{}, "Grant": api.Grant{}, "Contract": api.Contract{}, "Host": api.Host{}, "RoleOption": api.RoleOption{},
 		"RoleStage": api.RoleStage{}, "Entry": api.Entry{}, "EntryProof": api.EntryProof{}, "Check": Check{}, "CertificateHeld": certificateHeld{}, "HostRoles": hostRoles{},
 		"AuditReport": audit.Report{}, "AuditCertificate": audit.Certificate{}, "AuditPart": audit.Part{}, "AuditContract": audit.Contract{}, "AuditFinding": audit.Finding{}, "AuditSuccession": audit.Succession{},
-		"StoryContract": storyContract{}, "StorySignature": storySignature{}, "StoryRequest": storyRequest{}, "StoryDecision": storyDecision{},
+		"BundleRoot": bundleRoot{}, "StoryContract": storyContract{}, "StorySignature": storySignature{}, "StoryRequest": storyRequest{}, "StoryDecision": storyDecision{},
 	}
 	for name, v := range results {
 		wantMembers(t, name, document.Defs[name], v, true)

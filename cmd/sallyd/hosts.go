@@ -22,7 +22,7 @@ import (
 )
 
 func hostsCommand(dir *string) *cobra.Command {
-	return group("hosts", "Add hosts and print their sshd settings", hostsAddCommand(dir), hostsListCommand(dir), hostsConfigCommand(dir), hostsKeysCommand(dir))
+	return group("hosts", "Add hosts and print their sshd settings", hostsAddCommand(dir), hostsListCommand(dir), hostsConfigCommand(dir), hostsKeysCommand(dir), hostsBundleCommand(dir))
 }
 
 func hostsAddCommand(dir *string) *cobra.Command {

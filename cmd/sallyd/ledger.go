@@ -179,7 +179,7 @@ func readingFile(ctx context.Context, dir string, fn func(*store.Reader) error) 
 func newFile(path string, write func(io.Writer) error) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already; an export replaces nothing, so name another file", path)
+		return fmt.Errorf("%s is there already and is not replaced, so name another file", path)
 	}
 	if err != nil {
 		return fmt.Errorf("making the file: %w", err)

@@ -41,7 +41,7 @@ func TestLedgerExport(t *testing.T) {
 	if !report.OK() || report.Closed != 0 || report.NoPerson != 0 || len(report.Certificates) != 2 {
 		t.Errorf("%+v", report)
 	}
-	if _, errs, code := sallydIn(f.dir, "ledger", "export", "--out", file); code != 1 || !strings.Contains(errs, "is there already; an export replaces nothing") {
+	if _, errs, code := sallydIn(f.dir, "ledger", "export", "--out", file); code != 1 || !strings.Contains(errs, "is there already and is not replaced") {
 		t.Errorf("over a file: exit %d %s", code, errs)
 	}
 	if again, err := os.ReadFile(file); err != nil || !bytes.Equal(again, text) {
