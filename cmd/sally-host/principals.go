@@ -60,4 +60,3 @@ func misused(err error) int {
 func asksForPrincipals(args []string) bool {
 	return len(args) > 0 && args[0] == verbPrincipals
 }
-

@@ -53,6 +53,7 @@ func TestStoryVerbs(t *testing.T) {
 	v.met["login 0"] = true // openSite has Alice log in
 
 	v.withoutLogin()
+	v.bundles()
 	v.prepare()
 	v.withServer()
 	v.audits()
