@@ -169,6 +169,19 @@ func TestPromiseP08_OptionsThatOpenSSHKnows(t *testing.T) {
 	}
 }
 
+// TestPromiseP08_AnEndedGrantIsSaid: whoever reads the log learns that the grant is
+// over, not that the certificate is too long.
+func TestPromiseP08_AnEndedGrantIsSaid(t *testing.T) {
+	t.Parallel()
+	w := world(t)
+	cert := template(t, w)
+	cert.KeyId = w.KeyID(now)
+	_, err := verifier(t, w, nil).Principal(w.Issue(cert).Marshal(), "ops", now)
+	if reason(t, err) != host.GrantOver || !strings.Contains(err.Error(), "the grant ended at 2026-") {
+		t.Errorf("Principal: %v", err)
+	}
+}
+
 // stolen is what somebody with the authority's key, but without the ledger's, can
 // make.
 type stolen struct {
