@@ -201,13 +201,9 @@ func TestPromiseP08_AForgeryRaisesAnAlarm(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Fatalf("Alarms = %v, %v", files, err)
 	}
-	text, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := host.ParseAlarm(text)
+	got, err := host.ReadAlarm(files[0])
 	if err != nil || got.Certificate != canon.B64(forged.Marshal()) || got.Host != "web-1.demo" || got.At != canon.At(now) || !strings.Contains(got.Detail, "no ledger proof") {
-		t.Errorf("ParseAlarm = %+v, %v", got, err)
+		t.Errorf("ReadAlarm = %+v, %v", got, err)
 	}
 }
 
@@ -250,6 +246,19 @@ func TestAlarmsThatAreRefused(t *testing.T) {
 	} {
 		if a, err := host.ParseAlarm([]byte(text)); !errors.Is(err, host.ErrSpool) {
 			t.Errorf("%s: ParseAlarm = %+v, %v", name, a, err)
+		}
+	}
+	folder := t.TempDir()
+	link, pipe, huge := filepath.Join(folder, "a.alarm"), filepath.Join(folder, "b.alarm"), filepath.Join(folder, "c.alarm")
+	if err := errors.Join(os.Symlink("/etc/shadow", link), syscall.Mkfifo(pipe, 0o600), os.WriteFile(huge, make([]byte, 200000), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := host.Alarms(folder); err != nil || len(list) != 1 || list[0] != huge {
+		t.Errorf("Alarms = %v, %v", list, err)
+	}
+	for path, want := range map[string]error{link: syscall.ELOOP, pipe: host.ErrUnsafe, huge: host.ErrTooLarge} {
+		if a, err := host.ReadAlarm(path); !errors.Is(err, want) {
+			t.Errorf("ReadAlarm(%s) = %+v, %v, want %v", path, a, err, want)
 		}
 	}
 	if list, err := host.Alarms(filepath.Join(t.TempDir(), "nowhere")); err != nil || list != nil {
