@@ -61,16 +61,18 @@ func plain(s string) string {
 
 const (
 	facilityAuthPriv = 10 // LOG_AUTHPRIV: for who may read what people do
-	syslogSocket     = "/dev/log"
+
+	// SyslogSocket is where the system's log listens.
+	SyslogSocket = "/dev/log"
 	// syslogWait is how long a line waits for a syslog that does not read.
 	syslogWait = 200 * time.Millisecond
 )
 
-// Syslog returns the log of the system. Each line is one datagram, as syslog(3)
-// sends it.
-func Syslog(now func() time.Time) Log {
+// Syslog returns the log that listens at a socket. Each line is one datagram, as
+// syslog(3) sends it. One that is away, or does not read, misses the line.
+func Syslog(socket string, now func() time.Time) Log {
 	return func(severity Severity, line string) {
-		conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: syslogSocket, Net: "unixgram"})
+		conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
 		if err != nil {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -303,6 +304,61 @@ func TestPromiseP16_LogLines(t *testing.T) {
 		if strings.Contains(text, "alarm event=") != strings.HasPrefix(text, "sally-host: alarm event=") {
 			t.Errorf("%q makes another event: %q", p, text)
 		}
+	}
+}
+
+// TestPromiseP08_ASyslogThatIsAwayOrHangsChangesNothing: what it is sent is a datagram
+// as syslog(3) sends them, and no verdict waits for it.
+func TestPromiseP08_ASyslogThatIsAwayOrHangsChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := world(t)
+	f := folder(t, w)
+	folder, err := os.MkdirTemp("", "s") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	socket := filepath.Join(folder, "log")
+	refuse := func() string {
+		var out strings.Builder
+		host.Principals(host.PrincipalsOptions{
+			Folder: f, Out: &out, Log: host.Syslog(socket, func() time.Time { return now }), Now: func() time.Time { return now },
+		}, b64(w.Issue(template(t, w))), "root")
+		return out.String()
+	}
+	if out := refuse(); out != "" {
+		t.Errorf("without a syslog: %q", out)
+	}
+	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	if out := refuse(); out != "" {
+		t.Errorf("with a syslog: %q", out)
+	}
+	got := make([]byte, 8<<10)
+	n, err := listener.Read(got)
+	want := fmt.Sprintf("<85>Nov 18 11:06:40 sally-host[%d]: refused reason=scope user=root serial=", os.Getpid())
+	if err != nil || !strings.HasPrefix(string(got[:n]), want) {
+		t.Errorf("syslog was sent %q, %v, want %q", got[:n], err, want)
+	}
+	// Fill what waits for a reader that does not read.
+	for {
+		conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond)); err == nil {
+			_, err = conn.Write([]byte("x"))
+		}
+		_ = conn.Close()
+		if err != nil {
+			break
+		}
+	}
+	if out := refuse(); out != "" {
+		t.Errorf("with a syslog that hangs: %q", out)
 	}
 }
 

@@ -41,7 +41,7 @@ ends with exit code 0, and says why in the system's log.`,
 func logTo(cmd *cobra.Command, place string) host.Log {
 	switch place {
 	case "syslog":
-		return host.Syslog(time.Now)
+		return host.Syslog(host.SyslogSocket, time.Now)
 	case "stderr":
 		return host.WriterLog(cmd.ErrOrStderr())
 	default:
@@ -52,7 +52,7 @@ func logTo(cmd *cobra.Command, place string) host.Log {
 // misused logs that sshd called the verb in a way that is not understood, where no
 // flag could say where to. It is a refusal like others, so it ends like one.
 func misused(err error) int {
-	host.Refused(host.Syslog(time.Now), err)
+	host.Refused(host.Syslog(host.SyslogSocket, time.Now), err)
 	return exitOK
 }
 
