@@ -24,6 +24,9 @@ import (
 // the recorded bytes would no longer be those that are signed.
 func Finish(ctx context.Context, s Signer, recorded *ssh.Certificate, proof []byte, policy *ledger.Policy) (*ssh.Certificate, error) {
 	cert := *recorded
+	if cert.CertType != ssh.UserCert {
+		return nil, fmt.Errorf("%w: the user CA signs user certificates and nothing else", ErrLint)
+	}
 	if err := certproof.Embed(&cert, proof); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLint, err)
 	}
@@ -33,7 +36,16 @@ func Finish(ctx context.Context, s Signer, recorded *ssh.Certificate, proof []by
 	if !bytes.Equal(cert.SignatureKey.Marshal(), s.PublicKey().Marshal()) {
 		return nil, fmt.Errorf("%w: the certificate was recorded for another authority key", ErrSigner)
 	}
-	tbs := sshcert.SignedBytes(&cert)
+	sig, err := signed(ctx, s, sshcert.SignedBytes(&cert))
+	if err != nil {
+		return nil, err
+	}
+	cert.Signature = sig
+	return &cert, nil
+}
+
+// signed has bytes signed and verifies what comes back.
+func signed(ctx context.Context, s Signer, tbs []byte) (*ssh.Signature, error) {
 	sig, err := s.Sign(ctx, tbs)
 	switch {
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrSigner):
@@ -47,8 +59,7 @@ func Finish(ctx context.Context, s Signer, recorded *ssh.Certificate, proof []by
 	if err := s.PublicKey().Verify(tbs, sig); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSigner, err)
 	}
-	cert.Signature = sig
-	return &cert, nil
+	return sig, nil
 }
 
 // Lint reads the finished certificate's bytes as a stranger would and holds

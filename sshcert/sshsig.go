@@ -19,6 +19,7 @@ const (
 	NamespaceDevice     = "sallyport-device"     // a request or issue call by the device key
 	NamespacePossession = "sallyport-possession" // an issue call by the certificate's own key
 	NamespaceErase      = "sallyport-erase"      // a signatory's word that a person be erased
+	NamespaceHost       = "sallyport-host"       // a host's call, by its host key
 )
 
 // ErrSignature is wrapped by every refusal of a signature.
