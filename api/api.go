@@ -242,6 +242,9 @@ type Host struct {
 	Labels  map[string]string `json:"labels"`                // what roles choose hosts by
 	Lineage canon.Digest      `json:"lineage"`               // the contract that it belongs to
 	Leaf    int64             `json:"leaf" range:"0..."`     // index of the host.join entry that says so
+	// LabelLeaf is the index of the host.label entry that gave it other labels than it
+	// joined with; absent if none did.
+	LabelLeaf int64 `json:"label_leaf,omitempty" range:"1..."`
 }
 
 // EntriesQuery holds the parameters of GET /v1/ledger/entries. What is looked for

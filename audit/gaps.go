@@ -97,6 +97,10 @@ func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 	switch l.Kind {
 	case ledger.PersonRead:
 		return false, lineage // nothing rests on who looked
+	case ledger.HostInvite, ledger.HostCertify, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse:
+		return false, lineage // no certificate of a person rests on it but through a leaf that names it
+	case ledger.HostLabel, ledger.HostRetire:
+		return true, l.Lineage // a host that the role does not reach any more
 	case ledger.CertificateIssue, ledger.CertificateVoid:
 		return false, lineage // nothing rests on another's certificate
 	case ledger.RequestSubmit:
@@ -211,6 +215,20 @@ func (s *gaps) rests(g *gap) []*gap {
 		version(f.Contract)
 	case record.HostJoin:
 		version(f.Lineage)
+		hash(f.InvitationLeaf)
+	case record.HostInvite:
+		version(f.Contract)
+		hash(f.Who.Claims.Login, f.Who.Claims.Snapshot)
+	case record.HostLabel:
+		version(f.Contract)
+		hash(f.Who.Claims.Login, f.Who.Claims.Snapshot)
+	case record.HostRetire:
+		version(f.Contract)
+		hash(f.Who.Claims.Login, f.Who.Claims.Snapshot)
+	case record.LoginOpen:
+		hash(f.Certificate)
+	case record.LoginClose:
+		hash(f.Open)
 	case record.PersonSnapshot:
 		hash(f.Login)
 	case record.PersonRead:
@@ -250,7 +268,7 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		if missed.Table == record.TableHost {
 			return []ledger.Kind{ledger.HostJoin}
 		}
-		return nil
+		return []ledger.Kind{ledger.HostLabel} // by which the role reached it
 	case errors.Is(err, record.ErrClaimsOld):
 		return nil // the snapshot that would do is named
 	}
@@ -261,6 +279,12 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.ContractPropose, ledger.ContractSign}
 	case record.TableKey:
 		return []ledger.Kind{ledger.KeyAdd}
+	case record.TableInvitation:
+		return []ledger.Kind{ledger.HostInvite}
+	case record.TableSession:
+		return []ledger.Kind{ledger.LoginOpen}
+	case record.TableLabelling, record.TableHostCertificate, record.TableRefusal:
+		return nil // what misses them begins something
 	case record.TableHost:
 		return []ledger.Kind{ledger.HostJoin}
 	case record.TablePerson, record.TableIdentity, record.TableLogin, record.TableDevice:
@@ -283,7 +307,8 @@ func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.KeyAdd, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
 		return canon.Digest{}
 	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonRead, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
-		ledger.CertificateIssue, ledger.CertificateVoid:
+		ledger.CertificateIssue, ledger.CertificateVoid,
+		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse:
 	}
 	return lineage
 }

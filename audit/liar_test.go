@@ -30,8 +30,6 @@ var serversWord = map[string]string{
 	"host.join facts.join":              "a random id",
 	"key.add facts.addition":            "a random id",
 	"key.add facts.key":                 "the operator's",
-	"key.add facts.purpose":             "the operator's",
-	"key.add facts.at":                  "the ledger's clock",
 	"person.login facts.login":          "a random id",
 	"person.snapshot facts.snapshot":    "a random id",
 	"person.link facts.link":            "a random id",
@@ -60,6 +58,17 @@ var serversWord = map[string]string{
 
 	"person.snapshot facts.login":  "which of two logins with the same groups",
 	"person.login person.id_token": "its signature: nobody has the identity provider's keys of that day",
+
+	"host.label facts.label":             "a random id",
+	"login.open facts.call":              "in which call a host told it",
+	"login.open facts.opened_at":         "a host's clock, within the certificate",
+	"login.close facts.call":             "in which call a host told it",
+	"login.close facts.closed_at":        "a host's clock",
+	"login.refuse facts.call":            "in which call a host told it",
+	"login.refuse facts.refusal":         "a random id",
+	"login.refuse facts.counts[]":        "what a host told",
+	"login.refuse facts.counts[].count":  "what a host told",
+	"login.refuse facts.counts[].reason": "what a host told",
 
 	"person.erase facts.at":    "the ledger's clock, within retention and the document's life",
 	"person.erase facts.erase": "a random id",
@@ -92,7 +101,7 @@ func TestPromiseP12_ALyingServerIsFound(t *testing.T) {
 		}
 	}
 	config := b.config()
-	config.Contracts = append(config.Contracts, b.w.Audited().Digest)
+	config.Contracts = append(config.Contracts, b.w.Audited().Digest, b.w.Fleet().Digest)
 	verifyAll(t, config, list)
 	believed := map[string]bool{}
 	for _, a := range list {

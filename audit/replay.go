@@ -205,6 +205,7 @@ func (p *Replay) fold(o Opened) *gap {
 	p.note(o, bound)
 	p.notePart(o)
 	p.who.note(o)
+	p.noteLogin(o)
 	if p.config.Folded != nil {
 		p.config.Folded(o.Index, changes)
 	}
@@ -243,6 +244,19 @@ func (p *Replay) note(o Opened, bound bool) {
 	case record.CertificateVoid:
 		p.voided(f.Serial, o.Index)
 	}
+}
+
+// noteLogin reports a login on a host that the ledger can't explain: the host let
+// somebody in by something else than a certificate of this ledger, or says so.
+func (p *Replay) noteLogin(o Opened) {
+	f, ok := o.facts.(record.LoginOpen)
+	if !ok || f.Finding == record.LoginExplained {
+		return
+	}
+	p.report.Findings = append(p.report.Findings, Finding{
+		Leaf: o.Index, Kind: string(o.leaf.Kind), Rule: fmt.Sprintf("host %s says that it let in %s, and %s", f.Host, f.Login, f.Finding.Words(f.Serial)),
+		Cause: o.Index, CauseKind: string(o.leaf.Kind),
+	})
 }
 
 // checkOpen holds leaf 0 to what is pinned.

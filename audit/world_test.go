@@ -133,10 +133,42 @@ func auditedStory(t fataler) told {
 		read := b.w.Read(b.m, b.w.Carol, audited, 6)
 		read.How, read.Query, read.Leaves, read.First, read.Last = record.ReadExport, canon.Digest{}, nil, 0, 20
 		b.append(recordtest.Draft{Facts: read})
+		b.hosts()
 	})
 	b.pass(366 * 24 * time.Hour)
 	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, erin)})
 	return b
+}
+
+// hosts tells of a host from its invitation to its end, and of a session on another.
+func (b told) hosts() {
+	b.t.Helper()
+	w, m, fleet := b.w, b.m, b.w.Fleet()
+	add := func(f record.Facts) canon.Digest { return b.append(recordtest.Draft{Facts: f}) }
+	w.PutInForce(m, fleet)
+	add(w.AddKey(m, record.KeyHostCA))
+	add(w.AddKey(m, record.KeyKRL))
+	key := w.Key()
+	invite := w.Invite(m, w.Bob, fleet, "db-1.demo", "demo", []byte("secret"))
+	add(w.Accept(m, invite, add(invite), key))
+	add(w.Certify(m, "db-1.demo", key))
+	change := w.ID()
+	dora := w.User("dora", "leads")
+	must(b.t, w.LogIn(m, dora))
+	add(w.Label(m, w.Bob, fleet, "db-1.demo", change, "prod"))
+	add(w.Label(m, dora, fleet, "db-1.demo", change, "prod"))
+	add(w.Retire(m, dora, fleet, "db-1.demo"))
+	var serial uint64
+	for _, e := range m.Entries {
+		if f, ok := e.Draft.Facts.(record.CertificateIssue); ok && serial == 0 {
+			serial = f.Serial
+		}
+	}
+	enter := w.Enter(m, w.Version, "web-1.demo", serial)
+	enter.Login, enter.Finding = "root", record.LoginExplained
+	opened := add(enter)
+	add(w.Leave(m, enter, opened))
+	add(w.Refuse(m, w.Version, "web-1.demo"))
 }
 
 // randomStory is what people made of so many steps.

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 // gathering collects the leaves that some rows are made of.
@@ -20,10 +21,10 @@ type gathering struct {
 	people   map[canon.ID]bool
 	proven   *provenRows
 	later    laterRows
-	links    []link // all of the ledger
-	size     int64  // of the ledger
-	signed   int64  // how much of it is under a signed checkpoint
-	from     int64  // the first leaf after which a row could have been overtaken
+	rare     rare
+	size     int64 // of the ledger
+	signed   int64 // how much of it is under a signed checkpoint
+	from     int64 // the first leaf after which a row could have been overtaken
 }
 
 // newGathering is for those of the rows that are still to be proved. signed is how
@@ -44,19 +45,20 @@ func newGathering(r *store.Reader, rows map[record.Key][]byte, proven *provenRow
 		switch {
 		case !ok:
 			g.rows[k] = body
-		case k.Table == record.TableRequest || k.Table == record.TablePerson:
+		case k.Table == record.TableRequest || k.Table == record.TablePerson || k.Table == record.TableHost:
 			since = min(since, size)
 		}
 	}
 	if g.later, err = proven.later.at(r, since, g.size, signed); err != nil {
 		return gathering{}, err
 	}
-	links := 0
-	if g.links, links, err = proven.linksAt(r, g.size, since, signed); err != nil {
+	if g.rare, err = proven.rareAt(r, g.size, since, signed); err != nil {
 		return gathering{}, err
 	}
 	for k, body := range rows {
-		if (links > 0 && k.Table == record.TablePerson) || len(g.later.of(k, since)) > 0 {
+		linked := g.rare.newer > 0 && k.Table == record.TablePerson
+		changed := k.Table == record.TableHost && g.rare.changed(sshcert.Host(k.ID), since)
+		if linked || changed || len(g.later.of(k, since)) > 0 {
 			g.rows[k] = body
 		}
 	}
@@ -67,8 +69,10 @@ func (g *gathering) gather(claims record.Claims) error {
 	if err := g.at(0); err != nil { // every fold begins with the ledger's own identity
 		return err
 	}
-	if err := g.claims(claims); err != nil {
-		return err
+	if claims != (record.Claims{}) { // a host has none
+		if err := g.claims(claims); err != nil {
+			return err
+		}
 	}
 	for k, body := range g.rows {
 		if err := g.row(k, body); err != nil {
@@ -108,7 +112,13 @@ func (g *gathering) row(k record.Key, body []byte) error {
 		}
 		return g.contract(d)
 	case record.TableHost:
-		return g.host(k.ID)
+		return g.host(sshcert.Host(k.ID))
+	case record.TableKey:
+		var key record.KeyRow
+		if err := canon.Unmarshal(body, &key); err != nil {
+			return err
+		}
+		return g.at(key.Index)
 	case record.TableLogin, record.TableSnapshot:
 		d, err := canon.ParseDigest(k.ID)
 		if err != nil {
@@ -126,7 +136,8 @@ func (g *gathering) row(k record.Key, body []byte) error {
 			}
 		}
 		return nil
-	case record.TableContractID, record.TableIssuer, record.TableIdentity, record.TableDevice, record.TableExpiry, record.TableDecision, record.TableCertificate, record.TableErased, record.TableKey:
+	case record.TableContractID, record.TableIssuer, record.TableIdentity, record.TableDevice, record.TableExpiry, record.TableDecision, record.TableCertificate, record.TableErased,
+		record.TableInvitation, record.TableLabelling, record.TableHostCertificate, record.TableSession, record.TableRefusal:
 	}
 	return fmt.Errorf("%w: no grant depends on it", record.ErrEvent)
 }
@@ -147,19 +158,41 @@ func (g *gathering) request(q approval.Request) error {
 		}
 	}
 	for _, h := range q.Hosts {
-		if err := g.host(string(h)); err != nil {
+		if err := g.host(h); err != nil {
 			return err
 		}
 	}
 	return g.contract(q.Contract)
 }
 
-func (g *gathering) host(name string) error {
-	index, err := g.r.Writer(record.TableHost, name)
-	if err != nil {
+// host adds everything that ever became of a host: a row that was put back to what
+// it said before is missed when the rows are compared.
+func (g *gathering) host(name sshcert.Host) error {
+	all := g.rare.of(name)
+	if len(all) == 0 {
+		return fmt.Errorf("host %s: %w: no leaf says that it joined", name, record.ErrEvent)
+	}
+	for _, index := range all {
+		if err := g.at(index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// actor adds the leaves by which somebody was judged who did something about a
+// host. They are judged at that leaf alone, so nothing that came later matters.
+func (g *gathering) actor(who record.Actor, lineage, version canon.Digest) error {
+	if err := g.contract(lineage); err != nil || who.By == record.ByOperator {
 		return err
 	}
-	return g.at(index)
+	if err := g.contract(version); err != nil {
+		return err
+	}
+	if err := g.leaf(who.Claims.Login); err != nil {
+		return err
+	}
+	return g.leaf(who.Claims.Snapshot)
 }
 
 // contract adds a version's proposal and the signatures that its row names: one
@@ -257,7 +290,18 @@ func (g *gathering) add(entry store.Entry) error {
 	case record.RequestCancel:
 		return g.leaf(f.Login)
 	case record.HostJoin:
+		if !f.InvitationLeaf.IsZero() {
+			if err := g.leaf(f.InvitationLeaf); err != nil {
+				return err
+			}
+		}
 		return g.contract(f.Lineage)
+	case record.HostInvite:
+		return g.actor(f.Who, f.Lineage, f.Contract)
+	case record.HostLabel:
+		return g.actor(f.Who, f.Lineage, f.Contract)
+	case record.HostRetire:
+		return g.actor(f.Who, f.Lineage, f.Contract)
 	case record.PersonSnapshot:
 		g.people[f.Person] = true
 		return g.leaf(f.Login)
@@ -333,7 +377,7 @@ func (g *gathering) renewed(index int64, f record.PersonLogin) error {
 func (g *gathering) linked() error {
 	for again := true; again; {
 		again = false
-		for _, l := range g.links {
+		for _, l := range g.rare.links {
 			if _, ok := g.leaves[l.entry.Index]; ok || !slices.ContainsFunc(l.people, func(id canon.ID) bool { return g.people[id] }) {
 				continue
 			}

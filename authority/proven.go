@@ -3,7 +3,6 @@ package authority
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -12,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 // errUnproved says that a row is not the one that was held against its leaves.
@@ -33,17 +33,12 @@ type provenRows struct {
 	mu     sync.Mutex
 	rows   map[record.Key]provenRow
 	leaves map[int64]tlog.Hash
-	kept   map[int64]store.Entry  // of leaves, without their person parts
-	places map[canon.Digest]int64 // of kept, by leaf hash
-	links  []link                 // found in the ledger so far, to be proved with the rows
-	linked int64                  // how far that is
+	kept   map[int64]store.Entry    // of leaves, without their person parts
+	places map[canon.Digest]int64   // of kept, by leaf hash
+	links  []link                   // found in the ledger so far, to be proved with the rows
+	hosts  map[sshcert.Host][]int64 // the leaves that change a host's row, found so far, in order
+	linked int64                    // how far that is
 	later  laterLeaves
-}
-
-// link is a leaf that says that people are one human.
-type link struct {
-	entry  store.Entry
-	people []canon.ID
 }
 
 // provenRow is the newest body that was proved of a row.
@@ -64,7 +59,7 @@ func (p *provenRows) forget() {
 	defer p.mu.Unlock()
 	p.rows, p.leaves = make(map[record.Key]provenRow), make(map[int64]tlog.Hash)
 	p.kept, p.places = make(map[int64]store.Entry), make(map[canon.Digest]int64)
-	p.links, p.linked = nil, 0
+	p.links, p.hosts, p.linked = nil, make(map[sshcert.Host][]int64), 0
 	p.later.forget()
 }
 
@@ -130,42 +125,6 @@ func (p *provenRows) place(hash canon.Digest) (int64, bool) {
 	defer p.mu.Unlock()
 	index, ok := p.places[hash]
 	return index, ok
-}
-
-// linksAt returns all links in a ledger of size leaves, and how many of them are
-// newer than since. There are few, and each is looked for once: those below
-// signed are remembered, later leaves may yet be lost with their server.
-func (p *provenRows) linksAt(r *store.Reader, size, since, signed int64) ([]link, int, error) {
-	p.mu.Lock()
-	from, all := p.linked, slices.Clone(p.links)
-	p.mu.Unlock()
-	entries, err := r.Since(from, ledger.PersonLink)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, e := range entries {
-		facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
-		if err != nil {
-			return nil, 0, fmt.Errorf("leaf %d: %w", e.Index, err)
-		}
-		if f, ok := facts.(record.PersonLink); ok {
-			all = append(all, link{e, f.People})
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if until := min(size, signed); until > p.linked { // else somebody else came further meanwhile
-		p.linked = until
-		p.links = slices.DeleteFunc(slices.Clone(all), func(l link) bool { return l.entry.Index >= until })
-	}
-	all = slices.DeleteFunc(all, func(l link) bool { return l.entry.Index >= size })
-	newer := 0
-	for _, l := range all {
-		if l.entry.Index >= since {
-			newer++
-		}
-	}
-	return all, newer, nil
 }
 
 // reading is a View that notes which rows are read.

@@ -74,9 +74,28 @@ func TestPromiseP06_EditedRowsIssueNothing(t *testing.T) {
 			q.doc.Hosts = []sshcert.Host{"db.prod"}
 			return alice, w.approved(alice, bob, q)
 		}},
-		{"a host's writer", func(_ *testing.T, w *world, alice, bob user) (user, approval.Request) {
+		{"that a host is retired", func(t *testing.T, w *world, alice, bob user) (user, approval.Request) {
 			grant := alice.granted(bob, 0)
-			w.edit(`UPDATE state SET leaf = leaf + 1 WHERE tbl = 'host' AND id = 'web-1.demo'`)
+			before := w.row(record.TableHost, "web-1.demo")
+			if _, err := w.a.RetireHost(t.Context(), "web-1.demo"); err != nil {
+				t.Fatal(err)
+			}
+			w.restore(record.TableHost, "web-1.demo", before)
+			return alice, grant
+		}},
+		{"that a host was relabelled before what was read so far", func(t *testing.T, w *world, alice, bob user) (user, approval.Request) {
+			grant := alice.granted(bob, 0)
+			before := w.row(record.TableHost, "web-1.demo")
+			carol := w.logIn("carol", []string{"leads"})
+			w.relabel(bob, carol, "web-1.demo", "prod")
+			w.reopen()
+			dan := w.logIn("dan", []string{"engineers"})
+			q := dan.newRequest()
+			q.doc.Hosts = []sshcert.Host{"web-2.demo"}
+			if _, err := dan.issue(w.approved(dan, bob, q), newKey(t)); err != nil {
+				t.Fatal(err)
+			}
+			w.restore(record.TableHost, "web-1.demo", before)
 			return alice, grant
 		}},
 		{"the approver's groups", func(_ *testing.T, w *world, alice, _ user) (user, approval.Request) {

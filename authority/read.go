@@ -103,13 +103,15 @@ func RequestsBefore(r *store.Reader, index, value string, before int64, limit in
 	return out, nil
 }
 
-// Host is a joined host and the leaf that says so.
+// Host is a host and the leaves that say so.
 type Host struct {
-	record.HostJoin
-	Leaf int64 // index; who was told about the host can ask for its proof
+	record.HostRow
+	Joined   int64 // index of the leaf; who was told about the host can ask for its proof
+	Labelled int64 // index of the leaf that gave it other labels than it joined with; 0 for none
 }
 
-// Hosts returns every joined host, sorted by name.
+// Hosts returns every host that ever joined, also those that are retired, sorted by
+// name.
 func Hosts(r *store.Reader) ([]Host, error) {
 	rows, err := r.List(record.TableHost, "all", "", maxHosts)
 	if err != nil {
@@ -117,17 +119,39 @@ func Hosts(r *store.Reader) ([]Host, error) {
 	}
 	out := make([]Host, 0, len(rows))
 	for _, row := range rows {
-		var h Host
-		if err := canon.Unmarshal(row, &h.HostJoin); err != nil {
+		var host record.HostRow
+		if err := canon.Unmarshal(row, &host); err != nil {
 			return nil, err
 		}
-		if h.Leaf, err = r.Writer(record.TableHost, string(h.Name)); err != nil {
+		h, err := hostOf(r, host)
+		if err != nil {
 			return nil, err
 		}
 		out = append(out, h)
 	}
 	slices.SortFunc(out, func(a, b Host) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	return out, nil
+}
+
+// JoinedHosts returns the hosts that are not retired, sorted by name.
+func JoinedHosts(r *store.Reader) ([]Host, error) {
+	all, err := Hosts(r)
+	return slices.DeleteFunc(all, func(h Host) bool { return h.Retired() }), err
+}
+
+// hostOf finds the leaves of a host.
+func hostOf(r *store.Reader, row record.HostRow) (h Host, err error) {
+	h.HostRow = row
+	// Most were never changed: their row's writer is the leaf that joined them.
+	if row.Labelled.IsZero() && !row.Retired() {
+		h.Joined, err = r.Writer(record.TableHost, string(row.Name))
+		return h, err
+	}
+	if h.Joined, err = r.LeafIndex(row.Leaf); err != nil || row.Labelled.IsZero() {
+		return h, err
+	}
+	h.Labelled, err = r.LeafIndex(row.Labelled)
+	return h, err
 }
 
 // Subject returns what the ledger last heard about a session's person: the

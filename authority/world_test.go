@@ -223,6 +223,7 @@ parties: {demo: {name: Demo}}
 signatories: [{party: demo, capacity: owner, need: 1, of: {chris: ` + string(ssh.MarshalAuthorizedKey(w.signer.PublicKey()))[:80] + `}, assurance: ssh}]
 issuers: {local: {url: "` + testIssuer + `", clients: {cli: cli, web: web}, algs: [ES256], flows: [code]}}
 groups: {engineers: "oidc:local/engineers", leads: "oidc:local/leads"}
+offices: {host-admin: [leads]}
 ceilings: {grant: 2h, cert_ttl: 15m}
 roles:
   operator:

@@ -21,7 +21,14 @@ const (
 	ContractPropose  Kind = "contract.propose"
 	ContractSign     Kind = "contract.sign"
 	KeyAdd           Kind = "key.add"
+	HostInvite       Kind = "host.invite"
 	HostJoin         Kind = "host.join"
+	HostCertify      Kind = "host.certify"
+	HostLabel        Kind = "host.label"
+	HostRetire       Kind = "host.retire"
+	LoginOpen        Kind = "login.open"
+	LoginClose       Kind = "login.close"
+	LoginRefuse      Kind = "login.refuse"
 	PersonLogin      Kind = "person.login"
 	PersonSnapshot   Kind = "person.snapshot"
 	PersonLink       Kind = "person.link"
@@ -57,6 +64,7 @@ func ParseKind(s string) (Kind, error) {
 func (k Kind) Known() bool {
 	switch k {
 	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase, PersonRead,
+		HostInvite, HostCertify, HostLabel, HostRetire, LoginOpen, LoginClose, LoginRefuse,
 		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, CertificateIssue, CertificateVoid:
 		return true
 	default:
@@ -164,7 +172,7 @@ func (l Leaf) check() error {
 	if l.Facts.IsZero() {
 		return fmt.Errorf("%w: no facts commitment; each leaf has facts", ErrLeaf)
 	}
-	if l.Kind == CertificateIssue {
+	if l.Kind == CertificateIssue || l.Kind == HostCertify {
 		switch {
 		case !digest:
 			return fmt.Errorf("%w: %s refers to a digest, not to an id", ErrLeaf, l.Kind)

@@ -3,7 +3,6 @@ package record
 import (
 	"errors"
 	"fmt"
-	"unicode"
 
 	"golang.org/x/crypto/ssh"
 
@@ -55,6 +54,20 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.keyAdd(v, f)
 	case HostJoin:
 		return e.hostJoin(v, f)
+	case HostInvite:
+		return e.hostInvite(v, f)
+	case HostCertify:
+		return e.hostCertify(v, f)
+	case HostLabel:
+		return e.hostLabel(v, f)
+	case HostRetire:
+		return e.hostRetire(v, f)
+	case LoginOpen:
+		return e.loginOpen(v, f)
+	case LoginClose:
+		return e.loginClose(v, f)
+	case LoginRefuse:
+		return e.loginRefuse(v, f)
 	case PersonLogin:
 		return e.personLogin(v, f)
 	case PersonSnapshot:
@@ -112,30 +125,6 @@ func (e Event) ledgerOpen(f LedgerOpen) ([]Change, error) {
 	return changes(put(TableLog, "log", LogRow{Origin: f.Origin, LogKey: f.LogKey, UserCA: f.UserCA}))
 }
 
-func (e Event) hostJoin(v View, f HostJoin) ([]Change, error) {
-	if _, err := InForce(v, f.Lineage, f.At); err != nil {
-		return nil, err
-	}
-	if _, err := parseKey(f.HostKey); err != nil {
-		return nil, fmt.Errorf("host key of %s: %w", f.Name, err)
-	}
-	if err := checkAddress(f.Address, f.Port); err != nil {
-		return nil, fmt.Errorf("host %s: %w", f.Name, err)
-	}
-	for i, l := range f.Labels {
-		if !labelText(l.Name) || !labelText(l.Value) || (i > 0 && f.Labels[i-1].Name >= l.Name) {
-			return nil, fmt.Errorf("host %s: label %q: %w: labels are name=value of a-z, 0-9, '.', '_' and '-', each name once", f.Name, l.Name, ErrEvent)
-		}
-	}
-	switch _, err := Host(v, f.Name); {
-	case err == nil:
-		return nil, fmt.Errorf("host %s: %w", f.Name, ErrExists)
-	case !errors.Is(err, ErrNotFound):
-		return nil, err
-	}
-	return changes(fresh(put(TableHost, string(f.Name), f, Index{"lineage", f.Lineage.String()}, Index{"all", ""})))
-}
-
 // changes collects one row that may have failed to be written.
 func changes(c Change, err error) ([]Change, error) {
 	if err != nil {
@@ -166,34 +155,6 @@ func parseKey(b64 string) (ssh.PublicKey, error) {
 		return nil, fmt.Errorf("%w: it is a certificate, not a key", ErrEvent)
 	}
 	return key, nil
-}
-
-// checkAddress holds a host's address to what ssh can be given as HostName: a
-// DNS name or an IP address, without anything a shell or ssh_config would read.
-func checkAddress(address string, port int) error {
-	ok := address != "" && len(address) <= 253 && address[0] != '-'
-	for _, c := range address {
-		ok = ok && (c == '.' || c == ':' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z')
-	}
-	if !ok {
-		return fmt.Errorf("address %q: %w: a lower-case DNS name or an IP address", address, ErrEvent)
-	}
-	if port < 1 || port > 65535 {
-		return fmt.Errorf("port %d: %w: 1 to 65535", port, ErrEvent)
-	}
-	return nil
-}
-
-func labelText(s string) bool {
-	if s == "" || len(s) > 63 {
-		return false
-	}
-	for _, c := range s {
-		if c > unicode.MaxASCII || (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
 }
 
 func sortedUnique(list []string) bool {

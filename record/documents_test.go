@@ -153,6 +153,7 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 	if _, err := m.Append(plain(w.Read(m, w.Carol, audited, 6, 8))); err != nil {
 		t.Fatal(err)
 	}
+	everyHostKind(t, w, m, issue.Serial)
 	m.Clock += micros(15 * time.Minute)
 	for _, d := range []recordtest.Draft{plain(w.Expire(m, w.Request(m, silent.Doc.Request))), plain(w.Void(m, row)), w.Link(m, w.Alice, w.Carol)} {
 		if _, err := m.Append(d); err != nil {
@@ -163,6 +164,31 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 	if _, err := m.Append(plain(w.Erase(m, w.Chris, w.Dana, w.Bob))); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// everyHostKind appends a leaf of each kind about hosts.
+func everyHostKind(t testing.TB, w *recordtest.World, m *recordtest.Map, serial uint64) {
+	t.Helper()
+	fleet, key := w.Fleet(), w.Key()
+	w.PutInForce(m, fleet)
+	add := func(f record.Facts) canon.Digest {
+		leaf, err := m.Append(plain(f))
+		if err != nil {
+			t.Fatalf("%s: %v", f.Kind(), err)
+		}
+		return leaf
+	}
+	invite := w.Invite(m, w.Bob, fleet, "db-1.demo", "demo", []byte("secret"))
+	add(w.Accept(m, invite, add(invite), key))
+	add(w.Certify(m, "db-1.demo", key))
+	change := w.ID()
+	add(w.Label(m, w.Bob, fleet, "db-1.demo", change, "prod"))
+	add(w.Label(m, w.Carol, fleet, "db-1.demo", change, "prod"))
+	enter := w.Enter(m, w.Version, "web-1.demo", serial)
+	add(w.Leave(m, enter, add(enter)))
+	add(w.Enter(m, fleet, "db-1.demo", 0))
+	add(w.Refuse(m, fleet, "db-1.demo"))
+	add(w.Retire(m, w.Bob, fleet, "db-1.demo"))
 }
 
 func TestServerURL(t *testing.T) {

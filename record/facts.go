@@ -105,6 +105,11 @@ type HostJoin struct {
 	Port    int          `json:"port"`
 	HostKey string       `json:"host_key"` // b64 of the SSH wire form
 	Labels  []Label      `json:"labels,omitempty"`
+	// By an invitation: which, and the host's call. Absent if the operator added it.
+	Invitation     canon.ID     `json:"invitation,omitempty"`
+	InvitationLeaf canon.Digest `json:"invitation_leaf,omitzero"`
+	Document       string       `json:"document,omitempty"` // hostcall, as signed
+	Signature      string       `json:"signature,omitempty"`
 }
 
 // Label is one label of a host. Labels are sorted by name, each name once.

@@ -66,7 +66,8 @@ func looksUp(t Table, name string) bool {
 		return name == "all"
 	case TableKey:
 		return name == "purpose"
-	case TableLog, TableContract, TableContractID, TableHost, TablePerson, TableIssuer, TableDevice, TableSnapshot, TableExpiry, TableErased:
+	case TableLog, TableContract, TableContractID, TableHost, TableInvitation, TableLabelling, TableHostCertificate,
+		TableSession, TableRefusal, TablePerson, TableIssuer, TableDevice, TableSnapshot, TableExpiry, TableErased:
 	}
 	return false
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Mention is one thing that a leaf is about, by which it is found again: what the
@@ -115,6 +116,20 @@ func (l *mentions) of(v View, facts Facts) error {
 		l.add(MentionContract, f.Contract.String())
 	case HostJoin:
 		l.add(MentionHost, string(f.Name))
+	case HostInvite:
+		l.host(f.Name, f.Who, f.Contract)
+	case HostCertify:
+		l.add(MentionHost, string(f.Host))
+	case HostLabel:
+		l.host(f.Host, f.Who, f.Contract)
+	case HostRetire:
+		l.host(f.Host, f.Who, f.Contract)
+	case LoginOpen:
+		return l.login(v, f)
+	case LoginClose:
+		return l.session(v, f.Host, f.Session)
+	case LoginRefuse:
+		l.add(MentionHost, string(f.Host))
 	case PersonLogin:
 		l.add(MentionPerson, string(f.Person))
 		l.addKey(f.DeviceKey)
@@ -180,4 +195,49 @@ func (l *mentions) void(v View, f CertificateVoid) error {
 	l.add(MentionContract, row.Contract.String())
 	l.addKey(row.Key)
 	return l.request(v, row.Grant)
+}
+
+// host adds what a host admin did.
+func (l *mentions) host(name sshcert.Host, who Actor, version canon.Digest) {
+	l.add(MentionHost, string(name))
+	l.add(MentionPerson, string(who.Person))
+	if !version.IsZero() {
+		l.add(MentionContract, version.String())
+	}
+}
+
+// login adds a login on a host, and what its certificate was made for.
+func (l *mentions) login(v View, f LoginOpen) error {
+	l.add(MentionHost, string(f.Host))
+	l.add(MentionLogin, string(f.Login))
+	if f.Certificate.IsZero() {
+		return nil
+	}
+	row, err := Certificate(v, f.Serial)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l.add(MentionPerson, string(row.Person))
+	l.add(MentionContract, row.Contract.String())
+	l.addKey(row.Key)
+	l.add(MentionRequest, string(row.Grant))
+	return nil
+}
+
+// session adds what a session's beginning is found by.
+func (l *mentions) session(v View, host sshcert.Host, id canon.ID) error {
+	l.add(MentionHost, string(host))
+	row, err := HostSession(v, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l.add(MentionLogin, string(row.Login))
+	l.add(MentionPerson, string(row.Person))
+	return nil
 }

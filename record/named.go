@@ -16,7 +16,19 @@ func Named(facts Facts) []canon.Digest {
 		}
 	}
 	switch f := facts.(type) {
-	case LedgerOpen, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonLink, PersonErase:
+	case LedgerOpen, ContractPropose, ContractSign, KeyAdd, PersonLogin, PersonLink, PersonErase, HostCertify, LoginRefuse:
+	case HostInvite:
+		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
+	case HostJoin:
+		name(f.InvitationLeaf)
+	case HostLabel:
+		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
+	case HostRetire:
+		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
+	case LoginOpen:
+		name(f.Certificate)
+	case LoginClose:
+		name(f.Open)
 	case PersonSnapshot:
 		name(f.Login)
 	case RequestSubmit:

@@ -24,6 +24,20 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[KeyAdd](text)
 	case ledger.HostJoin:
 		return parseFacts[HostJoin](text)
+	case ledger.HostInvite:
+		return parseFacts[HostInvite](text)
+	case ledger.HostCertify:
+		return parseFacts[HostCertify](text)
+	case ledger.HostLabel:
+		return parseFacts[HostLabel](text)
+	case ledger.HostRetire:
+		return parseFacts[HostRetire](text)
+	case ledger.LoginOpen:
+		return parseFacts[LoginOpen](text)
+	case ledger.LoginClose:
+		return parseFacts[LoginClose](text)
+	case ledger.LoginRefuse:
+		return parseFacts[LoginRefuse](text)
 	case ledger.PersonLogin:
 		return parseFacts[PersonLogin](text)
 	case ledger.PersonSnapshot:
@@ -63,6 +77,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 	case ledger.RequestDecide:
 		return parsePart[DecidePerson](text)
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.KeyAdd, ledger.HostJoin,
+		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse,
 		ledger.PersonSnapshot, ledger.PersonErase, ledger.PersonRead, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
 		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)
 	default:

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/record/recordtest"
 	"github.com/sallyport/sallyport/sshcert"
@@ -128,6 +129,7 @@ func makeVectors(t *testing.T) vectors {
 	w.PutInForce(m, audited)
 	appendAll(t, m, plain(w.Read(m, olga, audited, 6, 8)))
 	appendAll(t, m, plain(w.AddKey(m, record.KeyHostCA)), plain(w.AddKey(m, record.KeyKRL)))
+	v.addHosts(t, w, m)
 	var hashes []tlog.Hash
 	for _, e := range m.Entries {
 		leaf := leafOf(t, e)
@@ -182,6 +184,60 @@ func (v *vectors) addErasure(t *testing.T, w *recordtest.World, m *recordtest.Ma
 		"erase: the intent is another's", other,
 		[]signatureVector{{sshcert.NamespaceErase, line(w.Chris), w.Signature(w.Dana, sshcert.NamespaceErase, other)}},
 	})
+}
+
+// addHosts tells of a host of a contract with host admins, from its invitation to
+// its end.
+func (v *vectors) addHosts(t *testing.T, w *recordtest.World, m *recordtest.Map) {
+	t.Helper()
+	ines, ivan := w.User("ines", "engineers", "leads"), w.User("ivan", "leads")
+	logIn(t, w, m, ines, ivan)
+	before := w.Version
+	w.Version = w.Fleet()
+	defer func() { w.Version = before }()
+	w.PutInForce(m, w.Version)
+	add := func(f record.Facts) canon.Digest {
+		leaf, err := m.Append(plain(f))
+		if err != nil {
+			t.Fatalf("%s: %v", f.Kind(), err)
+		}
+		return leaf
+	}
+	key, secret := w.Key(), w.Digest()
+	invite := w.Invite(m, ines, w.Version, "web-9.demo", "demo", secret[:])
+	join := w.Accept(m, invite, add(invite), key)
+	add(join)
+	certify := w.Certify(m, "web-9.demo", key)
+	add(certify)
+	ask := w.Ask(m, ines)
+	ask.Doc.Hosts = []sshcert.Host{"web-9.demo"}
+	appendAll(t, m, w.Submit(m, ines, ask))
+	appendAll(t, m, w.Decide(m, ivan, w.Request(m, ask.Doc.Request), "approve", 300))
+	issue, err := w.Issue(m, ines, w.Request(m, ask.Doc.Request), w.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, m, plain(issue))
+	enter := w.Enter(m, w.Version, "web-9.demo", issue.Serial)
+	opened := add(enter)
+	add(w.Enter(m, w.Version, "web-9.demo", 0))
+	add(w.Refuse(m, w.Version, "web-9.demo"))
+	m.Clock += micros(time.Minute)
+	add(w.Leave(m, enter, opened))
+	change := w.ID()
+	add(w.Label(m, ines, w.Version, "web-9.demo", change, "prod"))
+	add(w.Label(m, ivan, w.Version, "web-9.demo", change, "prod"))
+	add(w.Retire(m, ivan, w.Version, "web-9.demo"))
+	v.Documents = append(v.Documents,
+		documentVector{"hosts", invite.Who.Document, []signatureVector{{sshcert.NamespaceDevice, line(ines.Device), invite.Who.Signature}}},
+		documentVector{"call", join.Document, []signatureVector{{sshcert.NamespaceHost, line(key), join.Signature}}},
+		documentVector{"call", certify.Document, []signatureVector{{sshcert.NamespaceHost, line(key), certify.Signature}}},
+	)
+	other := strings.Replace(join.Document, `"call":"join"`, `"call":"leave"`, 1)
+	v.Refused = append(v.Refused,
+		documentVector{"hosts: signed by another key", invite.Who.Document, []signatureVector{{sshcert.NamespaceDevice, line(ivan.Device), invite.Who.Signature}}},
+		documentVector{"call: no such call", other, []signatureVector{{sshcert.NamespaceHost, line(w.Key()), w.Signature(key, sshcert.NamespaceHost, other)}}},
+	)
 }
 
 func line(s ssh.Signer) string {
@@ -350,6 +406,12 @@ func openDocument(t *testing.T, d documentVector) error {
 	case "cancel":
 		_, err := record.OpenCancel(d.JSON, d.Signatures[0].Armored, key)
 		return err
+	case "hosts":
+		_, err := record.OpenHosts(d.JSON, d.Signatures[0].Armored, key)
+		return err
+	case "call":
+		_, _, err := hostcall.Parse(d.JSON)
+		return errors.Join(err, hostcall.Verify(key, d.JSON, d.Signatures[0].Armored))
 	case "erase":
 		_, err := record.ParseEraseDoc([]byte(d.JSON))
 		for _, s := range d.Signatures {

@@ -21,23 +21,28 @@ type Table string
 
 // The tables of the fold.
 const (
-	TableLog         Table = "log"         // key "log": LogRow; key "succeeds": SuccessionRow
-	TableContract    Table = "contract"    // key version digest: ContractRow
-	TableLineage     Table = "lineage"     // key lineage: LineageRow
-	TableContractID  Table = "contract_id" // key contract id: LineageRow
-	TableKey         Table = "key"         // key digest of the key: KeyRow
-	TableHost        Table = "host"        // key host name: HostJoin
-	TablePerson      Table = "person"      // key person id: PersonRow
-	TableIssuer      Table = "issuer"      // key IssuerKey: IssuerRow
-	TableIdentity    Table = "identity"    // key IdentityKey: IdentityRow; from person parts
-	TableLogin       Table = "login"       // key leaf hash: LoginRow
-	TableDevice      Table = "device"      // key b64 of the device key: DeviceRow
-	TableSnapshot    Table = "snapshot"    // key leaf hash: PersonSnapshot
-	TableRequest     Table = "request"     // key request id: approval.Request
-	TableExpiry      Table = "expiry"      // key request id: ExpiryRow
-	TableDecision    Table = "decision"    // key request/stage/person: DecisionRow
-	TableCertificate Table = "certificate" // key serial: CertificateRow
-	TableErased      Table = "erased"      // key person id: ErasedRow
+	TableLog             Table = "log"              // key "log": LogRow; key "succeeds": SuccessionRow
+	TableContract        Table = "contract"         // key version digest: ContractRow
+	TableLineage         Table = "lineage"          // key lineage: LineageRow
+	TableContractID      Table = "contract_id"      // key contract id: LineageRow
+	TableKey             Table = "key"              // key digest of the key: KeyRow
+	TableHost            Table = "host"             // key host name: HostRow
+	TableInvitation      Table = "invitation"       // key invitation id: InvitationRow
+	TableLabelling       Table = "labelling"        // key change id: LabellingRow
+	TableHostCertificate Table = "host_certificate" // key serial: HostCertificateRow
+	TableSession         Table = "host_session"     // key session id: SessionRow
+	TableRefusal         Table = "refusal"          // key host/minute: RefusalRow
+	TablePerson          Table = "person"           // key person id: PersonRow
+	TableIssuer          Table = "issuer"           // key IssuerKey: IssuerRow
+	TableIdentity        Table = "identity"         // key IdentityKey: IdentityRow; from person parts
+	TableLogin           Table = "login"            // key leaf hash: LoginRow
+	TableDevice          Table = "device"           // key b64 of the device key: DeviceRow
+	TableSnapshot        Table = "snapshot"         // key leaf hash: PersonSnapshot
+	TableRequest         Table = "request"          // key request id: approval.Request
+	TableExpiry          Table = "expiry"           // key request id: ExpiryRow
+	TableDecision        Table = "decision"         // key request/stage/person: DecisionRow
+	TableCertificate     Table = "certificate"      // key serial: CertificateRow
+	TableErased          Table = "erased"           // key person id: ErasedRow
 )
 
 // View is the state before an event. A store transaction is one, and so is the
@@ -228,9 +233,9 @@ func Lineage(v View, d canon.Digest) (LineageRow, error) {
 	return get[LineageRow](v, TableLineage, d.String())
 }
 
-// Host returns a joined host.
-func Host(v View, name sshcert.Host) (HostJoin, error) {
-	return get[HostJoin](v, TableHost, string(name))
+// Host returns a host that joined, also one that is retired.
+func Host(v View, name sshcert.Host) (HostRow, error) {
+	return get[HostRow](v, TableHost, string(name))
 }
 
 // Person returns a person.

@@ -65,7 +65,7 @@ func (s *Server) hosts(w http.ResponseWriter, r *http.Request, session store.Ses
 		if err != nil {
 			return err
 		}
-		list, err := authority.Hosts(reader)
+		list, err := authority.JoinedHosts(reader)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (s *Server) hosts(w http.ResponseWriter, r *http.Request, session store.Ses
 				return fmt.Errorf("host %s: %w", h.Name, err)
 			}
 			out = append(out, api.Host{
-				Name: h.Name, Address: h.Address, Port: h.Port, HostKey: keyLine(key), Labels: labelsOf(h), Lineage: h.Lineage, Leaf: h.Leaf,
+				Name: h.Name, Address: h.Address, Port: h.Port, HostKey: keyLine(key), Labels: labelsOf(h), Lineage: h.Lineage, Leaf: h.Joined, LabelLeaf: h.Labelled,
 			})
 		}
 		return nil

@@ -96,7 +96,7 @@ type showing struct {
 }
 
 // openFor returns leaves from where a cosigner asked on, until their openings have
-// more than most bytes. Opened are those of its lineage, leaf 0, and the logins and
+// more than most bytes. Opened are those of its lineage, leaf 0, the keys for hosts, and the logins and
 // snapshots on which those of its lineage in this answer rest; nothing else.
 func openFor(r *store.Reader, ask audit.FeedRequest, most int) (audit.FeedPage, error) {
 	limit := min(ask.To-ask.From, audit.MaxFeedLeaves)
@@ -111,7 +111,7 @@ func openFor(r *store.Reader, ask audit.FeedRequest, most int) (audit.FeedPage, 
 	var page audit.FeedPage
 	for _, e := range entries {
 		out := audit.Entry{Index: e.Index, Text: e.Text}
-		if e.Index == 0 || e.Leaf.Lineage == ask.Lineage {
+		if e.Index == 0 || e.Leaf.Kind == ledger.KeyAdd || e.Leaf.Lineage == ask.Lineage {
 			out.Opening = s.opening(e)
 			if err := s.rests(e); err != nil {
 				return audit.FeedPage{}, err

@@ -126,6 +126,12 @@ func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 		return true, nil // of somebody erased it names an id, which is nobody's any more
 	case record.ContractPropose, record.ContractSign, record.HostJoin:
 		return who.lineages[f.InLineage()], nil
+	case record.HostInvite, record.HostCertify, record.HostLabel, record.HostRetire, record.LoginRefuse:
+		return who.lineages[f.InLineage()], nil
+	case record.LoginOpen:
+		return sessionOf(r, f.Session, who)
+	case record.LoginClose:
+		return sessionOf(r, f.Session, who)
 	case record.PersonLogin:
 		return f.Person == who.id, nil
 	case record.PersonSnapshot:
@@ -149,4 +155,10 @@ func marked(values url.Values, name string) (bool, error) {
 		err = fmt.Errorf("%s: %w: 1, or leave it out", name, authority.ErrField)
 	}
 	return text == "1", err
+}
+
+// sessionOf reports whether a session on a host is somebody's own.
+func sessionOf(r *store.Reader, id canon.ID, who person) (bool, error) {
+	row, err := record.HostSession(r, id)
+	return err == nil && row.Person == who.id, err
 }

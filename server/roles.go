@@ -36,8 +36,8 @@ func (s *Server) roles(w http.ResponseWriter, r *http.Request, session store.Ses
 	var out []api.RoleOption
 	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
 		for _, host := range want.hosts {
-			switch _, err := record.Host(reader, host); {
-			case errors.Is(err, record.ErrNotFound):
+			switch _, err := record.JoinedHost(reader, host); {
+			case errors.Is(err, record.ErrNotFound), errors.Is(err, record.ErrHostRetired):
 				return fmt.Errorf("host: %w: %s is not in the inventory; ask a host admin to add it", authority.ErrField, host)
 			case err != nil:
 				return err
@@ -72,7 +72,7 @@ func (s *Server) allRoles(w http.ResponseWriter, r *http.Request, session store.
 		if err != nil {
 			return err
 		}
-		hosts, err := authority.Hosts(reader)
+		hosts, err := authority.JoinedHosts(reader)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ var (
 	errUnknown  = errors.New("this version of the program does not know its kind; a newer one may")
 )
 
-// leaf is a leaf that counts here: leaf 0, one of the lineage, or a login or a
+// leaf is a leaf that counts here: leaf 0, a key for hosts, one of the lineage, or a login or a
 // snapshot that one of the lineage rests on.
 type leaf struct {
 	index  int64
@@ -159,7 +159,7 @@ func (f *fold) one(l *leaf) error {
 // lacking reports whether a leaf that does not stand has to be asked for again: it
 // is not shown, or one that it names is not.
 func (f *fold) lacking(l *leaf) bool {
-	about := l.leaf.Lineage == f.lineage || l.index == 0
+	about := l.leaf.Lineage == f.lineage || l.index == 0 || l.leaf.Kind == ledger.KeyAdd
 	return about && (!l.opened() || f.withheld(l) >= 0)
 }
 

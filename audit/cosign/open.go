@@ -18,7 +18,7 @@ import (
 
 // concerns reports whether a leaf counts here by itself.
 func (c *Cosigner) concerns(index int64, l ledger.Leaf) bool {
-	return index == 0 || l.Lineage == c.config.Lineage
+	return index == 0 || l.Lineage == c.config.Lineage || l.Kind == ledger.KeyAdd // what signs for hosts signs for everybody's
 }
 
 // mayBeNamed reports whether a leaf may come to count because another names it.

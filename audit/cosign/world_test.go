@@ -55,7 +55,12 @@ type world struct {
 
 func newWorld(t testing.TB, seed string) *world {
 	t.Helper()
-	w := &world{t: t, w: recordtest.New(t, seed), hide: make(map[int64]bool), dir: t.TempDir()}
+	return newWorldOf(t, recordtest.New(t, seed))
+}
+
+func newWorldOf(t testing.TB, story *recordtest.World) *world {
+	t.Helper()
+	w := &world{t: t, w: story, hide: make(map[int64]bool), dir: t.TempDir()}
 	w.keys = []oidc.Key{jwk(t, hostile.Keys().EC.Public(), "ec")}
 	w.signTokens(hostile.SignEC(hostile.Keys().EC, false, 32))
 	w.m = w.w.NewMap()
@@ -133,7 +138,7 @@ func (w *world) Page(_ context.Context, from, to int64) (audit.FeedPage, error) 
 	}
 	to = min(to, from+7, int64(len(w.entries)))
 	for _, e := range w.entries[from:to] {
-		if leaf, err := ledger.ParseLeaf(e.Text); err == nil && (e.Index == 0 || leaf.Lineage == w.w.Version.Lineage()) {
+		if leaf, err := ledger.ParseLeaf(e.Text); err == nil && (e.Index == 0 || leaf.Kind == ledger.KeyAdd || leaf.Lineage == w.w.Version.Lineage()) {
 			show(e)
 		}
 	}

@@ -228,7 +228,7 @@ func hostFiles(r *store.Reader, name sshcert.Host, at string) ([]hostFile, error
 	return files, nil
 }
 
-func loginsOn(r *store.Reader, host record.HostJoin) ([]sshcert.Login, error) {
+func loginsOn(r *store.Reader, host record.HostRow) ([]sshcert.Login, error) {
 	head, err := r.Head()
 	if err != nil {
 		return nil, err

@@ -54,6 +54,34 @@ type (
 		Key     string            `json:"key"` // fingerprint
 		Labels  map[string]string `json:"labels,omitempty"`
 	}
+	hostActFacts struct {
+		Host      string            `json:"host"`
+		Person    string            `json:"person,omitempty"`
+		By        string            `json:"by"`
+		Labels    map[string]string `json:"labels,omitempty"`
+		Change    string            `json:"change,omitempty"`
+		ExpiresAt string            `json:"expires_at,omitempty"`
+	}
+	hostCertificateFacts struct {
+		Host    string `json:"host"`
+		Serial  string `json:"serial"`
+		Seconds int64  `json:"valid_seconds"`
+	}
+	sessionFacts struct {
+		Session  string `json:"session"`
+		Host     string `json:"host"`
+		Login    string `json:"login,omitempty"`
+		Serial   string `json:"serial,omitempty"` // "0": by no certificate
+		Finding  string `json:"finding,omitempty"`
+		How      string `json:"how,omitempty"`
+		OpenedAt string `json:"opened_at,omitempty"`
+		ClosedAt string `json:"closed_at,omitempty"`
+	}
+	refusalFacts struct {
+		Host   string           `json:"host"`
+		Minute string           `json:"minute"`
+		Counts map[string]int64 `json:"counts"`
+	}
 	contractFacts struct {
 		Contract string `json:"contract"`
 	}
@@ -138,6 +166,22 @@ func factsOf(facts record.Facts) (any, error) {
 		return keyFacts{Purpose: string(f.Purpose), Key: key}, err
 	case record.HostJoin:
 		return hostOf(f)
+	case record.HostInvite:
+		return hostActFacts{Host: string(f.Name), Person: string(f.Who.Person), By: f.Who.By, Labels: labelsOf(f.Labels), ExpiresAt: stamp(f.ExpiresAt.Time())}, nil
+	case record.HostCertify:
+		return hostCertificateFacts{Host: string(f.Host), Serial: serial(f.Serial), Seconds: f.Seconds}, nil
+	case record.HostLabel:
+		return hostActFacts{Host: string(f.Host), Person: string(f.Who.Person), By: f.Who.By, Labels: labelsOf(f.Labels), Change: string(f.Change)}, nil
+	case record.HostRetire:
+		return hostActFacts{Host: string(f.Host), Person: string(f.Who.Person), By: f.Who.By}, nil
+	case record.LoginOpen:
+		return sessionFacts{
+			Session: string(f.Session), Host: string(f.Host), Login: string(f.Login), Serial: serial(f.Serial), Finding: string(f.Finding), OpenedAt: stamp(f.OpenedAt.Time()),
+		}, nil
+	case record.LoginClose:
+		return sessionFacts{Session: string(f.Session), Host: string(f.Host), How: string(f.How), ClosedAt: stamp(f.ClosedAt.Time())}, nil
+	case record.LoginRefuse:
+		return refusalOf(f), nil
 	case record.PersonLogin:
 		return loginFacts{Person: string(f.Person), Issuer: f.Issuer, Client: f.Client, Flow: f.Flow, ACR: f.ACR, AMR: f.AMR, Groups: f.Groups}, nil
 	case record.PersonLink:
@@ -163,14 +207,27 @@ func hostOf(f record.HostJoin) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := hostFacts{Name: string(f.Name), Address: f.Address, Port: f.Port, Key: key}
-	for _, l := range f.Labels {
-		if out.Labels == nil {
-			out.Labels = make(map[string]string)
-		}
-		out.Labels[l.Name] = l.Value
+	return hostFacts{Name: string(f.Name), Address: f.Address, Port: f.Port, Key: key, Labels: labelsOf(f.Labels)}, nil
+}
+
+// labelsOf is nil if there are none.
+func labelsOf(list []record.Label) map[string]string {
+	if len(list) == 0 {
+		return nil
 	}
-	return out, nil
+	out := make(map[string]string, len(list))
+	for _, l := range list {
+		out[l.Name] = l.Value
+	}
+	return out
+}
+
+func refusalOf(f record.LoginRefuse) refusalFacts {
+	out := refusalFacts{Host: string(f.Host), Minute: stamp(f.MinuteAt.Time()), Counts: make(map[string]int64, len(f.Counts))}
+	for _, c := range f.Counts {
+		out.Counts[c.Reason] = c.Count
+	}
+	return out
 }
 
 func requestOf(f record.RequestSubmit) (any, error) {

@@ -10,7 +10,7 @@ import (
 
 // Schema is the number of the newest schema: the one that this program reads and
 // writes.
-const Schema = 3
+const Schema = 4
 
 // Types are a database's names for what columns hold.
 type Types struct {
@@ -47,6 +47,11 @@ func Steps(t Types) []Step {
 		// How far each consumer of the ledger has come, and which process feeds it.
 		{Version: 3, Oldest: 1, Statements: []string{
 			`CREATE TABLE cursor (name ` + t.Text + ` PRIMARY KEY, next ` + t.Integer + ` NOT NULL, holder ` + t.Text + ` NOT NULL, until_us ` + t.Integer + ` NOT NULL)`,
+		}},
+		// What hosts say of themselves, and what they are given to trust.
+		{Version: 4, Oldest: 1, Statements: []string{
+			`CREATE TABLE heartbeat (host ` + t.Text + ` PRIMARY KEY, at_us ` + t.Integer + ` NOT NULL, body ` + t.Blob + ` NOT NULL)`,
+			`CREATE TABLE bundle (lineage ` + t.Blob + ` NOT NULL, number ` + t.Integer + ` NOT NULL, body ` + t.Blob + ` NOT NULL, PRIMARY KEY (lineage, number))`,
 		}},
 	}
 }

@@ -132,7 +132,7 @@ func testLists(t *testing.T, f *fixture) {
 	oldest := func(table record.Table, name, value string, limit int) (ids string) {
 		f.mustRead(func(r *store.Reader) error {
 			rows, err := r.Oldest(table, name, value, limit)
-			var h record.HostJoin
+			var h record.HostRow
 			for _, row := range rows {
 				err = errors.Join(err, canon.Unmarshal(row, &h))
 				ids += string(h.Name) + " "
@@ -166,7 +166,7 @@ func testLists(t *testing.T, f *fixture) {
 			rows, err := r.List(table, name, value, limit)
 			for _, row := range rows {
 				var q approval.Request
-				var h record.HostJoin
+				var h record.HostRow
 				if table == record.TableHost {
 					err = errors.Join(err, canon.Unmarshal(row, &h))
 					ids = append(ids, string(h.Name))

@@ -1,0 +1,95 @@
+package audit_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/record/recordtest"
+)
+
+// A login that a host reports and the ledger can't explain is a finding: somebody was
+// let in by something else than a certificate of this ledger, or the host lies.
+func TestUnexplainedLoginsAreFindings(t *testing.T) {
+	t.Parallel()
+	b, at := twoGrants(t)
+	add := func(bend func(*record.LoginOpen)) int64 {
+		f := b.w.Enter(b.m, b.w.Version, "web-1.demo", ledger.Serial(at["issue"]))
+		bend(&f)
+		found, err := record.ExplainLogin(b.m, f)
+		must(t, err)
+		f.Finding, f.Certificate = found.Finding, found.Certificate
+		b.append(recordtest.Draft{Facts: f})
+		return b.m.Next() - 1
+	}
+	add(func(*record.LoginOpen) {})
+	unknown := add(func(f *record.LoginOpen) { f.Serial = 4711 })
+	root := add(func(f *record.LoginOpen) { f.Login = "root" })
+	none := add(func(f *record.LoginOpen) { f.Serial = 0 })
+	report := b.verify(t, b.bundle(b.entries()))
+	want := map[int64]string{unknown: "no entry records a certificate with serial 4711", root: "is not for this login on this host", none: "by no certificate"}
+	if report.OK() || len(report.Findings) != len(want) {
+		t.Errorf("OK = %t, findings %+v", report.OK(), report.Findings)
+	}
+	for _, f := range report.Findings {
+		if w, ok := want[f.Leaf]; !ok || !strings.Contains(f.Rule, w) || f.Kind != string(ledger.LoginOpen) {
+			t.Errorf("leaf %d: %s, want %s", f.Leaf, f.Rule, w)
+		}
+	}
+	// Whoever can't read the certificate's leaf can't tell whether the login was right.
+	closed := b.verify(t, b.bundle(shut(b.entries(), at["issue"])))
+	if slices.ContainsFunc(closed.Findings, func(f audit.Finding) bool { return want[f.Leaf] == "" }) {
+		t.Errorf("with a closed certificate: %+v", closed.Findings)
+	}
+}
+
+// A leaf about a host that nobody can read may have taken the host away, or given it
+// other labels: what is issued afterwards in its lineage is unknown.
+func TestPromiseP12_ClosedHostLeavesCastDoubt(t *testing.T) {
+	t.Parallel()
+	b := newTold(t, t.Name())
+	b.w.Version = b.w.Fleet()
+	b.w.PutInForce(b.m, b.w.Version)
+	key := b.w.Key()
+	b.w.Joined(b.m, b.w.Version, "db-1.demo", "demo", key)
+	join := b.m.Next() - 1
+	b.append(recordtest.Draft{Facts: b.w.AddKey(b.m, record.KeyHostCA)})
+	b.append(recordtest.Draft{Facts: b.w.Certify(b.m, "db-1.demo", key)})
+	certify := b.m.Next() - 1
+	b.append(recordtest.Draft{Facts: b.w.Refuse(b.m, b.w.Version, "db-1.demo")})
+	refuse := b.m.Next() - 1
+	b.w.Joined(b.m, b.w.Version, "db-2.demo", "demo", b.w.Key())
+	b.append(recordtest.Draft{Facts: b.w.Retire(b.m, b.w.Bob, b.w.Version, "db-2.demo")})
+	retire := b.m.Next() - 1
+	b.pass(time.Second)
+	ask := b.w.Ask(b.m, b.w.Alice)
+	ask.Doc.Hosts[0] = "db-1.demo"
+	b.append(b.w.Submit(b.m, b.w.Alice, ask))
+	b.append(b.w.Decide(b.m, b.w.Bob, b.w.Request(b.m, ask.Doc.Request), "approve", 0))
+	b.issue(b.w.Request(b.m, ask.Doc.Request))
+	entries := b.entries()
+	for name, tt := range map[string]struct {
+		closed int64
+		want   audit.Verdict
+	}{
+		"nothing":              {-1, audit.Attested},
+		"the host's join":      {join, audit.Unknown},
+		"its invitation":       {join - 1, audit.Unknown},
+		"its certificate":      {certify, audit.Attested},
+		"what it refused":      {refuse, audit.Attested},
+		"another's retirement": {retire, audit.Unknown}, // it could be this one's
+	} {
+		list := entries
+		if tt.closed >= 0 {
+			list = shut(entries, tt.closed)
+		}
+		report := b.verify(t, b.bundle(list), func(c *audit.Config) { c.Contracts = append(c.Contracts, b.w.Version.Digest) })
+		if got := report.Certificates[0].Verdict; got != tt.want {
+			t.Errorf("without %s: %s, want %s (%s)", name, got, tt.want, report.Certificates[0].Rule)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package authority
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/ledger/hostcall"
+	"github.com/sallyport/sallyport/sshcert"
+)
+
+// HeartbeatEvery is how often a host says that it lives, and HeartbeatLate how old
+// its last word is when it counts as silent.
+const (
+	HeartbeatEvery = time.Minute
+	HeartbeatLate  = 5 * time.Minute
+)
+
+// Heartbeat is what a host last said of itself, and when. It is the host's word, and
+// decides nothing.
+type Heartbeat struct {
+	hostcall.HeartbeatBody
+	At     canon.Micros  // when it came
+	Offset time.Duration // how far the host's clock was off
+}
+
+// heartbeatRow is how one is kept.
+type heartbeatRow struct {
+	SaidAt    canon.Micros           `json:"said_at"` // by the host's clock
+	Heartbeat hostcall.HeartbeatBody `json:"heartbeat"`
+}
+
+// KeepHeartbeat keeps what a host says of itself, in the place of what it said
+// before. One that is older than that is refused: it was said before, and somebody
+// says it again.
+func (a *Authority) KeepHeartbeat(ctx context.Context, call HostCall) error {
+	o, body, err := openCall[hostcall.HeartbeatBody](ctx, a, call)
+	if err != nil {
+		return err
+	}
+	row, err := canon.Marshal(heartbeatRow{SaidAt: o.header.At, Heartbeat: body})
+	if err != nil {
+		return err
+	}
+	return a.store.Write(ctx, func(tx *store.Tx) error {
+		last, err := tx.Heartbeat(o.header.Host)
+		switch {
+		case isNotFound(err):
+		case err != nil:
+			return err
+		default:
+			var before heartbeatRow
+			if err := canon.Unmarshal(last.Body, &before); err != nil {
+				return err
+			}
+			if before.SaidAt >= o.header.At {
+				return fmt.Errorf("%w; sign another one", ErrReplay)
+			}
+		}
+		return tx.PutHeartbeat(o.header.Host, row)
+	})
+}
+
+// Heartbeats returns what all hosts last said of themselves.
+func Heartbeats(r *store.Reader) (map[sshcert.Host]Heartbeat, error) {
+	rows, err := r.Heartbeats()
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[sshcert.Host]Heartbeat, len(rows))
+	for _, h := range rows {
+		var row heartbeatRow
+		if err := canon.Unmarshal(h.Body, &row); err != nil {
+			return nil, fmt.Errorf("heartbeat of host %s: %w", h.Host, err)
+		}
+		out[h.Host] = Heartbeat{HeartbeatBody: row.Heartbeat, At: h.At, Offset: row.SaidAt.Time().Sub(h.At.Time())}
+	}
+	return out, nil
+}
