@@ -233,7 +233,7 @@ type Certificate struct {
 }
 
 // Host is a joined host: GET /v1/hosts. Clients believe none of it before entry
-// Leaf of the ledger has proved it.
+// Leaf of the ledger has proved it, nor that it enforces anything.
 type Host struct {
 	Name    sshcert.Host      `json:"name"`                  // what principals name
 	Address string            `json:"address"`               // where ssh connects
@@ -245,6 +245,82 @@ type Host struct {
 	// LabelLeaf is the index of the host.label entry that gave it other labels than it
 	// joined with; absent if none did.
 	LabelLeaf int64 `json:"label_leaf,omitempty" range:"1..."`
+	// Standing is whether it enforces the ledger, as far as it says: unenforced if it never
+	// said a word (no sally-host), silent if its last one is older than five minutes.
+	Standing  string     `json:"standing" enum:"enforcing,observing,silent,unenforced"`
+	Heartbeat *Heartbeat `json:"heartbeat,omitempty"` // absent if it never said a word
+}
+
+// Heartbeat is what a host last said of itself. It is the host's word.
+type Heartbeat struct {
+	HeardAt   canon.Micros `json:"heard_at"`                    // by the server's clock
+	Mode      string       `json:"mode" enum:"observe,require"` // what it does about certificates that it should refuse
+	Verifier  string       `json:"verifier"`                    // version of its sally-host
+	Findings  int64        `json:"findings" range:"0..."`       // ways around the verifier that its doctor sees
+	Bundle    int64        `json:"bundle" range:"0..."`         // number of the trust bundle that it pins; 0: none
+	KRL       int64        `json:"krl" range:"0..."`            // number of the revocation list that it uses; 0: none
+	KRLMadeAt canon.Micros `json:"krl_made_at,omitempty"`       // when that was made
+	Spooled   int64        `json:"spooled" range:"0..."`        // events that it has not told yet
+	AheadMS   int64        `json:"clock_ahead_ms"`              // how far its clock was ahead of the server's, in milliseconds
+}
+
+// HostCallRequest is the body of POST /v1/hosts/calls.
+type HostCallRequest struct {
+	Document  string `json:"document"`  // canonical JSON, sallyport.host-call/v1
+	Signature string `json:"signature"` // armored SSHSIG by the host key
+}
+
+// HostJoinRequest is the body of POST /v1/hosts/join.
+type HostJoinRequest struct {
+	Document  string `json:"document"`  // canonical JSON, sallyport.host-call/v1, its call join
+	Signature string `json:"signature"` // armored SSHSIG by the host key
+	Secret    string `json:"secret"`    // b64; of the invitation
+}
+
+// JoinedHost answers POST /v1/hosts/join.
+type JoinedHost struct {
+	Name    sshcert.Host      `json:"name"`                  // what principals name
+	Address string            `json:"address"`               // where ssh connects
+	Port    int               `json:"port" range:"1..65535"` // of sshd
+	Labels  map[string]string `json:"labels"`                // what roles choose hosts by
+	Lineage canon.Digest      `json:"lineage"`               // the contract that it belongs to
+	Leaf    int64             `json:"leaf" range:"0..."`     // index of the host.join entry
+}
+
+// HostCallAnswer answers POST /v1/hosts/calls; what it has depends on the call.
+type HostCallAnswer struct {
+	// To certify: one authorized_keys line each.
+	Certificate string `json:"certificate,omitempty"` // the host certificate
+	HostCA      string `json:"host_ca,omitempty"`     // the key that signed it
+	// To events: what became of each, in their order.
+	Events []HostEventAnswer `json:"events,omitempty"`
+}
+
+// HostEventAnswer says what became of one event.
+type HostEventAnswer struct {
+	Recorded bool   `json:"recorded"`          // now, or before; told again it stays so
+	Finding  string `json:"finding,omitempty"` // why the ledger can't explain a login
+	Refused  string `json:"refused,omitempty"` // why it is not recorded, and never will be
+}
+
+// BundleQuery holds the parameters of GET /v1/hosts/bundle.
+type BundleQuery struct {
+	Lineage canon.Digest `json:"lineage"`                       // of the contract that the host belongs to
+	Number  int64        `json:"number,omitempty" range:"1..."` // of the bundle; absent: the newest
+}
+
+// HostActRequest is the body of POST /v1/hosts/acts.
+type HostActRequest struct {
+	Document  string `json:"document"`  // canonical JSON, sallyport.hosts/v1
+	Signature string `json:"signature"` // armored SSHSIG by the device key
+}
+
+// HostAct answers POST /v1/hosts/acts.
+type HostAct struct {
+	Act   string       `json:"act" enum:"invite,label,retire"` // what was done
+	ID    canon.ID     `json:"id"`                             // of the invitation, change or retirement
+	Host  sshcert.Host `json:"host"`                           // to which host
+	Waits bool         `json:"waits"`                          // a second host admin has to do the same
 }
 
 // EntriesQuery holds the parameters of GET /v1/ledger/entries. What is looked for

@@ -63,6 +63,55 @@ func (a *Authority) KeepHeartbeat(ctx context.Context, call HostCall) error {
 	})
 }
 
+// Standing says whether a host enforces the ledger, as far as it says.
+type Standing string
+
+// The standings of hosts that are not retired.
+const (
+	Enforcing  Standing = "enforcing"  // it requires certificates of the ledger
+	Observing  Standing = "observing"  // it logs what it should refuse
+	Silent     Standing = "silent"     // it has not said a word for longer than HeartbeatLate
+	Unenforced Standing = "unenforced" // it never said a word: stock sshd without sally-host
+)
+
+// FleetHost is a host with what it last said of itself.
+type FleetHost struct {
+	Host
+	Standing  Standing
+	Heartbeat *Heartbeat // nil if it never said a word
+}
+
+// Fleet returns every host that ever joined with what it last said, sorted by name.
+func Fleet(r *store.Reader, now time.Time) ([]FleetHost, error) {
+	hosts, err := Hosts(r)
+	if err != nil {
+		return nil, err
+	}
+	said, err := Heartbeats(r)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]FleetHost, 0, len(hosts))
+	for _, h := range hosts {
+		one := FleetHost{Host: h, Standing: Unenforced}
+		if beat, ok := said[h.Name]; ok && beat.At >= h.At { // what it said before it joined again is another's
+			one.Heartbeat, one.Standing = &beat, beat.standing(now)
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+func (h Heartbeat) standing(now time.Time) Standing {
+	switch {
+	case now.Sub(h.At.Time()) > HeartbeatLate:
+		return Silent
+	case h.Mode == hostcall.Require:
+		return Enforcing
+	}
+	return Observing
+}
+
 // Heartbeats returns what all hosts last said of themselves.
 func Heartbeats(r *store.Reader) (map[sshcert.Host]Heartbeat, error) {
 	rows, err := r.Heartbeats()

@@ -64,10 +64,19 @@ func (a *Authority) ActOnHost(ctx context.Context, s store.Session, call HostsCa
 		return err
 	})
 	if err != nil {
-		return Acted{}, err
+		return Acted{}, asField(err)
 	}
 	a.settle(ctx)
 	return out, nil
+}
+
+// asField tells what is wrong with what somebody sent from what is wrong with our own
+// records.
+func asField(err error) error {
+	if errors.Is(err, record.ErrEvent) {
+		return fmt.Errorf("%w: %w", ErrField, err)
+	}
+	return err
 }
 
 func actOnHost(tx *store.Tx, doc record.HostsDoc, who record.Actor, id canon.ID) (waits bool, err error) {
@@ -175,7 +184,7 @@ func (a *Authority) InviteHost(ctx context.Context, n NewInvitation) (record.Hos
 		return err
 	})
 	if err != nil {
-		return record.HostInvite{}, err
+		return record.HostInvite{}, asField(err)
 	}
 	a.settle(ctx)
 	return f, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Reasons why a host's call is refused, beside those of record and hostcall.
@@ -22,6 +23,9 @@ var (
 type HostCall struct {
 	Document  string // package hostcall
 	Signature string // by the host key
+	// Admit is asked once it is known which host calls, before anything is written;
+	// its error refuses the call. Nil: every host is admitted.
+	Admit func(sshcert.Host) error
 }
 
 // openedCall is a call of a host whose key signed it.
@@ -60,6 +64,11 @@ func openCall[B hostcall.Body](ctx context.Context, a *Authority, call HostCall)
 	}
 	if hostcall.Verify(key, call.Document, call.Signature) != nil {
 		return o, body, unknownHost(header)
+	}
+	if call.Admit != nil {
+		if err := call.Admit(row.Name); err != nil {
+			return o, body, err
+		}
 	}
 	if row.Retired() {
 		return o, body, fmt.Errorf("host %s: %w", row.Name, record.ErrHostRetired)

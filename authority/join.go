@@ -75,7 +75,7 @@ func (a *Authority) JoinHost(ctx context.Context, call JoinCall) (record.HostRow
 		return err
 	})
 	if err != nil {
-		return record.HostRow{}, err
+		return record.HostRow{}, asField(err)
 	}
 	a.settle(ctx)
 	return row, nil

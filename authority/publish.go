@@ -73,9 +73,3 @@ func (a *Authority) fits(v record.View, b trust.Bundle) error {
 	}
 	return nil
 }
-
-// Bundle returns a trust bundle of a lineage as it was added; the newest if number
-// is 0.
-func Bundle(r *store.Reader, lineage canon.Digest, number int64) ([]byte, error) {
-	return r.Bundle(lineage, number)
-}

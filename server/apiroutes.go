@@ -87,6 +87,37 @@ func (s *Server) apiRoutes() []route {
 			more:    "A contract concerns those in a group that it names, as askers or as deciders.",
 			answers: []success{{200, []api.Host{}, "sorted by name"}},
 		}},
+		{method: post, path: "/v1/hosts/acts", bearer: s.actOnHost, doc: &operation{
+			id: "actOnHost", tag: "hosts", summary: "Invite, relabel or retire a host, as its host admin",
+			more: "The document is signed by the device key of the session (docs/formats.md, \"Signed documents\"). Labels change once two host " +
+				"admins have asked for the same. A repeat is safe.",
+			body:    api.HostActRequest{},
+			answers: []success{{200, api.HostAct{}, "recorded"}},
+			refuses: []kind{loginTooOld, fieldRefused, contractForbids, groupsUnknown, notFound, hostRetired, invitationRefused, sameAdmin},
+		}},
+		{method: post, path: "/v1/hosts/join", anyone: s.joinHost, doc: &operation{
+			id: "joinHost", tag: "hosts", summary: "Take an invitation, as the host that it is for",
+			more: "The document is signed by the host's own key (docs/formats.md, \"A host's call\"). A repeat by the same key is safe while nothing " +
+				"else became of the host.",
+			body:    api.HostJoinRequest{},
+			answers: []success{{201, api.JoinedHost{}, "the host is in the inventory"}},
+			refuses: []kind{forbidden, invitationRefused, fieldRefused, contractForbids},
+		}},
+		{method: post, path: hostCallsPath, anyone: s.hostCall, doc: &operation{
+			id: "callAsHost", tag: "hosts", summary: "What a host says that has joined: heartbeats, events, the wish for a host certificate",
+			more: "The document is signed by the host's own key (docs/formats.md, \"A host's call\"), counts once, and is dated within five minutes. " +
+				"A host may call 120 times a minute, and gets one certificate a minute.",
+			body:    api.HostCallRequest{},
+			answers: []success{{200, api.HostCallAnswer{}, "done; nothing more is said of a heartbeat"}},
+			refuses: []kind{forbidden, fieldRefused, hostRetired, notFound},
+		}},
+		{method: get, path: "/v1/hosts/bundle", anyone: s.hostBundle, doc: &operation{
+			id: "getBundle", tag: "hosts", summary: "A trust bundle for the hosts of a contract",
+			more:    "It is the file that was published, byte for byte (docs/formats.md, \"Trust bundle\"). Whoever takes it checks it: by its digest, or by the roots in the one before.",
+			query:   api.BundleQuery{},
+			answers: []success{{200, map[string]any{}, "the bundle with its signatures"}},
+			refuses: []kind{notFound, fieldRefused},
+		}},
 		{method: get, path: "/v1/roles", bearer: s.roles, doc: &operation{
 			id: "listRoles", tag: "requests", summary: "By which roles one may ask for logins on hosts",
 			more:    "Each login on each host is asked about. Without parameters it lists all that one may ask for, with the hosts.",

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 // countAddress counts a request of somebody who brings no bearer or cookie.
@@ -64,6 +65,15 @@ func (s *Server) countCosigner(vkey string) error {
 		return nil
 	}
 	return &limitError{limitCosigner, fmt.Sprintf("this cosigner asks more than %d times a minute", maxCosigner), wait}
+}
+
+// countHost counts a call of a host.
+func (s *Server) countHost(host sshcert.Host) error {
+	wait, ok := s.limiter.host.take(host, s.now())
+	if ok {
+		return nil
+	}
+	return &limitError{limitHost, fmt.Sprintf("this host calls more than %d times a minute", maxHost), wait}
 }
 
 // counting is how requests of a route count once it is known whose they are.

@@ -65,21 +65,19 @@ func (s *Server) hosts(w http.ResponseWriter, r *http.Request, session store.Ses
 		if err != nil {
 			return err
 		}
-		list, err := authority.JoinedHosts(reader)
+		list, err := authority.Fleet(reader, s.now())
 		if err != nil {
 			return err
 		}
 		for _, h := range list {
-			if !who.lineages[h.Lineage] {
+			if !who.lineages[h.Lineage] || h.Retired() {
 				continue
 			}
-			key, err := parseKey(h.HostKey)
+			one, err := hostOf(h)
 			if err != nil {
-				return fmt.Errorf("host %s: %w", h.Name, err)
+				return err
 			}
-			out = append(out, api.Host{
-				Name: h.Name, Address: h.Address, Port: h.Port, HostKey: keyLine(key), Labels: labelsOf(h), Lineage: h.Lineage, Leaf: h.Joined, LabelLeaf: h.Labelled,
-			})
+			out = append(out, one)
 		}
 		return nil
 	})
@@ -87,6 +85,24 @@ func (s *Server) hosts(w http.ResponseWriter, r *http.Request, session store.Ses
 		return err
 	}
 	return writeJSON(w, http.StatusOK, out)
+}
+
+func hostOf(h authority.FleetHost) (api.Host, error) {
+	key, err := parseKey(h.HostKey)
+	if err != nil {
+		return api.Host{}, fmt.Errorf("host %s: %w", h.Name, err)
+	}
+	out := api.Host{
+		Name: h.Name, Address: h.Address, Port: h.Port, HostKey: keyLine(key), Labels: labelsOf(h.Labels), Lineage: h.Lineage,
+		Leaf: h.Joined, LabelLeaf: h.Labelled, Standing: string(h.Standing),
+	}
+	if b := h.Heartbeat; b != nil {
+		out.Heartbeat = &api.Heartbeat{
+			HeardAt: b.At, Mode: string(b.Mode), Verifier: b.Verifier, Findings: b.Findings, Bundle: b.Bundle, KRL: b.KRL, KRLMadeAt: b.KRLMadeAt,
+			Spooled: b.Spooled, AheadMS: b.Offset.Milliseconds(),
+		}
+	}
+	return out, nil
 }
 
 // keyLine returns a key or certificate as one authorized_keys line without

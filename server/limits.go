@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Limits are how often a client may ask, in requests a minute; a minute's worth
@@ -44,6 +45,9 @@ const (
 	// maxCosigner bounds what one party cosigner asks for: with each checkpoint that
 	// it is to confirm it asks once or a few times.
 	maxCosigner = 12_000
+	// maxHost bounds the calls of one host: a heartbeat a minute, and what happens on
+	// it in batches.
+	maxHost = 120
 )
 
 // Check refuses what can't be meant. Errors wrap ErrConfig and name the limit as
@@ -82,6 +86,7 @@ const (
 	limitLogin    = "login"
 	limitLogins   = "logins"
 	limitCosigner = "cosigner"
+	limitHost     = "host"
 )
 
 // errTooFast is wrapped by every refusal of a rate limit.
@@ -126,6 +131,7 @@ type limiter struct {
 	login    *buckets[netip.Addr]
 	logins   *buckets[struct{}]
 	cosigner *buckets[string]
+	host     *buckets[sshcert.Host]
 
 	mu sync.Mutex
 	// good are the bearers and cookies that opened a session lately, by hash.
@@ -148,6 +154,7 @@ func newLimiter(l Limits, trusted []netip.Prefix) *limiter {
 		person: newBuckets[caller](l.Person, maxBuckets), away: newBuckets[canon.ID](l.Person, maxBuckets),
 		address: newBuckets[netip.Addr](l.Address, maxBuckets), login: newBuckets[netip.Addr](l.Login, maxBuckets),
 		logins: newBuckets[struct{}](l.Logins, maxBuckets), cosigner: newBuckets[string](maxCosigner, maxBuckets),
+		host: newBuckets[sshcert.Host](maxHost, maxBuckets),
 		good: recent[canon.Digest, *rate.Limiter]{life: goodLife, most: maxGood},
 	}
 }
@@ -186,7 +193,7 @@ func (s *Server) limited(next http.Handler) http.Handler {
 		t.address = clientAddress(r, s.limiter.trusted)
 		s.warnOfProxy(r)
 		secret, brings := s.credential(r)
-		signs := r.URL.Path == openingsPath // whoever signs it is no stranger
+		signs := r.URL.Path == openingsPath || r.URL.Path == hostCallsPath // whoever signs it is no stranger
 		if !brings && !signs {
 			if err := s.countAddress(t.address); err != nil {
 				s.refuse(w, r, err)

@@ -35,6 +35,7 @@ var about = apitest.Info{
 		"server":   "what the server is",
 		"sessions": "logging in and out",
 		"requests": "asking, waiting, and certificates",
+		"hosts":    "what hosts and host admins do; hosts sign with their own keys",
 		"ledger":   "what was recorded, with proofs",
 	},
 }

@@ -65,7 +65,7 @@ func loadPages() (*pages, error) {
 			p.icon = "/static/" + name
 		}
 	}
-	for _, name := range []string{"inbox", "request", "ledger", "entry", "login", "logout", "problem"} {
+	for _, name := range []string{"inbox", "request", "ledger", "entry", "fleet", "login", "logout", "problem"} {
 		t, err := template.New("layout.html").Funcs(pageFuncs()).ParseFS(templateFiles, "templates/layout.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("loading the pages: %w", err)

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/oidc"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
@@ -32,6 +33,7 @@ var (
 	errCrossSite = errors.New("this form does not come from a page of this server")
 	errHost      = errors.New("this is not the server that was asked for")
 	errPanic     = errors.New("a handler panicked")
+	errNotHere   = errors.New("a host joins by POST /v1/hosts/join")
 
 	errStreams    = fmt.Errorf("this session has %d open event streams already; close some pages", maxOfSession)
 	errAllStreams = errors.New("too many event streams are open; ask from time to time instead")
@@ -49,30 +51,33 @@ type kind struct {
 
 // The kinds of problems.
 var (
-	malformed       = kind{"malformed", http.StatusBadRequest, "not understood", "Go back and try again."}
-	badMedia        = kind{"malformed", http.StatusUnsupportedMediaType, "not understood", "Go back and try again."}
-	unauthenticated = kind{"unauthenticated", http.StatusUnauthorized, "not signed in", "Sign in again."}
-	loginTooOld     = kind{"login-too-old", http.StatusUnauthorized, "your sign-in is too old for this", "Sign in again, then repeat what you did."}
-	forbidden       = kind{"forbidden", http.StatusForbidden, "not allowed", "Open the page again and do it there."}
-	selfApproval    = kind{"self-approval", http.StatusForbidden, "nobody decides on their own request", "Somebody else has to decide."}
-	notEligible     = kind{"not-eligible", http.StatusForbidden, "you are not among those who decide", "Ask somebody of the groups that the request names."}
-	notRequester    = kind{"not-requester", http.StatusForbidden, "only who asked can cancel it", "If it should not be granted, deny it."}
-	groupsUnknown   = kind{"groups-unknown", http.StatusForbidden, "your groups are not known", "Sign in again. If that does not help, ask whoever runs the identity provider to send your groups."}
-	contractForbids = kind{"contract-forbids", http.StatusForbidden, "the contract does not allow this", "Whoever approves, it stays forbidden; ask for what the contract allows."}
-	notFound        = kind{"not-found", http.StatusNotFound, "not found", "It may never have been here, or it is not yours to see."}
-	wrongMethod     = kind{"method-not-allowed", http.StatusMethodNotAllowed, "not done this way", "Open the page again and use its buttons."}
-	settled         = kind{"settled", http.StatusConflict, "it is settled", "A settled request never changes; look at how it ended."}
-	changed         = kind{"changed", http.StatusConflict, "it changed meanwhile", "Look at it again and decide then."}
-	decidedTwice    = kind{"decided-twice", http.StatusConflict, "you have decided already", "One person counts once."}
-	notGranted      = kind{"not-granted", http.StatusConflict, "it is not granted", "Wait for the decision."}
-	grantOver       = kind{"grant-over", http.StatusGone, "the grant is over", "Ask again."}
-	tooLarge        = kind{"too-large", http.StatusRequestEntityTooLarge, "too large", "Send less."}
-	misdirected     = kind{"misdirected", http.StatusMisdirectedRequest, "another server was asked for", "Check the address."}
-	keyRefused      = kind{"key-refused", http.StatusUnprocessableEntity, "this key is not accepted", "An ed25519 key always passes: ssh-keygen -t ed25519."}
-	fieldRefused    = kind{"field-refused", http.StatusUnprocessableEntity, "a field is not accepted", "Go back and mend it."}
-	tooMuch         = kind{"rate", http.StatusTooManyRequests, "too much at once", "Wait a little and try again."}
-	internal        = kind{"internal", http.StatusInternalServerError, "something went wrong here", "Tell the operator the number below; the log says more under it."}
-	unavailable     = kind{"unavailable", http.StatusServiceUnavailable, "not available now", "Try again in a moment; trying again is safe."}
+	malformed         = kind{"malformed", http.StatusBadRequest, "not understood", "Go back and try again."}
+	badMedia          = kind{"malformed", http.StatusUnsupportedMediaType, "not understood", "Go back and try again."}
+	unauthenticated   = kind{"unauthenticated", http.StatusUnauthorized, "not signed in", "Sign in again."}
+	loginTooOld       = kind{"login-too-old", http.StatusUnauthorized, "your sign-in is too old for this", "Sign in again, then repeat what you did."}
+	forbidden         = kind{"forbidden", http.StatusForbidden, "not allowed", "Open the page again and do it there."}
+	selfApproval      = kind{"self-approval", http.StatusForbidden, "nobody decides on their own request", "Somebody else has to decide."}
+	notEligible       = kind{"not-eligible", http.StatusForbidden, "you are not among those who decide", "Ask somebody of the groups that the request names."}
+	notRequester      = kind{"not-requester", http.StatusForbidden, "only who asked can cancel it", "If it should not be granted, deny it."}
+	groupsUnknown     = kind{"groups-unknown", http.StatusForbidden, "your groups are not known", "Sign in again. If that does not help, ask whoever runs the identity provider to send your groups."}
+	contractForbids   = kind{"contract-forbids", http.StatusForbidden, "the contract does not allow this", "Whoever approves, it stays forbidden; ask for what the contract allows."}
+	notFound          = kind{"not-found", http.StatusNotFound, "not found", "It may never have been here, or it is not yours to see."}
+	wrongMethod       = kind{"method-not-allowed", http.StatusMethodNotAllowed, "not done this way", "Open the page again and use its buttons."}
+	hostRetired       = kind{"host-retired", http.StatusGone, "the host is retired", "If it should live again, it is invited and joins again."}
+	invitationRefused = kind{"invitation-refused", http.StatusForbidden, "the invitation is refused", "Have another one made."}
+	sameAdmin         = kind{"same-admin", http.StatusForbidden, "another host admin has to agree", "Ask another host admin to do the same."}
+	settled           = kind{"settled", http.StatusConflict, "it is settled", "A settled request never changes; look at how it ended."}
+	changed           = kind{"changed", http.StatusConflict, "it changed meanwhile", "Look at it again and decide then."}
+	decidedTwice      = kind{"decided-twice", http.StatusConflict, "you have decided already", "One person counts once."}
+	notGranted        = kind{"not-granted", http.StatusConflict, "it is not granted", "Wait for the decision."}
+	grantOver         = kind{"grant-over", http.StatusGone, "the grant is over", "Ask again."}
+	tooLarge          = kind{"too-large", http.StatusRequestEntityTooLarge, "too large", "Send less."}
+	misdirected       = kind{"misdirected", http.StatusMisdirectedRequest, "another server was asked for", "Check the address."}
+	keyRefused        = kind{"key-refused", http.StatusUnprocessableEntity, "this key is not accepted", "An ed25519 key always passes: ssh-keygen -t ed25519."}
+	fieldRefused      = kind{"field-refused", http.StatusUnprocessableEntity, "a field is not accepted", "Go back and mend it."}
+	tooMuch           = kind{"rate", http.StatusTooManyRequests, "too much at once", "Wait a little and try again."}
+	internal          = kind{"internal", http.StatusInternalServerError, "something went wrong here", "Tell the operator the number below; the log says more under it."}
+	unavailable       = kind{"unavailable", http.StatusServiceUnavailable, "not available now", "Try again in a moment; trying again is safe."}
 )
 
 // A problemRow says which kind of problem an error is. plain replaces the
@@ -139,6 +144,18 @@ var problemTable = []problemRow{
 	{record.ErrClaimsOld, loginTooOld, ""},
 	{record.ErrOtherLogin, loginTooOld, ""},
 	{errCrossSite, forbidden, ""},
+
+	// Hosts.
+	{record.ErrHostRetired, hostRetired, ""},
+	{record.ErrInvitation, invitationRefused, ""},
+	{record.ErrHostOther, fieldRefused, ""},
+	{record.ErrSameAdmin, sameAdmin, ""},
+	{authority.ErrTooSoon, tooMuch, ""},
+	{authority.ErrReplay, fieldRefused, ""},
+	{authority.ErrNoBundle, notFound, ""},
+	{authority.ErrNoHostKeys, unavailable, "this server has no keys for hosts; tell its operator"},
+	{hostcall.ErrCall, forbidden, ""},
+	{errNotHere, fieldRefused, ""},
 
 	// Deciding.
 	{approval.ErrSelfApproval, selfApproval, ""},

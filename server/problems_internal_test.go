@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/oidc"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
@@ -59,7 +60,10 @@ var inTable = map[string]error{
 	"store.ErrNoSession": store.ErrNoSession, "store.ErrNoChallenge": store.ErrNoChallenge, "store.ErrNoFlow": store.ErrNoFlow,
 	"store.ErrUsed": store.ErrUsed, "store.ErrBusy": store.ErrBusy, "store.ErrClock": store.ErrClock, "authority.ErrVoid": authority.ErrVoid,
 	"authority.ErrUncosigned": authority.ErrUncosigned, "authority.ErrWithheld": authority.ErrWithheld, "ledger.ErrMessage": ledger.ErrMessage, "ledger.ErrTile": ledger.ErrTile,
-	"record.ErrOtherLogin": record.ErrOtherLogin,
+	"record.ErrOtherLogin":  record.ErrOtherLogin,
+	"record.ErrHostRetired": record.ErrHostRetired, "record.ErrHostOther": record.ErrHostOther, "record.ErrInvitation": record.ErrInvitation, "record.ErrSameAdmin": record.ErrSameAdmin,
+	"authority.ErrTooSoon": authority.ErrTooSoon, "authority.ErrReplay": authority.ErrReplay, "authority.ErrNoBundle": authority.ErrNoBundle, "authority.ErrNoHostKeys": authority.ErrNoHostKeys,
+	"hostcall.ErrCall":     hostcall.ErrCall,
 	"store.ErrUnavailable": store.ErrUnavailable, "authority.ErrMark": authority.ErrMark, "store.ErrConflict": store.ErrConflict, "authority.ErrMarkMoved": authority.ErrMarkMoved,
 	"store.ErrUnknownOutcome": store.ErrUnknownOutcome, "store.ErrUnsafe": store.ErrUnsafe,
 }
@@ -74,7 +78,7 @@ const (
 // exempt are the sentinels without a row, each with the reason.
 var exempt = map[string]string{
 	"authority.ErrDegraded": "told by GET /readyz and nowhere else",
-	"authority.ErrCopy":     offline,
+	"authority.ErrCopy":     offline, "authority.ErrBundleKeys": offline, "hostcall.ErrInvitation": "for who makes an invitation or takes one: hosts post its parts",
 
 	"ca.ErrLint": ours, "ca.ErrTemplate": ours, "softkey.ErrKeyFile": starting,
 	"canon.ErrNotCanonical": "what a client signs arrives in record.ErrDocument; alone it says that " + ours,
@@ -116,7 +120,7 @@ func TestEverySentinelHasAPlace(t *testing.T) {
 	found := map[string]bool{}
 	for _, dir := range []string{
 		"approval", "authority", "ca", "ca/softkey", "canon", "contract", "internal/store", "internal/store/postgres", "internal/store/sqlite",
-		"ledger", "ledger/certproof", "ledger/witness", "oidc", "record", "sshcert",
+		"ledger", "ledger/certproof", "ledger/hostcall", "ledger/witness", "oidc", "record", "sshcert",
 	} {
 		for _, name := range sentinels(t, filepath.Join("..", filepath.FromSlash(dir))) {
 			found[path.Base(dir)+"."+name] = true

@@ -103,16 +103,16 @@ func (s *Server) allRoles(w http.ResponseWriter, r *http.Request, session store.
 func hostsOf(all []authority.Host, lineage canon.Digest, role *contract.Role) []sshcert.Host {
 	var out []sshcert.Host
 	for _, h := range all {
-		if h.Lineage == lineage && role.Matches(labelsOf(h)) {
+		if h.Lineage == lineage && role.Matches(labelsOf(h.Labels)) {
 			out = append(out, h.Name)
 		}
 	}
 	return out
 }
 
-func labelsOf(h authority.Host) map[string]string {
-	out := make(map[string]string, len(h.Labels))
-	for _, l := range h.Labels {
+func labelsOf(labels []record.Label) map[string]string {
+	out := make(map[string]string, len(labels))
+	for _, l := range labels {
 		out[l.Name] = l.Value
 	}
 	return out

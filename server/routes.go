@@ -49,6 +49,7 @@ func (s *Server) table() []route {
 		{method: http.MethodGet, path: "/requests/{id}", cookie: s.requestPage},
 		{method: http.MethodPost, path: "/requests/{id}/decisions", cookie: s.decide, counts: countsItself},
 		{method: http.MethodPost, path: "/requests/{id}/cancel", cookie: s.cancelForm, counts: countsAsTakingAway},
+		{method: http.MethodGet, path: "/hosts", cookie: s.fleetPage},
 		{method: http.MethodGet, path: "/ledger", cookie: s.ledgerPage},
 		{method: http.MethodGet, path: "/ledger/export", cookie: s.exportFromPage},
 		{method: http.MethodGet, path: "/ledger/{index}", cookie: s.entryPage},
