@@ -91,7 +91,40 @@ func (a *account) verifyHost(ctx context.Context, h api.Host) (*verification, er
 		return nil, err
 	}
 	v.checkHost(h)
+	if h.LabelLeaf > 0 {
+		return &v, a.verifyLabels(ctx, h, &v)
+	}
 	return &v, nil
+}
+
+// verifyLabels holds the labels of a host that was given others than it joined with
+// to the entry that says so.
+func (a *account) verifyLabels(ctx context.Context, h api.Host, v *verification) error {
+	l := verification{pin: a.at.pin, index: h.LabelLeaf}
+	if err := a.conn.get(ctx, "/v1/ledger/entries/"+strconv.FormatInt(h.LabelLeaf, 10), nil, &l.entry); err != nil {
+		return fmt.Errorf("the labels of host %s cannot be checked: %w", h.Name, err)
+	}
+	if err := l.run(); err != nil {
+		return err
+	}
+	facts, err := record.ParseFacts(l.leaf.Kind, []byte(l.entry.Facts))
+	label, ok := facts.(record.HostLabel)
+	if err != nil || !ok || label.Host != h.Name || !sameLabels(h.Labels, label.Labels) || label.Lineage != h.Lineage {
+		l.fail("labels", "entry %d does not give the host these labels", h.LabelLeaf)
+	} else {
+		l.pass("labels", "entry %d gave it these labels", h.LabelLeaf)
+	}
+	v.checks = append(v.checks, l.checks...)
+	return nil
+}
+
+func sameLabels(have map[string]string, list []record.Label) bool {
+	for _, l := range list {
+		if value, ok := have[l.Name]; !ok || value != l.Value {
+			return false
+		}
+	}
+	return len(have) == len(list)
 }
 
 // checkHost compares a host with the facts of its entry.
@@ -139,10 +172,6 @@ func differs(h api.Host, join record.HostJoin, leaf ledger.Leaf) string {
 	if err != nil {
 		return "host key"
 	}
-	labels := make(map[string]string, len(join.Labels))
-	for _, l := range join.Labels {
-		labels[l.Name] = l.Value
-	}
 	switch {
 	case join.Name != h.Name:
 		return "name"
@@ -152,7 +181,7 @@ func differs(h api.Host, join record.HostJoin, leaf ledger.Leaf) string {
 		return "port"
 	case keyLine(key) != h.HostKey:
 		return "host key"
-	case !maps.Equal(labels, h.Labels) || len(labels) != len(join.Labels):
+	case h.LabelLeaf == 0 && !sameLabels(h.Labels, join.Labels):
 		return "set of labels"
 	case join.Lineage != h.Lineage || leaf.Lineage != h.Lineage:
 		return "contract"
@@ -164,7 +193,7 @@ func differs(h api.Host, join record.HostJoin, leaf ledger.Leaf) string {
 
 func sameHost(a, b api.Host) bool {
 	return a.Name == b.Name && a.Address == b.Address && a.Port == b.Port && a.HostKey == b.HostKey &&
-		maps.Equal(a.Labels, b.Labels) && a.Lineage == b.Lineage && a.Leaf == b.Leaf
+		maps.Equal(a.Labels, b.Labels) && a.Lineage == b.Lineage && a.Leaf == b.Leaf && a.LabelLeaf == b.LabelLeaf
 }
 
 // keptHosts returns the hosts that were proved under the pinned log key. A file

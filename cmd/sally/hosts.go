@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/client"
@@ -16,9 +18,12 @@ clause, the longest grant, and who decides.
 
 With NAME it shows that host in full, and checks on this machine that the pinned
 ledger says of it what the server says: address, port, host key, labels, contract.
-The exit code is 1 if it does not.`,
+The exit code is 1 if it does not.
+
+The verbs below are for those who look after hosts.`,
 		Example: `  sally hosts
-  sally hosts web-1.example`,
+  sally hosts web-1.example
+  sally hosts list`,
 		Args:              oneArgument("NAME"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -29,5 +34,112 @@ The exit code is 1 if it does not.`,
 		},
 	}
 	addJSON(cmd, &o.JSON)
+	cmd.AddCommand(newHostsList(env), newHostsShow(env), newHostsInvite(env), newHostsLabel(env), newHostsRetire(env))
 	return cmd
+}
+
+func newHostsList(env client.Env) *cobra.Command {
+	o := client.HostsOptions{Env: env}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the hosts, and whether they enforce the ledger",
+		Long: `Lists the hosts of the contracts that concern you, with what each last said of
+itself: whether it lets in only what the ledger holds, how many findings its doctor
+has, which trust bundle and revocation list it uses. A host that never said a word
+has stock sshd without sally-host and is shown as not enforcing. What hosts say is
+their word.`,
+		Example: `  sally hosts list
+  sally hosts list --json`,
+		Args: onlyVerbs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return client.HostsFleet(cmd.Context(), o) },
+	}
+	addJSON(cmd, &o.JSON)
+	return cmd
+}
+
+func newHostsShow(env client.Env) *cobra.Command {
+	o := client.HostsOptions{Env: env}
+	cmd := &cobra.Command{
+		Use:     "show NAME",
+		Short:   "Show one host with its proof",
+		Long:    "Does what sally hosts NAME does.",
+		Example: `  sally hosts show web-1.example`,
+		Args:    oneArgument("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.Name = args[0]
+			}
+			if o.Name == "" {
+				return client.Usagef("name the host to show; sally hosts list lists them")
+			}
+			return client.Hosts(cmd.Context(), o)
+		},
+	}
+	addJSON(cmd, &o.JSON)
+	return cmd
+}
+
+// hostAdmin is a verb of host admins about the host NAME.
+func hostAdmin(cmd *cobra.Command, o *client.HostAdminOptions, run func(context.Context, client.HostAdminOptions) error) *cobra.Command {
+	cmd.Args = oneArgument("NAME")
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			o.Name = args[0]
+		}
+		return run(cmd.Context(), *o)
+	}
+	addText(cmd, &o.Contract, "contract", 64, "`ID` of the contract, if several are in force")
+	addJSON(cmd, &o.JSON)
+	return cmd
+}
+
+func newHostsInvite(env client.Env) *cobra.Command {
+	o := client.HostAdminOptions{Env: env}
+	cmd := hostAdmin(&cobra.Command{
+		Use:   "invite NAME --addr HOST:PORT [--label NAME=VALUE]…",
+		Short: "Make an invitation by which a host joins, once",
+		Long: `Prints one line, an invitation, by which sally-host join takes the host into the
+inventory: under this name, with these labels, once, until it expires. It carries
+the digest of the trust bundle that the host is to pin, so the host need not believe
+the server. Whoever has the line can join as this host: hand it over as a secret.
+
+You need the office host-admin of the contract. A name stays what it was: it is
+invited again only with the same labels and under the same contract.`,
+		Example: `  sally hosts invite web-1.prod --addr 10.20.0.11:22 --label env=prod --label tier=web
+  sally hosts invite web-1.prod --addr 10.20.0.11:22 --label env=prod --for 15m`,
+	}, &o, client.HostsInvite)
+	addText(cmd, &o.Addr, "addr", 300, "where ssh reaches the host, `HOST:PORT`")
+	addTexts(cmd, &o.Labels, "label", 64, 127, "a label, `NAME=VALUE`")
+	addLength(cmd, &o.For, "for", "how long it is good, `TIME` such as 15m; at most 168h (default 1h)")
+	return cmd
+}
+
+func newHostsLabel(env client.Env) *cobra.Command {
+	o := client.HostAdminOptions{Env: env}
+	cmd := hostAdmin(&cobra.Command{
+		Use:   "label NAME [--label NAME=VALUE]… [--change ID]",
+		Short: "Give a host other labels, with another host admin",
+		Long: `Proposes labels for a host, all that it is to have, and prints the id of the change.
+They hold once another host admin asks for the very same with --change ID. Labels say
+which roles reach a host, so nobody changes them alone. What was granted is judged by
+the new labels from then on.`,
+		Example: `  sally hosts label web-1.prod --label env=prod --label tier=db
+  sally hosts label web-1.prod --label env=prod --label tier=db --change mzxw6ytboi4dknrzgq2tmnzxgi`,
+	}, &o, client.HostsLabel)
+	addTexts(cmd, &o.Labels, "label", 64, 127, "a label, `NAME=VALUE`")
+	addText(cmd, &o.Change, "change", 26, "the `ID` of the change that another host admin has proposed")
+	return cmd
+}
+
+func newHostsRetire(env client.Env) *cobra.Command {
+	o := client.HostAdminOptions{Env: env}
+	return hostAdmin(&cobra.Command{
+		Use:   "retire NAME",
+		Short: "Take a host out of the inventory",
+		Long: `Retires a host: nobody can ask for it, what was granted on it gives no certificate
+any more, and it is believed no word. Its name stays its own: it can be invited again
+with the labels that it had.`,
+		Example: `  sally hosts retire web-1.prod`,
+	}, &o, client.HostsRetire)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/sshcert"
 )
 
-// hostOptions are the flags of hosts add. What they may say is decided when the
+// hostOptions are the flags of hosts add and hosts invite. What they may say is decided when the
 // host is recorded; here they are read so that whoever mistyped one is told which.
 type hostOptions struct {
 	name, addr, keyFile, contract string
@@ -25,6 +25,18 @@ type hostOptions struct {
 }
 
 func (o hostOptions) parse() (authority.NewHost, error) {
+	h, err := o.parseInventory()
+	if err != nil {
+		return authority.NewHost{}, err
+	}
+	if h.Key, err = readHostKey(o.keyFile); err != nil {
+		return authority.NewHost{}, fmt.Errorf("--host-key: %w", err)
+	}
+	return h, nil
+}
+
+// parseInventory reads everything but the key.
+func (o hostOptions) parseInventory() (authority.NewHost, error) {
 	name, err := sshcert.ParseHost(o.name)
 	if err != nil {
 		return authority.NewHost{}, err
@@ -32,9 +44,6 @@ func (o hostOptions) parse() (authority.NewHost, error) {
 	h := authority.NewHost{Name: name, Contract: o.contract, Labels: make(map[string]string)}
 	if h.Address, h.Port, err = parseAddr(o.addr); err != nil {
 		return authority.NewHost{}, fmt.Errorf("--addr %q: %w", strictyaml.Clip(o.addr), err)
-	}
-	if h.Key, err = readHostKey(o.keyFile); err != nil {
-		return authority.NewHost{}, fmt.Errorf("--host-key: %w", err)
 	}
 	for _, l := range o.labels {
 		k, v, ok := strings.Cut(l, "=")

@@ -22,7 +22,9 @@ import (
 )
 
 func hostsCommand(dir *string) *cobra.Command {
-	return group("hosts", "Add hosts and print their sshd settings", hostsAddCommand(dir), hostsListCommand(dir), hostsConfigCommand(dir), hostsKeysCommand(dir), hostsBundleCommand(dir))
+	return group("hosts", "Look after hosts: what they join by, pin and are set up with",
+		hostsAddCommand(dir), hostsListCommand(dir), hostsConfigCommand(dir), hostsKeysCommand(dir), hostsBundleCommand(dir), hostsPublishCommand(dir),
+		hostsInviteCommand(dir), hostsRetireCommand(dir))
 }
 
 func hostsAddCommand(dir *string) *cobra.Command {
@@ -69,7 +71,7 @@ func runHostsAdd(cmd *cobra.Command, dir string, o hostOptions) (err error) {
 func hostsListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the hosts of the ledger", Args: exactly(),
-		Long:    "Lists name, address and labels of each host, separated by tabs.",
+		Long:    "Lists name, address and labels of each host, separated by tabs, and behind them retired if it is.",
 		Example: "  sallyd hosts list",
 		RunE: verb(func(cmd *cobra.Command, _ []string) (err error) {
 			f, err := openFolder(cmd.Context(), *dir, folderOptions{})
@@ -83,7 +85,11 @@ func hostsListCommand(dir *string) *cobra.Command {
 					return err
 				}
 				for _, h := range hosts {
-					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s\n", h.Name, net.JoinHostPort(h.Address, strconv.Itoa(h.Port)), labels(h.Labels)); err != nil {
+					state := ""
+					if h.Retired() {
+						state = "\tretired"
+					}
+					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s%s\n", h.Name, net.JoinHostPort(h.Address, strconv.Itoa(h.Port)), labels(h.Labels), state); err != nil {
 						return err
 					}
 				}
@@ -206,6 +212,9 @@ func hostFiles(r *store.Reader, name sshcert.Host, at string) ([]hostFile, error
 	}
 	if err != nil {
 		return nil, err
+	}
+	if host.Retired() {
+		return nil, fmt.Errorf("host %s: %w", name, record.ErrHostRetired)
 	}
 	userCA, err := authority.UserCA(r)
 	if err != nil {

@@ -236,8 +236,11 @@ func (old *oldLedger) keep(state *record.Memory) error {
 	var hosts []record.HostJoin
 	for _, h := range old.hosts {
 		// Of two leaves about one name only the one that the fold took is in the state.
+		// One that is retired stays behind, and labels are those of the end.
 		if row, err := record.Host(state, h.Name); err == nil && row.Join == h.Join && old.ids[h.Lineage] != "" {
-			hosts = append(hosts, h)
+			if h.Labels = row.Labels; !row.Retired() {
+				hosts = append(hosts, h)
+			}
 		} else if err != nil && !errors.Is(err, record.ErrNotFound) {
 			return err
 		}
