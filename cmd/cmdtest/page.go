@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // general is the section that is about no verb.
@@ -77,12 +78,23 @@ func verbs(root *cobra.Command) []*cobra.Command {
 		switch {
 		case sub.Name() == "help", sub.Name() == "completion" && sub.HasSubCommands(): // cobra's own
 		case sub.HasSubCommands():
+			if doesSomething(sub) {
+				out = append(out, sub)
+			}
 			out = append(out, verbs(sub)...)
 		default:
 			out = append(out, sub)
 		}
 	}
 	return out
+}
+
+// doesSomething reports whether a group of verbs is a verb itself: it has flags of
+// its own.
+func doesSomething(group *cobra.Command) bool {
+	own := false
+	group.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { own = own || f.Name != "help" && f.Name != "version" })
+	return own
 }
 
 var (

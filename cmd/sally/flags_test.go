@@ -18,7 +18,7 @@ import (
 func eachVerb(root *cobra.Command, do func(*cobra.Command)) {
 	for _, c := range root.Commands() {
 		eachVerb(c, do)
-		if !c.HasSubCommands() {
+		if !c.HasSubCommands() || c.Flags().Lookup("json") != nil {
 			do(c)
 		}
 	}

@@ -50,7 +50,7 @@ has stock sshd without sally-host and is shown as not enforcing. What hosts say 
 their word.`,
 		Example: `  sally hosts list
   sally hosts list --json`,
-		Args: onlyVerbs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return client.HostsFleet(cmd.Context(), o) },
 	}
 	addJSON(cmd, &o.JSON)
