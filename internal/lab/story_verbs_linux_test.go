@@ -54,6 +54,7 @@ func TestStoryVerbs(t *testing.T) {
 
 	v.withoutLogin()
 	v.bundles()
+	v.publish()
 	v.prepare()
 	v.withServer()
 	v.audits()
@@ -191,6 +192,11 @@ func (v *verbs) withoutLogin() {
 		{verb: "list", line: "sally list --waiting"},
 		{verb: "hosts", line: "sally hosts"},
 		{verb: "hosts", line: "sally hosts web-1.demo"},
+		{verb: "hosts list", line: "sally hosts list"},
+		{verb: "hosts show", line: "sally hosts show web-1.demo"},
+		{verb: "hosts invite", line: "sally hosts invite spare.demo --addr 127.0.0.1:22 --label env=demo"},
+		{verb: "hosts label", line: "sally hosts label web-1.demo --label env=test"},
+		{verb: "hosts retire", line: "sally hosts retire spare.demo"},
 		{verb: "ssh", line: "sally ssh $WEB1"},
 		{verb: "ledger list", line: "sally ledger list"},
 		{verb: "ledger show", line: "sally ledger show 1"},
@@ -219,6 +225,22 @@ func (v *verbs) withoutLogin() {
 		{verb: "completion", code: 2, line: "sally completion", says: "SHELL: name one of bash"},
 	})
 	v.s.Alice.Setenv("SALLY_STATE", filepath.Join(v.s.Alice.Home(), ".local", "state", "sallyport"))
+}
+
+// publish gives hosts a trust bundle, so that they can be invited, and the inventory
+// a host that can be spared.
+func (v *verbs) publish() {
+	v.t.Helper()
+	must(v.t, v.s.StopServing())
+	file := v.s.Operator.Home("bundle.json")
+	for _, args := range [][]string{
+		{"hosts", "keys"}, {"hosts", "bundle", "--out", file}, {"hosts", "publish", file},
+		{"hosts", "add", "gone.demo", "--addr", "127.0.0.1:22", "--host-key", v.s.Hosts[site.Web1].HostKeyFile(), "--label", "env=demo"},
+	} {
+		_, err := v.s.Operator.Must(v.ctx, append(append([]string{"sallyd"}, args...), "--dir", v.s.ServerDir())...)
+		must(v.t, err)
+	}
+	must(v.t, v.s.Serve(v.ctx))
 }
 
 // prepare makes requests in each state.
@@ -283,6 +305,21 @@ func (v *verbs) withServer() {
 		{verb: "hosts", code: 0, line: "sally hosts web-1.demo"},
 		{verb: "hosts", code: 1, line: "sally hosts nowhere.demo", says: "not in the inventory"},
 		{verb: "hosts", code: 2, line: "sally hosts WEB"},
+		{verb: "hosts list", code: 0, line: "sally hosts list"},
+		{verb: "hosts list", code: 1, line: "$OPEN sally hosts list"},
+		{verb: "hosts list", code: 2, line: "sally hosts list x", says: "takes no arguments"},
+		{verb: "hosts show", code: 0, line: "sally hosts show web-1.demo"},
+		{verb: "hosts show", code: 1, line: "sally hosts show nowhere.demo", says: "not in the inventory"},
+		{verb: "hosts show", code: 2, line: "sally hosts show", says: "name the host to show"},
+		{verb: "hosts invite", code: 0, line: "sally hosts invite spare.demo --addr 127.0.0.1:22 --label env=demo --for 5m", says: "hand it over as a secret"},
+		{verb: "hosts invite", code: 1, line: "sally hosts invite web-1.demo --addr 127.0.0.1:22 --label env=prod", says: "with other labels"},
+		{verb: "hosts invite", code: 2, line: "sally hosts invite WEB --addr 127.0.0.1:22", says: "NAME:"},
+		{verb: "hosts label", code: 0, line: "sally hosts label web-1.demo --label env=test", says: "until another host admin runs"},
+		{verb: "hosts label", code: 1, line: "sally hosts label web-1.demo --label env=demo", says: "has these labels"},
+		{verb: "hosts label", code: 2, line: "sally hosts label web-1.demo --label env", says: "NAME=VALUE"},
+		{verb: "hosts retire", code: 0, line: "sally hosts retire gone.demo", says: "is retired"},
+		{verb: "hosts retire", code: 1, line: "sally hosts retire nowhere.demo"},
+		{verb: "hosts retire", code: 2, line: "sally hosts retire WEB", says: "NAME:"},
 		{verb: "ssh", code: 1, line: "sally ssh ops@nowhere.demo", says: "not in the inventory"},
 		{verb: "ssh", code: 2, line: "sally ssh x"},
 		{verb: "ssh", code: 0, line: "sally ssh $WEB1 --key-file -- true"},
@@ -395,6 +432,11 @@ func (v *verbs) withoutServer() {
 		{verb: "status", line: "sally status $PENDING"},
 		{verb: "list", line: "sally list"},
 		{verb: "hosts", line: "sally hosts"},
+		{verb: "hosts list", line: "sally hosts list"},
+		{verb: "hosts show", line: "sally hosts show web-1.demo"},
+		{verb: "hosts invite", line: "sally hosts invite spare.demo --addr 127.0.0.1:22 --label env=demo"},
+		{verb: "hosts label", line: "sally hosts label web-1.demo --label env=test"},
+		{verb: "hosts retire", line: "sally hosts retire spare.demo"},
 		{verb: "ledger list", line: "sally ledger list"},
 		{verb: "ledger show", line: "sally ledger show 1"},
 		{verb: "ledger export", line: "sally ledger export --out x"},

@@ -73,6 +73,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"FlowsOnce", testFlows},
 		{"UseOnce", testUseOnce},
 		{"Cursors", testCursors},
+		{"HeartbeatsAndBundles", testFleet},
 		{"OnceInParallel", testOnceInParallel},
 		{"Sweep", testSweep},
 	} {
