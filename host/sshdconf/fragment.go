@@ -1,0 +1,247 @@
+package sshdconf
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// ErrFragment is wrapped when a fragment can't be written as sshd would read it.
+var ErrFragment = errors.New("sshd would read this otherwise than it is meant")
+
+// FragmentName is what the fragment is called in sshd_config.d: of most settings the first value counts, and the files are
+// read in alphabetic order.
+const FragmentName = "00-sallyport.conf"
+
+// Wanted is what has to be in force on a host.
+type Wanted struct {
+	// Program is the absolute path of sally-host, Args what stands between it and "%k %u", the certificate and the login.
+	Program string
+	Args    []string
+	// User is whom the verifier runs as: an account of its own.
+	User string
+	// CAKeys, RevokedKeys: the files of the authorities' keys and of what was revoked.
+	CAKeys      string
+	RevokedKeys string
+	// BreakGlass is the folder of the owner's own keys, one file an account; empty: there is no such way.
+	BreakGlass string
+	// HostKey and HostCertificate are the host's own key and its certificate, if it has one.
+	HostKey         string
+	HostCertificate string
+	// Require shuts every other way in. Without it, in observe mode, the fragment adds certificates to what there is.
+	Require bool
+	// FurtherFactors says that AuthenticationMethods asks for more than a key, so that what is asked stays on.
+	FurtherFactors bool
+	// KeepRootLogin leaves PermitRootLogin as it is, where root can't log in with a password anyway.
+	KeepRootLogin bool
+	// OpenSSH is the release that will read it.
+	OpenSSH Version
+}
+
+var (
+	plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._+-]*$`)
+	plainWord = regexp.MustCompile(`^[A-Za-z0-9/._+=-]+$`)
+	account   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+)
+
+// maxPath bounds a path, as the kernel does.
+const maxPath = 4095
+
+// Command is the value of AuthorizedPrincipalsCommand. Only the certificate and the login are handed over: the rest is in
+// the certificate, and the key ID is free text.
+func (w Wanted) Command() string {
+	return strings.Join(append(append([]string{w.Program}, w.Args...), "%k", "%u"), " ")
+}
+
+// KeysFile is the value of AuthorizedKeysFile in require mode.
+func (w Wanted) KeysFile() string {
+	if w.BreakGlass == "" {
+		return "none"
+	}
+	return w.BreakGlass + "/%u"
+}
+
+// check refuses what sshd_config would read otherwise: relative paths, blanks, quotes, comments, tokens and variables.
+func (w Wanted) check() error {
+	for _, p := range []struct {
+		what, path string
+		optional   bool
+	}{
+		{"the program", w.Program, false},
+		{"the file of the authorities' keys", w.CAKeys, false},
+		{"the file of revoked keys", w.RevokedKeys, false},
+		{"the folder of the owner's keys", w.BreakGlass, true},
+		{"the host key", w.HostKey, true},
+		{"the host certificate", w.HostCertificate, true},
+	} {
+		if p.path == "" && p.optional {
+			continue
+		}
+		if !plainPath.MatchString(p.path) || path.Clean(p.path) != p.path || p.path == "/" || len(p.path) > maxPath {
+			return fmt.Errorf("%w: %s is %.200q; give an absolute path of letters, digits and . _ + - /, without detours", ErrFragment, p.what, p.path)
+		}
+	}
+	for _, arg := range w.Args {
+		if !plainWord.MatchString(arg) {
+			return fmt.Errorf("%w: the verifier's argument %.200q; give letters, digits and . _ + = - / only", ErrFragment, arg)
+		}
+	}
+	if !account.MatchString(w.User) {
+		return fmt.Errorf("%w: the verifier's account %.100q; give a name of lower-case letters, digits, _ and -, at most 32", ErrFragment, w.User)
+	}
+	if w.User == "root" {
+		return fmt.Errorf("%w: the verifier would run as root; give it an account of its own", ErrFragment)
+	}
+	if w.HostCertificate != "" && w.HostKey == "" {
+		return fmt.Errorf("%w: a host certificate needs its host key named as well", ErrFragment)
+	}
+	if w.OpenSSH == (Version{}) {
+		return fmt.Errorf("%w: it is not known which OpenSSH reads it", ErrFragment)
+	}
+	return nil
+}
+
+// Fragment is the text of 00-sallyport.conf. It never has a line for AuthorizedKeysCommand: in OpenSSH 8.7 to 9.3 one that
+// stands in front switches AuthorizedPrincipalsCommand off, "none" too (bz#3574).
+func (w Wanted) Fragment() (string, error) {
+	if err := w.check(); err != nil {
+		return "", err
+	}
+	if w.OpenSSH.Before(8, 2) {
+		return "", fmt.Errorf("%w: OpenSSH %s knows no Include; 8.2 or newer is needed", ErrFragment, w.OpenSSH)
+	}
+	var b strings.Builder
+	b.WriteString("# Written by `sally-host setup`, removed by `sally-host leave`; `sally-host doctor` says what sshd makes of it.\n")
+	b.WriteString("# Do not add a line for AuthorizedKeysCommand: OpenSSH 8.7 to 9.3 would drop the verifier for it (bz#3574).\n")
+	for _, s := range w.settings() {
+		fmt.Fprintf(&b, "%s %s\n", s.keyword, s.value)
+	}
+	return b.String(), nil
+}
+
+type setting struct{ keyword, value string }
+
+func (w Wanted) settings() []setting {
+	list := []setting{
+		{"TrustedUserCAKeys", w.CAKeys},
+		{"AuthorizedPrincipalsCommand", w.Command()},
+		{"AuthorizedPrincipalsCommandUser", w.User},
+		{"AuthorizedPrincipalsFile", "none"}, // asked before the command, and a match skips it
+		{"RevokedKeys", w.RevokedKeys},
+		{"PubkeyAuthentication", "yes"},
+	}
+	if w.HostKey != "" {
+		list = append(list, setting{"HostKey", w.HostKey})
+	}
+	if w.HostCertificate != "" {
+		list = append(list, setting{"HostCertificate", w.HostCertificate})
+	}
+	if !w.Require {
+		return list
+	}
+	list = append(list, []setting{
+		{"AuthorizedKeysFile", w.KeysFile()},
+		{"StrictModes", "yes"},
+		{"HostbasedAuthentication", "no"},
+		{"PermitEmptyPasswords", "no"},
+		{"PermitUserEnvironment", "no"},
+		{"LogLevel", "VERBOSE"}, // names the certificate's serial and key ID
+	}...)
+	if !w.KeepRootLogin {
+		list = append(list, setting{"PermitRootLogin", "prohibit-password"})
+	}
+	if w.FurtherFactors {
+		return list
+	}
+	list = append(list, []setting{
+		{"PasswordAuthentication", "no"},
+		{"KbdInteractiveAuthentication", "no"},
+		{"KerberosAuthentication", "no"},
+		{"GSSAPIAuthentication", "no"},
+	}...)
+	if w.OpenSSH.Before(8, 7) { // where it is a switch of its own
+		list = append(list, setting{"ChallengeResponseAuthentication", "no"})
+	}
+	return list
+}
+
+// InForce compares the fragment with what sshd says is in force somewhere and returns what differs, one sentence each.
+func (w Wanted) InForce(s Settings) []string {
+	var differs []string
+	for _, want := range w.settings() {
+		key := strings.ToLower(want.keyword)
+		have := s.Values(key)
+		if len(have) == 0 && (key == "kerberosauthentication" || key == "gssapiauthentication" || key == "challengeresponseauthentication") {
+			continue // this sshd was built without it
+		}
+		if want.value == "none" && s.none(key) {
+			continue
+		}
+		if !contains(key, have, want.value) {
+			differs = append(differs, fmt.Sprintf("%s is %s, not %s", want.keyword, strings.Join(have, " and "), want.value))
+		}
+	}
+	return differs
+}
+
+// contains tells whether sshd means a wanted value. It has a name of its own for one, and lists all host keys.
+func contains(key string, have []string, want string) bool {
+	for _, value := range have {
+		switch {
+		case value == want, key == "permitrootlogin" && (value == "without-password" || value == "no"):
+			return true
+		case key == "authorizedprincipalscommand" && strings.Join(strings.Fields(value), " ") == want:
+			return true
+		}
+	}
+	return false
+}
+
+// ParseFragment reads back what Fragment has written.
+func ParseFragment(text string) (Wanted, error) {
+	w := Wanted{FurtherFactors: true, KeepRootLogin: true}
+	for line := range strings.Lines(text) {
+		key, value := cutKeyword(strings.TrimSpace(line))
+		switch key {
+		case "trustedusercakeys":
+			w.CAKeys = value
+		case "revokedkeys":
+			w.RevokedKeys = value
+		case "authorizedprincipalscommanduser":
+			w.User = value
+		case "authorizedprincipalscommand":
+			words := strings.Fields(value)
+			if len(words) < 3 || words[len(words)-2] != "%k" || words[len(words)-1] != "%u" {
+				return Wanted{}, fmt.Errorf("%w: the verifier is called as %.200q", ErrFragment, value)
+			}
+			w.Program, w.Args = words[0], words[1:len(words)-2]
+		case "hostkey":
+			w.HostKey = value
+		case "hostcertificate":
+			w.HostCertificate = value
+		case "authorizedkeysfile":
+			w.Require = true
+			if value != "none" {
+				w.BreakGlass = strings.TrimSuffix(value, "/%u")
+			}
+		case "passwordauthentication":
+			w.FurtherFactors = false
+		case "permitrootlogin":
+			w.KeepRootLogin = false
+		}
+	}
+	w.OpenSSH = Version{Major: 8, Minor: 7}
+	if strings.Contains(text, "\nChallengeResponseAuthentication ") {
+		w.OpenSSH.Minor = 6
+	}
+	written, err := w.Fragment()
+	if err != nil {
+		return Wanted{}, err
+	}
+	if written != text {
+		return Wanted{}, fmt.Errorf("%w: somebody has changed what sally-host wrote; `sally-host setup` writes it anew", ErrFragment)
+	}
+	return w, nil
+}
