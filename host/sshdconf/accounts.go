@@ -13,6 +13,7 @@ const maxAccounts = 10_000
 type Account struct {
 	Name  string
 	UID   uint32
+	GID   uint32
 	Home  string
 	Shell string
 }
@@ -29,14 +30,15 @@ func Accounts(passwd string) ([]Account, error) {
 		if len(f) != 7 || f[0] == "" || strings.HasPrefix(f[0], "#") {
 			continue
 		}
-		uid, err := strconv.ParseUint(f[2], 10, 32)
-		if err != nil {
+		uid, uidErr := strconv.ParseUint(f[2], 10, 32)
+		gid, gidErr := strconv.ParseUint(f[3], 10, 32)
+		if uidErr != nil || gidErr != nil {
 			continue
 		}
 		if len(list) == maxAccounts {
 			return nil, fmt.Errorf("%s has more than %d accounts, which is more than are looked at", passwd, maxAccounts)
 		}
-		list = append(list, Account{Name: f[0], UID: uint32(uid), Home: f[5], Shell: f[6]})
+		list = append(list, Account{Name: f[0], UID: uint32(uid), GID: uint32(gid), Home: f[5], Shell: f[6]})
 	}
 	return list, nil
 }

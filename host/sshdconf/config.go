@@ -131,6 +131,12 @@ func (r *reader) include(l Line, rest string, depth int) error {
 	return nil
 }
 
+// Without is the configuration without the lines of one file.
+func (c Config) Without(file string) Config {
+	c.Lines = slices.DeleteFunc(slices.Clone(c.Lines), func(l Line) bool { return l.File == file })
+	return c
+}
+
 // Global is the text of the lines that hold for every connection.
 func (c Config) Global() []byte {
 	var b bytes.Buffer

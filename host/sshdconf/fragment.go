@@ -63,6 +63,14 @@ func (w Wanted) KeysFile() string {
 	return w.BreakGlass + "/%u"
 }
 
+// CheckPath refuses a path that sshd_config would read otherwise than it is meant.
+func CheckPath(name string) error {
+	if !plainPath.MatchString(name) || path.Clean(name) != name || name == "/" || len(name) > maxPath {
+		return fmt.Errorf("%w: the path %.200q; give an absolute one of letters, digits and . _ + - /, without detours", ErrFragment, name)
+	}
+	return nil
+}
+
 // check refuses what sshd_config would read otherwise: relative paths, blanks, quotes, comments, tokens and variables.
 func (w Wanted) check() error {
 	for _, p := range []struct {
@@ -79,8 +87,8 @@ func (w Wanted) check() error {
 		if p.path == "" && p.optional {
 			continue
 		}
-		if !plainPath.MatchString(p.path) || path.Clean(p.path) != p.path || p.path == "/" || len(p.path) > maxPath {
-			return fmt.Errorf("%w: %s is %.200q; give an absolute path of letters, digits and . _ + - /, without detours", ErrFragment, p.what, p.path)
+		if err := CheckPath(p.path); err != nil {
+			return fmt.Errorf("%s: %w", p.what, err)
 		}
 	}
 	for _, arg := range w.Args {

@@ -98,8 +98,8 @@ func (s Settings) keyless(method string) bool {
 	})
 }
 
-// behindKey tells whether every way in shows a key first or as well, so that what else is asked is a further factor.
-func (s Settings) behindKey() bool {
+// BehindKey tells whether every way in shows a key first or as well, so that what else is asked is a further factor.
+func (s Settings) BehindKey() bool {
 	lists := s.methods()
 	return lists != nil && !slices.ContainsFunc(lists, func(list []string) bool { return !slices.Contains(list, "publickey") })
 }

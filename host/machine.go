@@ -1,0 +1,147 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sallyport/sallyport/host/sshdconf"
+	"github.com/sallyport/sallyport/ledger/trust"
+)
+
+// Where setup puts the rest, unless it is told otherwise.
+const (
+	// DefaultState is the folder that only root reads: what setup has changed, what the agent keeps.
+	DefaultState = "/var/lib/sally-host"
+	// DefaultMain is the configuration of the host's sshd.
+	DefaultMain = "/etc/ssh/sshd_config"
+	// DefaultUser is the account that the verifier runs as, of its own.
+	DefaultUser = "sally-verify"
+)
+
+// More files in the host's folder.
+const (
+	AuthoritiesFile  = "user-ca.pub" // TrustedUserCAKeys, written from the bundle
+	FragmentFile     = "sshd.conf"   // a copy of what sshd is told
+	BreakGlassFolder = "break-glass" // the owner's own keys, one file an account
+)
+
+// Machine is a host as setup, doctor and leave see it. [Machine.Fill] puts in what is not said.
+type Machine struct {
+	Dir      string // the host's folder, [DefaultDir]
+	State    string // [DefaultState]
+	Spool    string // the verifier's own folder, [DefaultSpool]
+	Main     string // sshd's configuration, [DefaultMain]
+	Fragment string // what it includes; sshd_config.d/00-sallyport.conf beside Main
+	SSHD     string // sshd's program
+	Program  string // sally-host itself
+	User     string // [DefaultUser]
+	Passwd   string // /etc/passwd
+	Nsswitch string // /etc/nsswitch.conf
+	Log      string // where the verifier says who is refused; empty: the system's log
+	Owner    int    // whom the files belong to; 0 is root
+}
+
+// Fill returns the machine with what was not said put in.
+func (m Machine) Fill() (Machine, error) {
+	for _, field := range []struct {
+		value    *string
+		fallback string
+	}{
+		{&m.Dir, DefaultDir},
+		{&m.State, DefaultState},
+		{&m.Spool, DefaultSpool},
+		{&m.Main, DefaultMain},
+		{&m.User, DefaultUser},
+		{&m.Passwd, "/etc/passwd"},
+		{&m.Nsswitch, "/etc/nsswitch.conf"},
+	} {
+		if *field.value == "" {
+			*field.value = field.fallback
+		}
+	}
+	if m.Fragment == "" {
+		m.Fragment = filepath.Join(filepath.Dir(m.Main), "sshd_config.d", sshdconf.FragmentName)
+	}
+	if m.SSHD == "" {
+		path, err := program("sshd")
+		if err != nil {
+			return m, err
+		}
+		m.SSHD = path
+	}
+	if m.Program == "" {
+		path, err := os.Executable()
+		if err != nil {
+			return m, fmt.Errorf("finding out where sally-host is: %w; say it with --program", err)
+		}
+		m.Program = path
+	}
+	return m, nil
+}
+
+// program finds a system program. Administrators' folders are looked into first: what an environment says is not asked.
+func program(name string) (string, error) {
+	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/bin", "/bin"} {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed on this host", name)
+}
+
+func (m Machine) file(name string) string { return filepath.Join(m.Dir, name) }
+
+func (m Machine) sshd() sshdconf.SSHD { return sshdconf.SSHD{Path: m.SSHD, Config: m.Main} }
+
+// wanted is what sshd is to be told.
+func (m Machine) wanted(mode Mode, breakGlass bool) sshdconf.Wanted {
+	args := []string{"principals"}
+	for _, flag := range []struct{ name, value, fallback string }{
+		{"--dir", m.Dir, DefaultDir}, {"--spool", m.Spool, DefaultSpool}, {"--log", m.Log, ""},
+	} {
+		if flag.value != flag.fallback {
+			args = append(args, flag.name, flag.value)
+		}
+	}
+	w := sshdconf.Wanted{
+		Program: m.Program, Args: args, User: m.User, CAKeys: m.file(AuthoritiesFile), RevokedKeys: m.file(KRLFile), Require: mode == Require,
+	}
+	if breakGlass {
+		w.BreakGlass = m.file(BreakGlassFolder)
+	}
+	return w
+}
+
+// places are the files that nobody else may change.
+func (m Machine) places() []sshdconf.Place {
+	return []sshdconf.Place{
+		{ID: "program-open", Path: m.Program, Severity: sshdconf.Weak, Means: "sshd does not run the verifier and no certificate gets in"},
+		{ID: "policy-open", Path: m.file(ConfigFile), Severity: sshdconf.Bypass, Means: "others say what this host lets in"},
+		{ID: "bundle-open", Path: m.file(BundleFile), Severity: sshdconf.Bypass, Means: "others say whom this host trusts"},
+		{ID: "authorities-open", Path: m.file(AuthoritiesFile), Severity: sshdconf.Bypass, Means: "others say whose certificates sshd takes"},
+		{ID: "revoked-open", Path: m.file(KRLFile), Severity: sshdconf.Bypass, Means: "others say what is revoked"},
+		{ID: "fragment-open", Path: m.Fragment, Severity: sshdconf.Bypass, Means: "others say what sshd does"},
+		{ID: "config-open", Path: m.Main, Severity: sshdconf.Bypass, Means: "others say what sshd does"},
+		{ID: "break-glass-open", Path: m.file(BreakGlassFolder), Severity: sshdconf.Bypass, Means: "others open the owner's way in", Optional: true},
+	}
+}
+
+// inspection is what to look at.
+func (m Machine) inspection(w sshdconf.Wanted, b trust.Bundle) sshdconf.Inspection {
+	in := sshdconf.Inspection{
+		SSHD: m.sshd(), Wanted: w, Fragment: m.Fragment, Places: m.places(), Owner: uint32(m.Owner), //nolint:gosec // a user's number
+		Passwd: m.Passwd, Nsswitch: m.Nsswitch,
+	}
+	for _, key := range b.UserCAs {
+		if public, err := key.Public(); err == nil { // a bundle was parsed, so each is one
+			in.Authorities = append(in.Authorities, public.Marshal())
+		}
+	}
+	return in
+}
+
+// ErrMachine is wrapped when a host is not in a state in which it can be set up.
+var ErrMachine = errors.New("this host can't be set up as it is")
