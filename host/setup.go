@@ -376,10 +376,10 @@ func (p plan) noWayAround(ctx context.Context) error {
 func places(f sshdconf.Finding) string {
 	text := ""
 	if len(f.Where) > 0 {
-		text += " for " + strings.Join(f.Where, ", ")
+		text += "; this holds for " + strings.Join(f.Where, " and for ")
 	}
 	if f.Line != "" {
-		text += ", set at " + f.Line
+		text += "; it is set at " + f.Line
 	}
 	return text
 }

@@ -264,7 +264,7 @@ func TestDoctor(t *testing.T) {
 	}
 	j.write(t, "etc/ssh/sshd_config.d/50-own.conf", "Match User ops\n\tPasswordAuthentication yes\n")
 	text, err := doctor(false)
-	if !errors.Is(err, host.ErrBypass) || !strings.Contains(text, "- A password is enough to get in, and nobody's approval is asked for Match User ops (") ||
+	if !errors.Is(err, host.ErrBypass) || !strings.Contains(text, "- A password is enough to get in, and nobody's approval is asked; this holds for Match User ops (") ||
 		!strings.Contains(text, "50-own.conf:2 [password]\n  Mend: set PasswordAuthentication no.\n") {
 		t.Errorf("%v\n%s", err, text)
 	}
