@@ -115,10 +115,14 @@ func (m Machine) wanted(mode Mode, breakGlass bool) sshdconf.Wanted {
 	return w
 }
 
+func (m Machine) programPlace() sshdconf.Place {
+	return sshdconf.Place{ID: "program-open", Path: m.Program, Severity: sshdconf.Weak, Means: "sshd does not run the verifier and no certificate gets in", Runs: true}
+}
+
 // places are the files that nobody else may change.
 func (m Machine) places() []sshdconf.Place {
 	return []sshdconf.Place{
-		{ID: "program-open", Path: m.Program, Severity: sshdconf.Weak, Means: "sshd does not run the verifier and no certificate gets in"},
+		m.programPlace(),
 		{ID: "policy-open", Path: m.file(ConfigFile), Severity: sshdconf.Bypass, Means: "others say what this host lets in"},
 		{ID: "bundle-open", Path: m.file(BundleFile), Severity: sshdconf.Bypass, Means: "others say whom this host trusts"},
 		{ID: "authorities-open", Path: m.file(AuthoritiesFile), Severity: sshdconf.Bypass, Means: "others say whose certificates sshd takes"},

@@ -124,8 +124,8 @@ func (o SetupOptions) prepare(ctx context.Context) (plan, error) {
 	if _, err := p.config.Marshal(); err != nil {
 		return plan{}, err
 	}
-	if err := sshdconf.Secure(m.Program, 0); err != nil {
-		return plan{}, fmt.Errorf("%w: sshd would not run %s: %w; install it below /usr", ErrMachine, m.Program, err)
+	for _, f := range sshdconf.JudgePlaces([]sshdconf.Place{m.programPlace()}, 0) {
+		return plan{}, fmt.Errorf("%w: %s; install sally-host below /usr", ErrMachine, f.Says)
 	}
 	version, err := m.sshd().Version(ctx)
 	if err != nil {

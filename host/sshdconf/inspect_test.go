@@ -72,7 +72,7 @@ func newHost(t *testing.T) *host {
 		id, path string
 		severity Severity
 	}{{"program-open", h.in.Wanted.Program, Weak}, {"revoked-open", h.in.Wanted.RevokedKeys, Bypass}} {
-		h.in.Places = append(h.in.Places, Place{ID: p.id, Path: p.path, Severity: p.severity, Means: "others decide"})
+		h.in.Places = append(h.in.Places, Place{ID: p.id, Path: p.path, Severity: p.severity, Means: "others decide", Runs: p.path == h.in.Wanted.Program})
 	}
 	fragment, err := h.in.Wanted.Fragment()
 	if err != nil {
@@ -86,6 +86,7 @@ func newHost(t *testing.T) *host {
 	} {
 		h.write(t, name, text)
 	}
+	mode("sally-host", 0o755)(t, h)
 	return h
 }
 
@@ -339,6 +340,7 @@ func TestInspectNamesWhatIsWeak(t *testing.T) {
 		{"the verifier's account logs in", file("passwd", "sally-verify:x:9:9::/:/bin/sh\n"), "verifier-logs-in", "/bin/sh"},
 		{"the verifier runs as another", before("AuthorizedPrincipalsCommandUser nobody\n"), "other-verifier-account", "nobody"},
 		{"the program is everybody's", mode("sally-host", 0o777), "program-open", "0777"},
+		{"the program can't be run", mode("sally-host", 0o644), "program-not-run", "can't be run"},
 		{"the program is gone", remove("sally-host"), "program-open", "missing"},
 		{"certificates are off", before("PubkeyAuthentication no\n"), "certificates-off", ""},
 		{"users' environment", before("PermitUserEnvironment yes\n"), "user-environment", "LD_PRELOAD"},

@@ -40,6 +40,7 @@ type Place struct {
 	Severity Severity
 	Means    string // "…, so that WHAT"
 	Optional bool   // it may be absent
+	Runs     bool   // it is a program
 }
 
 // JudgePlaces says which of our files others can change.
@@ -53,6 +54,10 @@ func JudgePlaces(places []Place, owner uint32) []Finding {
 			found = append(found, Finding{
 				ID: p.ID, Severity: Weak, Says: p.Path + " is missing, so no certificate gets in", Mend: "run sally-host setup again",
 			})
+		case err == nil && p.Runs && !runs(p.Path):
+			found = append(found, Finding{
+				ID: "program-not-run", Severity: Weak, Says: p.Path + " can't be run, so no certificate gets in", Mend: "chmod 0755 " + p.Path,
+			})
 		case err != nil:
 			found = append(found, Finding{
 				ID: p.ID, Severity: p.Severity, Says: fmt.Sprintf("%v, so that %s", err, p.Means),
@@ -61,6 +66,11 @@ func JudgePlaces(places []Place, owner uint32) []Finding {
 		}
 	}
 	return found
+}
+
+func runs(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o001 != 0 // by the verifier's own account
 }
 
 // krlMagic begins a revocation list of OpenSSH's own format.

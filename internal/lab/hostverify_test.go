@@ -38,6 +38,15 @@ type askedHost struct {
 
 func newAskedHost(t *testing.T) *askedHost {
 	t.Helper()
+	v := prepareHost(t)
+	v.install()
+	v.start()
+	return v
+}
+
+// prepareHost makes everything but the sshd and what it asks.
+func prepareHost(t *testing.T) *askedHost {
+	t.Helper()
 	d, err := lab.NewDir()
 	if err != nil {
 		t.Fatal(err)
@@ -77,8 +86,6 @@ func newAskedHost(t *testing.T) *askedHost {
 	if v.subject, _, _, _, err = ssh.ParseAuthorizedKey(line); err != nil {
 		t.Fatal(err)
 	}
-	v.install()
-	v.start()
 	return v
 }
 
@@ -181,6 +188,12 @@ func (v *askedHost) knock(wire []byte, keyType string) bool {
 	if err := os.WriteFile(v.key+"-cert.pub", []byte(line), 0o600); err != nil {
 		v.t.Fatal(err)
 	}
+	return v.connects()
+}
+
+// connects tells whether what the account has opens the login.
+func (v *askedHost) connects() bool {
+	v.t.Helper()
 	known, err := v.sshd.KnownHosts()
 	if err != nil {
 		v.t.Fatal(err)
