@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +94,8 @@ func removeAccount(ctx context.Context, name string) error {
 	}
 }
 
-// admin runs one of the programs that keep accounts. fine are the exit codes beside 0 that are no error.
+// admin runs one of the programs that keep accounts. fine are the exit codes beside 0 that are no error. While another
+// program holds the lock on the password file it tries again.
 func admin(ctx context.Context, fine []int, name string, args ...string) error {
 	path, err := program(name)
 	if err != nil {
@@ -101,19 +103,24 @@ func admin(ctx context.Context, fine []int, name string, args ...string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // a system program; the account's name was checked
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
-	cmd.WaitDelay = time.Second
-	output, err := cmd.CombinedOutput()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		for _, code := range fine {
-			if exit.ExitCode() == code {
-				return nil
-			}
+	tick := time.NewTicker(tryEvery)
+	defer tick.Stop()
+	for {
+		cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // a system program; the account's name was checked
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+		cmd.WaitDelay = time.Second
+		output, err := cmd.CombinedOutput()
+		if exit, ok := errors.AsType[*exec.ExitError](err); err == nil || ok && slices.Contains(fine, exit.ExitCode()) {
+			return nil
+		}
+		err = fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(output)))
+		if !strings.Contains(string(output), "cannot lock") {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(output)))
-	}
-	return nil
 }

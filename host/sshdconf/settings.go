@@ -13,11 +13,11 @@ const maxOutput = 1 << 20
 // Settings is what `sshd -T` prints: what is in force, globally or for one connection.
 type Settings struct{ values map[string][]string }
 
-// keyword is how `sshd -T` begins a line; in lower case before OpenSSH 10.
+// keyword is how `sshd -T` begins a line; older releases than 10.4 write it in lower case.
 var keyword = regexp.MustCompile(`^[A-Za-z0-9]+$`)
 
 // judged are the settings without which nothing can be said: output that lacks one was cut off, or is something else.
-// AuthorizedKeysFile and RevokedKeys are not among them: OpenSSH 10.3 and later pass over them where they are none.
+// AuthorizedKeysFile and RevokedKeys are not among them: OpenSSH 10.5 passes over them where they are none.
 var judged = []string{
 	"authenticationmethods", "authorizedkeyscommand", "authorizedprincipalscommand", "authorizedprincipalscommanduser", "authorizedprincipalsfile",
 	"hostbasedauthentication", "kbdinteractiveauthentication", "passwordauthentication", "permitemptypasswords", "permitrootlogin", "permituserenvironment",
