@@ -30,6 +30,8 @@ type SetupOptions struct {
 	Digest  canon.Digest // what the host was told that the bundle is
 	// BreakGlass keeps the owner's own way in: root puts keys into break-glass/LOGIN. Without it there is none.
 	BreakGlass bool
+	// HostCertificate is the file of the host's own certificate, if it has one; sshd has the key to it.
+	HostCertificate string
 	// TakeOver replaces certificate authorities, a list of revoked keys and such that sshd has already.
 	TakeOver bool
 	Out      io.Writer
@@ -138,7 +140,7 @@ func (o SetupOptions) prepare(ctx context.Context) (plan, error) {
 		return plan{}, err
 	}
 	p.wanted = m.wanted(o.Config.Mode, o.BreakGlass)
-	p.wanted.OpenSSH = version
+	p.wanted.OpenSSH, p.wanted.HostCertificate = version, o.HostCertificate
 	p.wanted.FurtherFactors = p.before.BehindKey()
 	p.wanted.KeepRootLogin = p.before.Value("permitrootlogin") != "yes"
 	if p.fragment, err = p.wanted.Fragment(); err != nil {

@@ -186,6 +186,18 @@ func TestPromiseP08_SetupPutsTheVerifierInForce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, host.Require},
+		{"a host certificate", func(t *testing.T, j *joining) {
+			t.Helper()
+			ca := j.dir.Path("ca")
+			if err := lab.KeyPair(t.Context(), ca, "ca"); err != nil {
+				t.Fatal(err)
+			}
+			r, err := lab.Run(t.Context(), lab.Command{Path: "ssh-keygen", Args: []string{"-q", "-h", "-s", ca, "-I", "x", "-n", "web-1.demo", j.dir.Path("host_key.pub")}})
+			if err != nil || r.Code != 0 {
+				t.Fatal(err, r.Output)
+			}
+			j.options.HostCertificate = j.dir.Path("host_key-cert.pub")
+		}, host.Require},
 		{"another CA is replaced", func(t *testing.T, j *joining) {
 			t.Helper()
 			j.write(t, "etc/ssh/sshd_config.d/50-own.conf", "TrustedUserCAKeys "+j.dir.Path("host_key.pub")+"\n")

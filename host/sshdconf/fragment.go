@@ -27,7 +27,8 @@ type Wanted struct {
 	RevokedKeys string
 	// BreakGlass is the folder of the owner's own keys, one file an account; empty: there is no such way.
 	BreakGlass string
-	// HostKey and HostCertificate are the host's own key and its certificate, if it has one.
+	// HostCertificate is the host's certificate, if it has one; sshd finds the key to it. HostKey is for a host whose key
+	// sshd would not load by itself: where it is named, the keys that sshd would load count only if they are named, too.
 	HostKey         string
 	HostCertificate string
 	// Require shuts every other way in. Without it, in observe mode, the fragment adds certificates to what there is.
@@ -101,9 +102,6 @@ func (w Wanted) check() error {
 	}
 	if w.User == "root" {
 		return fmt.Errorf("%w: the verifier would run as root; give it an account of its own", ErrFragment)
-	}
-	if w.HostCertificate != "" && w.HostKey == "" {
-		return fmt.Errorf("%w: a host certificate needs its host key named as well", ErrFragment)
 	}
 	if w.OpenSSH == (Version{}) {
 		return fmt.Errorf("%w: it is not known which OpenSSH reads it", ErrFragment)

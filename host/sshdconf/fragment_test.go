@@ -54,6 +54,7 @@ func TestPromiseP08_FragmentShutsOtherWays(t *testing.T) {
 		{"further factors", func(w *Wanted) { w.FurtherFactors = true }, append(required, "HostbasedAuthentication no"), []string{"PasswordAuthentication", "KbdInteractive"}},
 		{"root shut out already", func(w *Wanted) { w.KeepRootLogin = true }, required, []string{"PermitRootLogin"}},
 		{"before 8.7", func(w *Wanted) { w.OpenSSH = Version{8, 6} }, append(shut, "ChallengeResponseAuthentication no"), nil},
+		{"with a host certificate alone", func(w *Wanted) { w.HostCertificate = "/etc/ssh/k-cert.pub" }, []string{"HostCertificate /etc/ssh/k-cert.pub"}, []string{"HostKey"}},
 		{
 			"with a host certificate", func(w *Wanted) { w.HostKey, w.HostCertificate = "/etc/ssh/k", "/etc/ssh/k-cert.pub" },
 			[]string{"HostKey /etc/ssh/k", "HostCertificate /etc/ssh/k-cert.pub"},
@@ -134,10 +135,9 @@ func TestPromiseP08_FragmentRefusesOddPaths(t *testing.T) {
 		}
 	}
 	for name, set := range map[string]func(w *Wanted){
-		"root":                    func(w *Wanted) { w.User = "root" },
-		"unknown release":         func(w *Wanted) { w.OpenSSH = Version{} },
-		"no Include":              func(w *Wanted) { w.OpenSSH = Version{8, 1} },
-		"certificate without key": func(w *Wanted) { w.HostCertificate = "/etc/ssh/k-cert.pub" },
+		"root":            func(w *Wanted) { w.User = "root" },
+		"unknown release": func(w *Wanted) { w.OpenSSH = Version{} },
+		"no Include":      func(w *Wanted) { w.OpenSSH = Version{8, 1} },
 	} {
 		w := standard()
 		set(&w)
