@@ -74,7 +74,7 @@ find_missing() {
 	if ! have_postgres; then missing+=(postgresql); fi
 	if ! have node; then missing+=(nodejs); fi # for the second identity provider, as npm is
 	if ! have npm; then missing+=(npm); fi
-	if [[ ! -e $fido ]]; then missing+=(openssh-tests); fi # a stand-in for a FIDO token
+	if [[ ! -e $fido ]]; then missing+=(openssh-tests); fi # a stand-in for a FIDO token, and OpenSSH's own scripts
 	if ! have mandoc; then missing+=(mandoc); fi # checks the man pages
 	if ! have chromium; then missing+=(chromium); fi # looks at the pages
 	if [[ ! -d /usr/share/fonts/opentype/inter ]]; then missing+=(fonts-inter); fi
