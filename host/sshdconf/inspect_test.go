@@ -62,7 +62,7 @@ func newHost(t *testing.T) *host {
 		Authorities: [][]byte{h.key.Marshal()}, Owner: uint32(os.Geteuid()), Passwd: dir.Path("passwd"), Nsswitch: dir.Path("nsswitch.conf"),
 	}
 	h.in.Wanted = Wanted{
-		Program: dir.Path("sally-host"), Args: []string{"principals"}, User: "sally-verify", CAKeys: dir.Path("user-ca.pub"), RevokedKeys: dir.Path("krl"),
+		Program: dir.Path("sally-host"), Args: []string{"principals"}, User: "sally-verify", CAKeys: dir.Path("user-ca.pub"), RevokedKeys: dir.Path("deep", "krl"),
 		BreakGlass: dir.Path("break-glass"), Require: true,
 	}
 	if h.in.Wanted.OpenSSH, err = h.in.SSHD.Version(t.Context()); err != nil {
@@ -80,7 +80,7 @@ func newHost(t *testing.T) *host {
 	}
 	for name, text := range map[string]string{
 		"sshd_config": "HostKey " + dir.Path("host_key") + "\nInclude " + dir.Path("d", "*.conf") + "\nUsePAM yes\n", "d/" + FragmentName: fragment,
-		"user-ca.pub": line(h.key), "krl": string(krlMagic) + "rest", "sally-host": "", "break-glass/root": "", "nsswitch.conf": "passwd: files\n",
+		"user-ca.pub": line(h.key), "deep/krl": string(krlMagic) + "rest", "sally-host": "", "break-glass/root": "", "nsswitch.conf": "passwd: files\n",
 		"passwd": "root:x:0:0:root:" + dir.Path("home/root") + ":/bin/bash\ndeploy:x:1000:1000::" + dir.Path("home/deploy") + ":/bin/sh\n" +
 			"sally-verify:x:900:900::/nonexistent:/usr/sbin/nologin\n",
 	} {
@@ -197,8 +197,8 @@ func TestPromiseP08_InspectNamesEachWayAround(t *testing.T) {
 		{"a fragment in front of ours", file("d/00-a.conf", "PasswordAuthentication yes\n"), "password", "", "", "00-a.conf:1"},
 		{"our fragment is not read", without("Include "), "fragment-not-read", "00-sallyport.conf", "", ""},
 		{"authority in the owner's way", file("break-glass/root", "cert-authority,principals=\"x\" OTHER\n"), "cert-authority", "as root", "", ""},
-		{"the list of revoked keys is everybody's", mode("krl", 0o666), "revoked-open", "0666", "", ""},
-		{"a folder of it is everybody's", mode(".", 0o777), "revoked-open", "0777", "", ""},
+		{"the list of revoked keys is everybody's", mode("deep/krl", 0o666), "revoked-open", "0666", "", ""},
+		{"a folder above it is everybody's", mode(".", 0o777), "revoked-open", "0777", "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -329,9 +329,9 @@ func TestInspectNamesWhatIsWeak(t *testing.T) {
 		id    string
 		says  string
 	}{
-		{"no list of revoked keys", remove("krl"), "revoked-unread", "nobody gets in"},
-		{"an empty list of revoked keys", file("krl", ""), "revoked-unread", "nobody gets in"},
-		{"no list at all", file("krl", "ssh-ed25519 what"), "revoked-unread", "no revocation list"},
+		{"no list of revoked keys", remove("deep/krl"), "revoked-unread", "nobody gets in"},
+		{"an empty list of revoked keys", file("deep/krl", ""), "revoked-unread", "nobody gets in"},
+		{"no list at all", file("deep/krl", "ssh-ed25519 what"), "revoked-unread", "no revocation list"},
 		{"no authorities", remove("user-ca.pub"), "authorities-unread", "no certificate gets in"},
 		{"an authority is missing", file("user-ca.pub", "# none\n"), "authority-missing", "lacks 1"},
 		{"the verifier's account is gone", file("passwd", "root:x:0:0::/root:/bin/sh\n"), "verifier-account-missing", "sally-verify"},
