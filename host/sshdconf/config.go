@@ -250,8 +250,14 @@ func readFile(path string) (text []byte, err error) {
 	return text, err
 }
 
-// openRegular opens a file without waiting for whoever writes into a pipe.
+// openRegular opens a file without waiting for whoever writes into a pipe. What is no regular file is not even opened: a
+// user's link to a device could do harm by that alone.
 func openRegular(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
 	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil, err

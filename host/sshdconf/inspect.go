@@ -56,11 +56,12 @@ func Inspect(ctx context.Context, in Inspection) (Report, error) {
 	}
 	report := Report{OpenSSH: version.String()}
 	var found findings
+	read := once(readFile)
 	for _, p := range probes {
 		if p.where != "" {
 			report.Asked = append(report.Asked, p.where)
 		}
-		all := append(Judge(in.Wanted, p.settings), JudgeKeyFiles(in.Wanted, p.settings, p.users)...)
+		all := append(Judge(in.Wanted, p.settings), JudgeKeyFiles(in.Wanted, p.settings, p.users, read)...)
 		for i := range all {
 			all[i].Line = config.lineOf(all[i].ID, p.block, in.Fragment)
 		}
@@ -73,6 +74,23 @@ func Inspect(ctx context.Context, in Inspection) (Report, error) {
 	found.add("", in.judgeHost(users, global)...)
 	report.Findings = found.sorted()
 	return report, nil
+}
+
+// once reads each file once, however often it is asked for: the same users' files are in force in many places.
+func once(read func(path string) ([]byte, error)) func(path string) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	known := map[string]result{}
+	return func(path string) ([]byte, error) {
+		r, ok := known[path]
+		if !ok {
+			r.text, r.err = read(path)
+			known[path] = r
+		}
+		return r.text, r.err
+	}
 }
 
 // probe is one thing that sshd was asked about.

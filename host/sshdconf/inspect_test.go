@@ -307,11 +307,18 @@ func TestInspectIsNotHeldUp(t *testing.T) {
 	if r, err := lab.Run(t.Context(), lab.Command{Path: "mkfifo", Args: []string{path}}); err != nil || r.Code != 0 {
 		t.Fatal(err, r.Output)
 	}
+	h.edit(t, "passwd", func(text string) string { return text + "odd:x:1001:1001::" + h.dir.Path("home/odd") + ":/bin/sh\n" })
+	if _, err := h.dir.Mkdir(0o755, "home", "odd", ".ssh"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", h.dir.Path("home/odd/.ssh/authorized_keys")); err != nil {
+		t.Fatal(err)
+	}
 	report, err := Inspect(t.Context(), h.in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, user := range []string{"root", "deploy"} {
+	for _, user := range []string{"root", "deploy", "odd"} {
 		if !slices.ContainsFunc(report.Findings, func(f Finding) bool {
 			return f.ID == "keys-unread" && f.Severity == Bypass && strings.Contains(f.Says, "let "+user+" in")
 		}) {

@@ -97,7 +97,7 @@ func expand(pattern string, a Account) string {
 
 // JudgeKeyFiles looks into the files of keys that are in force for users and says whom they let in without a certificate.
 // The files of the owner's own way are expected, and a note; an authority is expected in none.
-func JudgeKeyFiles(w Wanted, s Settings, users []Account) []Finding {
+func JudgeKeyFiles(w Wanted, s Settings, users []Account, read func(path string) ([]byte, error)) []Finding {
 	var found []Finding
 	for _, pattern := range s.keyFiles() {
 		own := w.BreakGlass != "" && pattern == w.KeysFile()
@@ -106,7 +106,7 @@ func JudgeKeyFiles(w Wanted, s Settings, users []Account) []Finding {
 			if path == "" {
 				continue
 			}
-			text, err := readFile(path)
+			text, err := read(path)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 			case err != nil:
