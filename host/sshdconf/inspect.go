@@ -56,12 +56,12 @@ func Inspect(ctx context.Context, in Inspection) (Report, error) {
 	}
 	report := Report{OpenSSH: version.String()}
 	var found findings
-	read := once(readFile)
+	read := once(readKeyFile)
 	for _, p := range probes {
 		if p.where != "" {
 			report.Asked = append(report.Asked, p.where)
 		}
-		all := append(Judge(in.Wanted, p.settings), JudgeKeyFiles(in.Wanted, p.settings, p.users, read)...)
+		all := append(Judge(in.Wanted, p.settings), judgeKeyFiles(in.Wanted, p.settings, p.users, read)...)
 		for i := range all {
 			all[i].Line = config.lineOf(all[i].ID, p.block, in.Fragment)
 		}
@@ -77,19 +77,19 @@ func Inspect(ctx context.Context, in Inspection) (Report, error) {
 }
 
 // once reads each file once, however often it is asked for: the same users' files are in force in many places.
-func once(read func(path string) ([]byte, error)) func(path string) ([]byte, error) {
+func once(read func(path string) (keyFile, error)) func(path string) (keyFile, error) {
 	type result struct {
-		text []byte
+		keys keyFile
 		err  error
 	}
 	known := map[string]result{}
-	return func(path string) ([]byte, error) {
+	return func(path string) (keyFile, error) {
 		r, ok := known[path]
 		if !ok {
-			r.text, r.err = read(path)
+			r.keys, r.err = read(path)
 			known[path] = r
 		}
-		return r.text, r.err
+		return r.keys, r.err
 	}
 }
 

@@ -272,7 +272,7 @@ func TestPromiseP08_InspectReadsUsersKeys(t *testing.T) {
 	before("AuthorizedKeysFile .ssh/authorized_keys %h/.ssh/authorized_keys2 DIR/by-id/%U DIR/by-%%/%u DIR/%k\n")(t, h)
 	for name, text := range map[string]string{
 		"home/root/.ssh/authorized_keys": "# none\n\nOWN\nfrom=\"a,cert-authority\" OTHER x\nssh-new AAAA\n", "home/deploy/.ssh/authorized_keys2": "restrict,CERT-AUTHORITY OTHER\n",
-		"by-id/1000": "cert-authority ssh-new AAAA\n", "by-%/root": "environment=\"A=\\\"x\" OWN\n",
+		"by-id/1000": strings.Repeat("ssh-new AAAA\n", 7) + "cert-authority ssh-new AAAA\n", "by-%/root": "environment=\"A=\\\"x\" OWN\n",
 	} {
 		h.write(t, name, h.fill(text))
 	}
@@ -284,6 +284,7 @@ func TestPromiseP08_InspectReadsUsersKeys(t *testing.T) {
 	for _, want := range []Finding{
 		{ID: "plain-keys", Says: h.dir.Path("home/root/.ssh/authorized_keys") + " lets 3 in as root with a plain key: " + own + ", " + other + ", a line that is no key known here"},
 		{ID: "plain-keys", Says: h.dir.Path("by-%/root") + " lets 1 in as root with a plain key: " + own},
+		{ID: "plain-keys", Says: h.dir.Path("by-id/1000") + " lets 7 in as deploy with a plain key: " + strings.Repeat("a line that is no key known here, ", 3) + "a line that is no key known here and 3 more"},
 		{ID: "cert-authority", Says: h.dir.Path("home/deploy/.ssh/authorized_keys2") + " trusts a certificate authority of its own, whose certificates let people in as deploy without the verifier: " + other},
 		{ID: "cert-authority", Says: h.dir.Path("by-id/1000") + " trusts a certificate authority of its own, whose certificates let people in as deploy without the verifier: a line that is no key known here"},
 	} {

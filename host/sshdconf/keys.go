@@ -20,6 +20,36 @@ type keyLine struct {
 	authority bool   // it trusts a certificate authority
 }
 
+// keyFile is what a file of keys comes to: how many there are of each, and the first few names.
+type keyFile struct {
+	plain, authorities int
+	names, authorityOf []string
+}
+
+// summary counts the keys of a file. It keeps little, whatever a user has written there.
+func summary(text string) keyFile {
+	var f keyFile
+	for _, key := range readKeys(text) {
+		count, names := &f.plain, &f.names
+		if key.authority {
+			count, names = &f.authorities, &f.authorityOf
+		}
+		if *count++; len(*names) < maxNamed {
+			*names = append(*names, key.name)
+		}
+	}
+	return f
+}
+
+// readKeyFile reads a file of keys.
+func readKeyFile(path string) (keyFile, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return keyFile{}, err
+	}
+	return summary(string(text)), nil
+}
+
 // readKeys reads the lines of an authorized_keys file. A line that is no comment counts as a key even if it can't be read
 // here: sshd may know more types than this.
 func readKeys(text string) []keyLine {
@@ -95,9 +125,9 @@ func expand(pattern string, a Account) string {
 	return a.Home + "/" + b.String()
 }
 
-// JudgeKeyFiles looks into the files of keys that are in force for users and says whom they let in without a certificate.
+// judgeKeyFiles looks into the files of keys that are in force for users and says whom they let in without a certificate.
 // The files of the owner's own way are expected, and a note; an authority is expected in none.
-func JudgeKeyFiles(w Wanted, s Settings, users []Account, read func(path string) ([]byte, error)) []Finding {
+func judgeKeyFiles(w Wanted, s Settings, users []Account, read func(path string) (keyFile, error)) []Finding {
 	var found []Finding
 	for _, pattern := range s.keyFiles() {
 		own := w.BreakGlass != "" && pattern == w.KeysFile()
@@ -106,7 +136,7 @@ func JudgeKeyFiles(w Wanted, s Settings, users []Account, read func(path string)
 			if path == "" {
 				continue
 			}
-			text, err := read(path)
+			keys, err := read(path)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 			case err != nil:
@@ -115,54 +145,46 @@ func JudgeKeyFiles(w Wanted, s Settings, users []Account, read func(path string)
 					Mend: "run sally-host doctor as root; if it says so again, remove the file",
 				})
 			default:
-				found = append(found, judgeKeyFile(path, user.Name, readKeys(string(text)), own)...)
+				found = append(found, judgeKeyFile(path, user.Name, keys, own)...)
 			}
 		}
 	}
 	return found
 }
 
-func judgeKeyFile(path, user string, keys []keyLine, own bool) []Finding {
-	var plain, authorities []string
-	for _, key := range keys {
-		if key.authority {
-			authorities = append(authorities, key.name)
-		} else {
-			plain = append(plain, key.name)
-		}
-	}
+func judgeKeyFile(path, user string, keys keyFile, own bool) []Finding {
 	var found []Finding
-	if len(authorities) > 0 {
+	if keys.authorities > 0 {
 		found = append(found, Finding{
 			ID: "cert-authority", Severity: Bypass,
-			Says: fmt.Sprintf("%s trusts a certificate authority of its own, whose certificates let people in as %s without the verifier: %s", path, user, few(authorities)),
+			Says: fmt.Sprintf("%s trusts a certificate authority of its own, whose certificates let people in as %s without the verifier: %s", path, user, few(keys.authorityOf, keys.authorities)),
 			Mend: "remove the cert-authority line",
 		})
 	}
 	switch {
-	case len(plain) == 0:
+	case keys.plain == 0:
 	case own:
 		found = append(found, Finding{
 			ID: "break-glass-keys", Severity: Note,
-			Says: fmt.Sprintf("the owner's way in is open: %s lets %d in as %s with a plain key: %s", path, len(plain), user, few(plain)),
+			Says: fmt.Sprintf("the owner's way in is open: %s lets %d in as %s with a plain key: %s", path, keys.plain, user, few(keys.names, keys.plain)),
 			Mend: "empty the file when it is no longer needed",
 		})
 	default:
 		found = append(found, Finding{
 			ID: "plain-keys", Severity: Bypass,
-			Says: fmt.Sprintf("%s lets %d in as %s with a plain key: %s", path, len(plain), user, few(plain)),
+			Says: fmt.Sprintf("%s lets %d in as %s with a plain key: %s", path, keys.plain, user, few(keys.names, keys.plain)),
 			Mend: "remove the keys, or set AuthorizedKeysFile as the fragment does",
 		})
 	}
 	return found
 }
 
-// few lists some and says how many more there are.
-func few(names []string) string {
-	if len(names) <= maxNamed {
+// few lists the first names and says how many more there are.
+func few(names []string, all int) string {
+	if all <= len(names) {
 		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
+	return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), all-len(names))
 }
 
 // JudgeAuthorities compares the file that TrustedUserCAKeys names with the authorities of the trust bundle, each as SSH wire
