@@ -29,10 +29,11 @@ var ErrConfig = errors.New("not a host.json")
 
 // Limits of a config.
 const (
-	maxConfig  = 64 << 10
+	MaxConfig  = 64 << 10
 	maxAliases = 16
 	maxEntries = 64
 	maxSeconds = 366 * 24 * 3600
+	maxGrace   = 24 * 3600
 )
 
 // Config is what a host's owner says about it, in host.json: who it is, and limits
@@ -45,11 +46,12 @@ type Config struct {
 	Server  string         `json:"server"`  // URL of the authority
 	Lineage canon.Digest   `json:"lineage"` // of the contract that it belongs to
 
-	MaxCertSeconds   int64           `json:"max_cert_seconds"`    // from ValidAfter to ValidBefore; 0: as the contract says
-	Logins           []sshcert.Login `json:"logins,omitempty"`    // the only logins that certificates open; none: any
-	Options          []string        `json:"options,omitempty"`   // the only extensions and critical options, the proof aside; none: any
-	KRLMaxAgeSeconds int64           `json:"krl_max_age_seconds"` // 0: no limit
-	Offline          []Offline       `json:"offline,omitempty"`   // who gets in when everything else is down
+	MaxCertSeconds   int64           `json:"max_cert_seconds"`        // from ValidAfter to ValidBefore; 0: as the contract says
+	Logins           []sshcert.Login `json:"logins,omitempty"`        // the only logins that certificates open; none: any
+	Options          []string        `json:"options,omitempty"`       // the only extensions and critical options, the proof aside; none: any
+	KRLMaxAgeSeconds int64           `json:"krl_max_age_seconds"`     // 0: no limit
+	GraceSeconds     int64           `json:"grace_seconds,omitempty"` // how long sessions go on after their grant; none: they end with it
+	Offline          []Offline       `json:"offline,omitempty"`       // who gets in when everything else is down
 }
 
 // Offline are keys of the contract that open a login without a certificate.
@@ -75,8 +77,8 @@ func (c Config) Marshal() ([]byte, error) {
 // ParseConfig reads host.json, strictly: what Marshal would not write is refused.
 func ParseConfig(text []byte) (Config, error) {
 	var c Config
-	if len(text) > maxConfig {
-		return Config{}, fmt.Errorf("%w: %d bytes, at most %d", ErrConfig, len(text), maxConfig)
+	if len(text) > MaxConfig {
+		return Config{}, fmt.Errorf("%w: %d bytes, at most %d", ErrConfig, len(text), MaxConfig)
 	}
 	if err := canon.Unmarshal(text, &c); err != nil {
 		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -104,6 +106,8 @@ func (c Config) check() error {
 		return fmt.Errorf("krl_max_age_seconds is from 0 to %d", maxSeconds)
 	case len(c.Aliases) > maxAliases:
 		return fmt.Errorf("%d aliases, at most %d", len(c.Aliases), maxAliases)
+	case c.GraceSeconds < 0 || c.GraceSeconds > maxGrace:
+		return fmt.Errorf("grace_seconds is from 0 to %d", maxGrace)
 	case slices.Contains(c.Aliases, c.Name):
 		return errors.New("an alias is the host's own name")
 	}

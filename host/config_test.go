@@ -20,7 +20,7 @@ func full(t testing.TB) host.Config {
 	return host.Config{
 		V: host.Version, Name: "web-1.prod", Aliases: []sshcert.Host{"web-1", "www.example"}, Mode: host.Observe, Server: "https://ca.example:8443",
 		Lineage: canon.Digest(hosttest.Derived("lineage")), MaxCertSeconds: 600, Logins: []sshcert.Login{"deploy", "ops"},
-		Options: []string{"permit-pty", "source-address"}, KRLMaxAgeSeconds: 3600,
+		Options: []string{"permit-pty", "source-address"}, KRLMaxAgeSeconds: 3600, GraceSeconds: 30,
 		Offline: []host.Offline{{Login: "rescue", Keys: []trust.Key{hosttest.Key(t, hosttest.Signer(t, "offline"))}}},
 	}
 }
@@ -63,6 +63,7 @@ func TestPromiseP08_ConfigsThatAreRefused(t *testing.T) {
 		{"negative seconds", func(c *host.Config) { c.MaxCertSeconds = -1 }, "not canonical"},
 		{"too many seconds", func(c *host.Config) { c.MaxCertSeconds = 1 << 40 }, "max_cert_seconds is from 0"},
 		{"too old a list", func(c *host.Config) { c.KRLMaxAgeSeconds = 1 << 40 }, "krl_max_age_seconds is from 0"},
+		{"too long a grace", func(c *host.Config) { c.GraceSeconds = 86401 }, "grace_seconds is from 0"},
 		{"logins out of order", func(c *host.Config) { c.Logins = []sshcert.Login{"ops", "deploy"} }, "logins are sorted"},
 		{"a login twice", func(c *host.Config) { c.Logins = []sshcert.Login{"ops", "ops"} }, "logins are sorted"},
 		{"a login that is none", func(c *host.Config) { c.Logins = []sshcert.Login{"ops,root"} }, "not a login"},

@@ -44,7 +44,7 @@ func NewVerifier(c Config, b trust.Bundle, signedKRL []byte) (*Verifier, error) 
 // everybody. A krl.json that is there and can't be read refuses everybody as well,
 // but as the last of the checks.
 func Load(f Folder) (*Verifier, error) {
-	text, err := f.Read(ConfigFile, maxConfig)
+	text, err := f.Read(ConfigFile, MaxConfig)
 	if err != nil {
 		return nil, refuse(Files, err)
 	}
