@@ -1,0 +1,270 @@
+// Package agent owns the loop that runs on a host: it ends sessions on time, keeps
+// the revocation list, the trust bundle and the host certificate new, and tells the
+// server who was let in, who left and who was refused.
+//
+// What it does about sessions needs no network, and nothing that needs the network is
+// waited for there: each job has a goroutine, pauses and patience of its own. What the
+// server sends is held to what the host pins ([trust.Next], signed lists with numbers
+// that never fall), so a server that was taken over can take nothing back and give the
+// host no other keys. What the host tells waits in a [Spool] until the server has it.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/host"
+	"github.com/sallyport/sallyport/host/session"
+	"github.com/sallyport/sallyport/ledger/hostcall"
+	"github.com/sallyport/sallyport/ledger/trust"
+)
+
+// Folders below an agent's state.
+const (
+	SessionsFolder = "sessions"
+	SpoolFolder    = "spool"
+	// DefaultState is where the state is, unless it is told otherwise.
+	DefaultState = "/var/lib/sally-host"
+)
+
+// How often things are done, and how long one try may take.
+const (
+	heartbeatEvery = time.Minute
+	bundleEvery    = 10 * time.Minute
+	tellEvery      = 30 * time.Second
+	listPause      = time.Second // between two questions that are answered at once
+	patience       = 30 * time.Second
+	// listPatience is for a question that the server answers when there is news.
+	listPatience = 90 * time.Second
+)
+
+// ErrRefused is wrapped when a server refuses events for what they say. Telling them
+// again would not help.
+var ErrRefused = errors.New("the server refuses the events")
+
+// List is a signed revocation list as the server sends it.
+type List struct {
+	KRL       []byte
+	Statement string
+	Signature string // of the statement
+}
+
+// Refresher fetches what a host pins or is held to. What it returns is not believed.
+type Refresher interface {
+	// List returns the newest list, nil if it is the one that have speaks of and its
+	// statement is not newer. It may wait for a newer one until ctx ends, which is no
+	// error.
+	List(ctx context.Context, have trust.KRL) (*List, error)
+	// Bundles returns the bundles after number, in order; none if there is none.
+	Bundles(ctx context.Context, number int64) ([][]byte, error)
+}
+
+// Reporter tells the server what happened.
+type Reporter interface {
+	// Tell returns nil when the server has recorded the events. It may be told again
+	// what it has recorded. ErrRefused says that the server will never take them.
+	Tell(ctx context.Context, events []hostcall.Event) error
+	// Heartbeat says how the host is set up.
+	Heartbeat(ctx context.Context, body hostcall.HeartbeatBody) error
+}
+
+// Renewer keeps the host certificate valid.
+type Renewer interface {
+	// Renew renews it if it is time, and returns how long to wait until the next look.
+	Renew(ctx context.Context) (time.Duration, error)
+}
+
+// Config says what an agent works with. The network's parts may be nil: then that is
+// not done, and sessions end on time all the same.
+type Config struct {
+	Folder   host.Folder // what the host pins
+	State    string      // the agent's own folder
+	Version  string      // of sally-host
+	Scopes   Scopes      // required
+	Refresh  Refresher
+	Report   Reporter
+	Renew    Renewer
+	Findings func() int64 // of the last sally-host doctor; nil stands for none
+	Now      func() time.Time
+	Chance   func() float64 // from 0 to below 1, by which waits are spread
+	Log      *slog.Logger
+}
+
+// Agent is the loop of one host.
+type Agent struct {
+	Config
+	sessions session.Folder
+	spool    *Spool
+	pinned   *pinned
+}
+
+// New returns an agent. Its folders are made if they are not there.
+func New(c Config) (*Agent, error) {
+	if c.Scopes == nil || c.Now == nil || c.Chance == nil || c.Log == nil {
+		return nil, errors.New("an agent needs scopes, a clock, chance and a log")
+	}
+	sessions, err := session.OpenFolder(filepath.Join(c.State, SessionsFolder))
+	if err != nil {
+		return nil, err
+	}
+	spool, err := OpenSpool(filepath.Join(c.State, SpoolFolder))
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{Config: c, sessions: sessions, spool: spool, pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}}, nil
+}
+
+// Run works until ctx ends. Sessions that are being ended are ended first.
+func (a *Agent) Run(ctx context.Context) {
+	clerk := newClerk(a.sessions, a.spool, a.Log)
+	enders := &enders{
+		sessions: a.sessions, scopes: a.Scopes, now: a.Now, log: a.Log, rules: a.pinned.rules, clerk: clerk,
+		known: map[canon.ID]*known{}, bad: map[canon.ID]bool{},
+	}
+	if err := a.pinned.mend(); err != nil {
+		a.Log.LogAttrs(ctx, slog.LevelError, "what the host pins can't be read", slog.String("error", err.Error()))
+	}
+	var network, local sync.WaitGroup
+	for _, j := range a.jobs() {
+		network.Go(func() { a.repeat(ctx, j) })
+	}
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	local.Go(func() { clerk.run(writing) })
+	enders.run(ctx)
+	stop() // what was ended last is written down, too
+	local.Wait()
+	network.Wait()
+}
+
+// jobs are what needs the network.
+func (a *Agent) jobs() []job {
+	var list []job
+	if a.Refresh != nil {
+		list = append(list,
+			job{name: "revocation list", each: listPatience, do: a.refreshList},
+			job{name: "trust bundle", each: patience, do: a.refreshBundle})
+	}
+	if a.Report != nil {
+		list = append(list,
+			job{name: "heartbeat", each: patience, do: a.heartbeat},
+			job{name: "events", each: patience, do: a.tell, wake: a.spool.Woken()})
+	}
+	if a.Renew != nil {
+		list = append(list, job{name: "host certificate", each: patience, do: a.Renew.Renew})
+	}
+	return list
+}
+
+func (a *Agent) refreshList(ctx context.Context) (time.Duration, error) {
+	have, number := a.pinned.have()
+	if have.Number != int64(min(number, 1<<62)) { //nolint:gosec // bounded
+		have = trust.KRL{} // a crash came between the two: both are fetched again
+	}
+	list, err := a.Refresh.List(ctx, have)
+	if err != nil || list == nil {
+		return listPause, err
+	}
+	says, isNew, err := a.pinned.takeList(*list)
+	if err != nil {
+		return 0, fmt.Errorf("the server sent a revocation list that is not taken: %w", err)
+	}
+	if isNew {
+		a.Log.LogAttrs(ctx, slog.LevelInfo, "new revocation list", slog.Int64("number", says.Number), slog.Time("made_at", says.MadeAt.Time()))
+	}
+	return listPause, nil
+}
+
+func (a *Agent) refreshBundle(ctx context.Context) (time.Duration, error) {
+	bundle, err := a.pinned.bundle()
+	if err != nil {
+		return 0, err
+	}
+	if bundle.Expired(a.Now()) {
+		a.Log.LogAttrs(ctx, slog.LevelError, "the trust bundle has expired: certificates open nothing until there is the next one",
+			slog.Int64("number", bundle.Number), slog.Time("expires_at", bundle.ExpiresAt.Time()))
+	}
+	files, err := a.Refresh.Bundles(ctx, bundle.Number)
+	if err != nil || len(files) == 0 {
+		return bundleEvery, err
+	}
+	next, err := a.pinned.takeBundles(files)
+	if err != nil {
+		return 0, fmt.Errorf("the server sent another trust bundle, which is not taken: %w", err)
+	}
+	a.Log.LogAttrs(ctx, slog.LevelInfo, "new trust bundle", slog.Int64("number", next.Number), slog.Time("expires_at", next.ExpiresAt.Time()))
+	return 0, nil
+}
+
+func (a *Agent) heartbeat(ctx context.Context) (time.Duration, error) {
+	return heartbeatEvery, a.Report.Heartbeat(ctx, a.status())
+}
+
+// status says how the host is set up. What can't be read is left out: the server sees
+// that it is missing.
+func (a *Agent) status() hostcall.HeartbeatBody {
+	body := hostcall.HeartbeatBody{Mode: hostcall.Require, Verifier: a.Version, Spooled: a.spool.Waiting()}
+	if a.pinned.rules().observe {
+		body.Mode = hostcall.Observe
+	}
+	if a.Findings != nil {
+		body.Findings = a.Findings()
+	}
+	if bundle, err := a.pinned.bundle(); err == nil {
+		body.Bundle = bundle.Number
+	}
+	if signed, err := a.pinned.readSigned(); err == nil {
+		body.KRL, body.KRLMadeAt = signed.Number, signed.MadeAt
+	}
+	return body
+}
+
+// tell sends what waits, oldest first. What the server refuses for good is put aside,
+// so that it holds up nothing else.
+func (a *Agent) tell(ctx context.Context) (time.Duration, error) {
+	for {
+		events, n, err := a.spool.Next()
+		if err != nil || n == 0 {
+			return tellEvery, err
+		}
+		err = a.Report.Tell(ctx, events)
+		if errors.Is(err, ErrRefused) {
+			err = a.oneByOne(ctx, events)
+		}
+		if err == nil {
+			err = a.spool.Told(n)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// oneByOne tells events of which the server refuses at least one.
+func (a *Agent) oneByOne(ctx context.Context, events []hostcall.Event) error {
+	var refused []hostcall.Event
+	for _, e := range events {
+		err := a.Report.Tell(ctx, []hostcall.Event{e})
+		switch {
+		case errors.Is(err, ErrRefused):
+			a.Log.LogAttrs(ctx, slog.LevelError, "the server refuses what it is told; it is put aside",
+				slog.String("event", e.What), slog.String("session", string(e.Session)), slog.String("error", err.Error()))
+			refused = append(refused, e)
+		case err != nil:
+			return err
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	if err := a.spool.PutAside(refused); !errors.Is(err, ErrSpoolFull) {
+		return err
+	}
+	a.Log.LogAttrs(ctx, slog.LevelError, "events are lost", slog.Int64("lost", a.spool.Lost()))
+	return nil
+}
