@@ -14,23 +14,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/host"
 	"github.com/sallyport/sallyport/host/session"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/ledger/trust"
-)
-
-// Folders below an agent's state.
-const (
-	SessionsFolder = "sessions"
-	SpoolFolder    = "spool"
-	// DefaultState is where the state is, unless it is told otherwise.
-	DefaultState = "/var/lib/sally-host"
 )
 
 // How often things are done, and how long one try may take.
@@ -99,26 +94,50 @@ type Config struct {
 // Agent is the loop of one host.
 type Agent struct {
 	Config
+	lock     *os.File
 	sessions session.Folder
 	spool    *Spool
 	pinned   *pinned
 }
 
-// New returns an agent. Its folders are made if they are not there.
+// New returns an agent, which has the state for itself until Close. Its folders are
+// made if they are not there.
 func New(c Config) (*Agent, error) {
 	if c.Scopes == nil || c.Now == nil || c.Chance == nil || c.Log == nil {
 		return nil, errors.New("an agent needs scopes, a clock, chance and a log")
 	}
-	sessions, err := session.OpenFolder(filepath.Join(c.State, SessionsFolder))
+	lock, err := lockState(c.State)
 	if err != nil {
 		return nil, err
 	}
-	spool, err := OpenSpool(filepath.Join(c.State, SpoolFolder))
+	sessions, err := session.OpenFolder(filepath.Join(c.State, host.SessionsFolder))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, lock.Close())
 	}
-	return &Agent{Config: c, sessions: sessions, spool: spool, pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}}, nil
+	spool, err := OpenSpool(filepath.Join(c.State, host.EventsFolder))
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return &Agent{Config: c, lock: lock, sessions: sessions, spool: spool, pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}}, nil
 }
+
+// lockState keeps a second agent out: each would tell what the other has told.
+func lockState(state string) (*os.File, error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, fmt.Errorf("the agent's folder: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(state, "lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the administrator names the folder
+	if err != nil {
+		return nil, fmt.Errorf("locking the agent's folder: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s is in use by another agent; stop that one first", state), lock.Close())
+	}
+	return lock, nil
+}
+
+// Close gives the state back.
+func (a *Agent) Close() error { return a.lock.Close() }
 
 // Run works until ctx ends. Sessions that are being ended are ended first.
 func (a *Agent) Run(ctx context.Context) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/host"
-	"github.com/sallyport/sallyport/host/agent"
 	"github.com/sallyport/sallyport/host/session"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 )
@@ -365,7 +364,7 @@ func TestRefusedEventsArePutAside(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("told %v, want %v", got, want)
 		}
-		if aside, err := filepath.Glob(filepath.Join(f.agent.State, agent.SpoolFolder, "*.aside")); err != nil || len(aside) != 1 {
+		if aside, err := filepath.Glob(filepath.Join(f.agent.State, host.EventsFolder, "*.aside")); err != nil || len(aside) != 1 {
 			t.Errorf("put aside: %v, %v", aside, err)
 		}
 	})

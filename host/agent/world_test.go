@@ -94,7 +94,13 @@ func (f *farm) run() (stop func()) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan struct{})
 	go func() { a.Run(ctx); close(done) }()
-	return func() { cancel(); <-done }
+	return func() {
+		cancel()
+		<-done
+		if err := a.Close(); err != nil {
+			f.t.Error(err)
+		}
+	}
 }
 
 func (f *farm) put(name string, text []byte) {
@@ -206,7 +212,7 @@ func (f *farm) login(serial uint64, end time.Time) canon.ID {
 
 func (f *farm) sessions() session.Folder {
 	f.t.Helper()
-	folder, err := session.OpenFolder(filepath.Join(f.agent.State, agent.SessionsFolder))
+	folder, err := session.OpenFolder(filepath.Join(f.agent.State, host.SessionsFolder))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -25,6 +25,8 @@ const (
 // PAM closed the session; the agent alone changes and removes records.
 type Folder struct{ path string }
 
+var errNoFolder = errors.New("there is no folder for the records of sessions")
+
 // OpenFolder takes the folder, which it makes if it is not there. One that others can
 // write to is refused: a record says what gets killed.
 func OpenFolder(path string) (Folder, error) {
@@ -49,6 +51,9 @@ func (f Folder) Add(r Record) error { return f.put(r) }
 func (f Folder) Replace(r Record) error { return f.put(r) }
 
 func (f Folder) put(r Record) error {
+	if f.path == "" {
+		return errNoFolder
+	}
 	text, err := r.Marshal()
 	if err != nil {
 		return err
@@ -63,6 +68,9 @@ func (f Folder) Close(id canon.ID, at canon.Micros) error {
 
 // IDs lists the sessions that there are records of.
 func (f Folder) IDs() (open, closed []canon.ID, err error) {
+	if f.path == "" {
+		return nil, nil, errNoFolder
+	}
 	names, err := os.ReadDir(f.path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the folder of sessions: %w", err)

@@ -19,8 +19,11 @@ var ErrOver = errors.New("the grant is over")
 type Host struct {
 	// Authorities sign people's certificates: those of the trust bundle.
 	Authorities []ssh.PublicKey
-	// Sessions is where the records go.
+	// Sessions is where the records go. Nothing is recorded in the zero Folder.
 	Sessions Folder
+	// Unready is why sessions can't be kept to grants, nil if they can: no session by a
+	// certificate is opened then.
+	Unready error
 	// Now is the clock.
 	Now func() time.Time
 	// Rand draws session ids.
@@ -44,10 +47,10 @@ type Did struct {
 // session after this, so that everything else is in the cgroup that it is moved to.
 func (h Host) Step(getenv func(string) string, caller int) (Did, error) {
 	l, err := readLogin(getenv)
-	if err != nil {
-		return Did{}, err
-	}
 	did := Did{Opens: l.opens, Login: l.user, Certificate: l.usedCertificate()}
+	if err != nil {
+		return did, err
+	}
 	p, ok, err := lookUp(caller)
 	if err == nil && !ok {
 		err = errors.New("it is gone")
@@ -66,6 +69,9 @@ func (h Host) Step(getenv func(string) string, caller int) (Did, error) {
 }
 
 func (h Host) open(did Did, l login, boot string, caller Process) (Did, error) {
+	if did.Certificate && h.Unready != nil {
+		return did, h.Unready
+	}
 	now := h.Now()
 	cert, key, err := l.certificate(h.Authorities)
 	if err != nil {

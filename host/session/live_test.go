@@ -295,8 +295,9 @@ func TestStepRefuses(t *testing.T) {
 		{"two certificates", pam("open_session", "nobody", authInfo(good, certify(t, s.ca, 8, keyID(later)))), session.ErrLogin, true},
 		{"a certificate cut off", pam("open_session", "nobody", authInfo(good)[:400]+"\n"), session.ErrLogin, true},
 		{"a certificate that is no base64", pam("open_session", "nobody", "publickey "+good.Type()+" ?\n"), session.ErrLogin, true},
-		{"another PAM type", pam("auth", "nobody", authInfo(good)), session.ErrLogin, false},
-		{"no user", pam("open_session", "", authInfo(good)), session.ErrLogin, false},
+		{"another PAM type", pam("auth", "nobody", authInfo(good)), session.ErrLogin, true},
+		{"no user", pam("open_session", "", authInfo(good)), session.ErrLogin, true},
+		{"no user, by a key", pam("open_session", "", "publickey ssh-ed25519 AAAA\n"), session.ErrLogin, false},
 	} {
 		did, err := s.Step(tt.env, m.pid())
 		if !errors.Is(err, tt.want) || did.Certificate != tt.cert {

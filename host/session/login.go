@@ -47,10 +47,10 @@ func readLogin(getenv func(string) string) (login, error) {
 		l.opens = true
 	case typeClose:
 	default:
-		return login{}, fmt.Errorf("%w: PAM_TYPE is %.40q; pam_exec calls this step, in a line that begins with session", ErrLogin, t)
+		return l, fmt.Errorf("%w: PAM_TYPE is %.40q; pam_exec calls this step, in a line that begins with session", ErrLogin, t)
 	}
 	if l.user == "" || l.service == "" {
-		return login{}, fmt.Errorf("%w: PAM_USER or PAM_SERVICE is missing", ErrLogin)
+		return l, fmt.Errorf("%w: PAM_USER or PAM_SERVICE is missing", ErrLogin)
 	}
 	return l, nil
 }

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/host"
+	"github.com/sallyport/sallyport/host/agent"
+	"github.com/sallyport/sallyport/host/session"
+)
+
+func agentCommand() *cobra.Command {
+	var dir, state string
+	cmd := &cobra.Command{
+		Use:   "agent [--dir DIR] [--state DIR]",
+		Short: "End sessions with their grants, and keep what the host pins new",
+		Long: `It runs as long as the host does. Sessions end when their grants are over or
+revoked, with or without network; who is in them is warned before. It says on standard
+error what it does.`,
+		Example: `  systemctl enable --now sally-host
+  sally-host agent --state /var/lib/sally-host`,
+		Args: exactly(),
+		RunE: verb(func(cmd *cobra.Command, _ []string) error {
+			a, err := agent.New(agent.Config{
+				Folder: host.Folder{Path: dir}, State: state, Version: version(), Scopes: session.Scopes{},
+				Now:    time.Now,
+				Chance: rand.Float64, //nolint:gosec // it spreads waits
+				Log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
+			})
+			if err != nil {
+				return err
+			}
+			a.Run(cmd.Context())
+			return a.Close()
+		}),
+	}
+	cmd.Flags().StringVar(&dir, "dir", host.DefaultDir, "the host's folder, `DIR`")
+	cmd.Flags().StringVar(&state, "state", host.DefaultState, "folder of what sally-host keeps, `DIR`")
+	return cmd
+}
