@@ -39,10 +39,6 @@ const (
 	listPatience = 90 * time.Second
 )
 
-// ErrRefused is wrapped when a server refuses events for what they say. Telling them
-// again would not help.
-var ErrRefused = errors.New("the server refuses the events")
-
 // List is a signed revocation list as the server sends it.
 type List struct {
 	KRL       []byte
@@ -62,9 +58,10 @@ type Refresher interface {
 
 // Reporter tells the server what happened.
 type Reporter interface {
-	// Tell returns nil when the server has recorded the events. It may be told again
-	// what it has recorded. ErrRefused says that the server will never take them.
-	Tell(ctx context.Context, events []hostcall.Event) error
+	// Tell returns when the server has recorded the events, but for those that it will
+	// never take, by their place, with the reason. It may be told again what it has
+	// recorded.
+	Tell(ctx context.Context, events []hostcall.Event) (refused map[int]string, err error)
 	// Heartbeat says how the host is set up.
 	Heartbeat(ctx context.Context, body hostcall.HeartbeatBody) error
 }
@@ -251,9 +248,9 @@ func (a *Agent) tell(ctx context.Context) (time.Duration, error) {
 		if err != nil || n == 0 {
 			return tellEvery, err
 		}
-		err = a.Report.Tell(ctx, events)
-		if errors.Is(err, ErrRefused) {
-			err = a.oneByOne(ctx, events)
+		refused, err := a.Report.Tell(ctx, events)
+		if err == nil {
+			err = a.putAside(ctx, events, refused)
 		}
 		if err == nil {
 			err = a.spool.Told(n)
@@ -264,24 +261,19 @@ func (a *Agent) tell(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// oneByOne tells events of which the server refuses at least one.
-func (a *Agent) oneByOne(ctx context.Context, events []hostcall.Event) error {
-	var refused []hostcall.Event
-	for _, e := range events {
-		err := a.Report.Tell(ctx, []hostcall.Event{e})
-		switch {
-		case errors.Is(err, ErrRefused):
+func (a *Agent) putAside(ctx context.Context, events []hostcall.Event, refused map[int]string) error {
+	var list []hostcall.Event
+	for i, e := range events {
+		if why, ok := refused[i]; ok {
 			a.Log.LogAttrs(ctx, slog.LevelError, "the server refuses what it is told; it is put aside",
-				slog.String("event", e.What), slog.String("session", string(e.Session)), slog.String("error", err.Error()))
-			refused = append(refused, e)
-		case err != nil:
-			return err
+				slog.String("event", e.What), slog.String("session", string(e.Session)), slog.String("error", why))
+			list = append(list, e)
 		}
 	}
-	if len(refused) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
-	if err := a.spool.PutAside(refused); !errors.Is(err, ErrSpoolFull) {
+	if err := a.spool.PutAside(list); !errors.Is(err, ErrSpoolFull) {
 		return err
 	}
 	a.Log.LogAttrs(ctx, slog.LevelError, "events are lost", slog.Int64("lost", a.spool.Lost()))

@@ -334,22 +334,24 @@ func (s *server) Bundles(ctx context.Context, _ int64) ([][]byte, error) {
 	return s.bundles, nil
 }
 
-func (s *server) Tell(ctx context.Context, events []hostcall.Event) error {
+func (s *server) Tell(ctx context.Context, events []hostcall.Event) (map[int]string, error) {
 	s.mu.Lock()
 	s.calls = append(s.calls, clock())
 	s.mu.Unlock()
 	if err := s.answers(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range events {
+	refused := map[int]string{}
+	for i, e := range events {
 		if s.refuses != "" && string(e.Session) == s.refuses {
-			return agent.ErrRefused
+			refused[i] = "there is no such session"
+			continue
 		}
+		s.told = append(s.told, e)
 	}
-	s.told = append(s.told, events...)
-	return nil
+	return refused, nil
 }
 
 func (s *server) Heartbeat(ctx context.Context, body hostcall.HeartbeatBody) error {

@@ -170,7 +170,11 @@ func TestPromiseP09_WhatStartedInASessionEnds(t *testing.T) {
 	s := newStep(t)
 	m, other, key := newMonitor(t), newMonitor(t), newMonitor(t)
 	before := m.start(t, sleeps) // what sshd had started before is no part of it
-	r := s.open(t, m, 7, time.Now().Add(time.Hour))
+	end := time.Now().Add(time.Hour).Truncate(time.Second)
+	r := s.open(t, m, 7, end)
+	if !r.End.Equal(end) || r.Serial() != 7 {
+		t.Errorf("it ends at %s, want %s", r.End, end)
+	}
 	s.open(t, other, 8, time.Now().Add(time.Hour))
 	s.openAs(t, key, authInfo(sshcerttest.Signer(t, ssh.KeyAlgoED25519).PublicKey()))
 
@@ -381,8 +385,8 @@ func TestClosedSessions(t *testing.T) {
 	}
 }
 
-// terminal opens a pseudo-terminal of the login and returns its two ends.
-func terminal(t *testing.T) (master, slave *os.File) {
+// terminal opens a pseudo-terminal of somebody and returns its two ends.
+func terminal(t *testing.T, owner int) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -401,7 +405,7 @@ func terminal(t *testing.T) (master, slave *os.File) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = slave.Close() })
-	if err := os.Chown(path, 65534, 0); err != nil { // as sshd does
+	if err := os.Chown(path, owner, 0); err != nil { // as sshd does
 		t.Fatal(err)
 	}
 	return master, slave
@@ -413,21 +417,26 @@ func TestWarningsReachTheTerminal(t *testing.T) {
 	m := newMonitor(t)
 	end := time.Date(2099, 12, 31, 23, 59, 30, 0, time.UTC)
 	r := s.open(t, m, 7, end)
-	master, slave := terminal(t)
-	in := exec.Command("sleep", "3600")
-	in.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0, Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	in.Stdin = slave
-	if err := in.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(r.Cgroup, "cgroup.procs"), []byte(strconv.Itoa(in.Process.Pid)), 0); err != nil {
-		t.Fatal(err)
+	var masters []*os.File
+	for _, owner := range []int{65534, 1} { // the login's and another's
+		master, slave := terminal(t, owner)
+		masters = append(masters, master)
+		in := exec.Command("sleep", "3600")
+		in.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0, Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		in.Stdin = slave
+		if err := in.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = in.Process.Kill(); _ = in.Wait() }) // it was killed
+		if err := os.WriteFile(filepath.Join(r.Cgroup, "cgroup.procs"), []byte(strconv.Itoa(in.Process.Pid)), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	told, err := session.Scopes{}.Warn(r, 5*time.Minute, false)
 	if err != nil || told != 1 {
-		t.Fatalf("Warn = %d, %v; want one terminal", told, err)
+		t.Fatalf("Warn = %d, %v; want the login's terminal alone", told, err)
 	}
-	reader := bufio.NewReader(master)
+	reader := bufio.NewReader(masters[0])
 	expect := func(want string) {
 		t.Helper()
 		for {
@@ -444,7 +453,6 @@ func TestWarningsReachTheTerminal(t *testing.T) {
 	if _, err := (session.Scopes{}).End(t.Context(), r, session.Revoked); err != nil {
 		t.Fatal(err)
 	}
-	_ = in.Wait() // it was killed
 	expect("sallyport: your certificate was revoked; this session ends now")
 }
 

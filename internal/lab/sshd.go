@@ -22,6 +22,9 @@ const privsepDir = "/run/sshd"
 // configuration of its own. NewSSHD prepares it, Start starts it.
 type SSHD struct {
 	Name string // as it joins, "web-1.demo"
+	// PAM is a file that stands for /etc/pam.d/sshd, for this sshd and what it starts;
+	// empty: it does without PAM. Only root can have one.
+	PAM string
 
 	dir  string
 	port *Port
@@ -73,6 +76,10 @@ func (s *SSHD) KnownHosts() (string, error) {
 // value counts. It lets nobody in by itself.
 func (s *SSHD) config(includes []string) string {
 	var b strings.Builder
+	pam := "no"
+	if s.PAM != "" {
+		pam = "yes"
+	}
 	for _, file := range includes {
 		fmt.Fprintf(&b, "Include %q\n", file)
 	}
@@ -82,7 +89,7 @@ HostKey %q
 PidFile %q
 LogLevel VERBOSE
 StrictModes yes
-UsePAM no
+UsePAM %s
 PubkeyAuthentication yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -93,7 +100,7 @@ LoginGraceTime 30
 PrintMotd no
 PrintLastLog no
 X11Forwarding no
-`, s.Port(), s.file("ssh_host_ed25519_key"), s.file("sshd.pid"))
+`, s.Port(), s.file("ssh_host_ed25519_key"), s.file("sshd.pid"), pam)
 	return b.String()
 }
 
@@ -127,7 +134,7 @@ func (s *SSHD) Start(ctx context.Context, includes ...string) error {
 	if err := s.port.Release(); err != nil {
 		return err
 	}
-	s.proc, err = Start(ctx, s.file("sshd.log"), Command{Path: path, Args: []string{"-D", "-e", "-f", config}})
+	s.proc, err = Start(ctx, s.file("sshd.log"), s.withPAM(Command{Path: path, Args: []string{"-D", "-e", "-f", config}}))
 	if err != nil {
 		return err
 	}
@@ -135,6 +142,18 @@ func (s *SSHD) Start(ctx context.Context, includes ...string) error {
 		return errors.Join(fmt.Errorf("sshd of %s: %w", s.Name, err), s.Stop())
 	}
 	return nil
+}
+
+// withPAM runs a command where another file stands for /etc/pam.d/sshd: in a mount
+// namespace of its own, so that nothing changes for the machine and nothing is left on
+// it. The name of sshd's PAM service is fixed before OpenSSH 9.8.
+func (s *SSHD) withPAM(c Command) Command {
+	if s.PAM == "" {
+		return c
+	}
+	script := `mount --bind "$1" /etc/pam.d/sshd && shift && exec "$@"`
+	args := []string{"--mount", "--propagation", "private", "sh", "-c", script, "sh", s.PAM, c.Path}
+	return Command{Path: "unshare", Args: append(args, c.Args...)}
 }
 
 // ready waits until sshd itself says that it listens, and then until it greets:
