@@ -18,6 +18,7 @@ import (
 type PrincipalsOptions struct {
 	Folder Folder
 	Spool  string // for alarms; empty: none
+	Agent  string // socket of the agent, which counts refusals; empty: nobody does
 	Out    io.Writer
 	Log    Log
 	Now    func() time.Time
@@ -35,7 +36,7 @@ func Principals(o PrincipalsOptions, certificate, user string) {
 	answer := ""
 	defer func() {
 		if fault := recover(); fault != nil {
-			refused(o.Log, refuse(Panic, fmt.Errorf("%v", fault)), user, nil)
+			o.refused(refuse(Panic, fmt.Errorf("%v", fault)), user, nil)
 			return
 		}
 		if answer != "" {
@@ -49,7 +50,7 @@ func Principals(o PrincipalsOptions, certificate, user string) {
 func (o PrincipalsOptions) answer(certificate, user string) string {
 	wire, r := decode(certificate)
 	if r != nil {
-		refused(o.Log, r, user, nil)
+		o.refused(r, user, nil)
 		return ""
 	}
 	v, err := Load(o.Folder)
@@ -58,7 +59,7 @@ func (o PrincipalsOptions) answer(certificate, user string) string {
 		if !ok {
 			r = refuse(Files, err)
 		}
-		refused(o.Log, r, user, nil)
+		o.refused(r, user, nil)
 		return ""
 	}
 	now := o.Now()
@@ -73,9 +74,14 @@ func (o PrincipalsOptions) answer(certificate, user string) string {
 		o.Log(Notice, line("would-refuse", about(verdict.Refused, user, verdict.Certificate)...))
 		return verdict.Stock.String()
 	default:
-		refused(o.Log, verdict.Refused, user, verdict.Certificate)
+		o.refused(verdict.Refused, user, verdict.Certificate)
 		return ""
 	}
+}
+
+func (o PrincipalsOptions) refused(r *Refusal, user string, cert *ssh.Certificate) {
+	refused(o.Log, r, user, cert)
+	tellAgent(o.Agent, r.Reason)
 }
 
 // Refused logs that the command was not called as it must be.

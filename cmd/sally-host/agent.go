@@ -13,9 +13,9 @@ import (
 )
 
 func agentCommand() *cobra.Command {
-	var dir, state string
+	var dir, state, spool, socket string
 	cmd := &cobra.Command{
-		Use:   "agent [--dir DIR] [--state DIR]",
+		Use:   "agent [--dir DIR] [--state DIR] [--spool DIR] [--socket SOCKET]",
 		Short: "End sessions with their grants, and keep what the host pins new",
 		Long: `It runs as long as the host does. Sessions end when their grants are over or
 revoked, with or without network; who is in them is warned before. It says on standard
@@ -25,7 +25,7 @@ error what it does.`,
 		Args: exactly(),
 		RunE: verb(func(cmd *cobra.Command, _ []string) error {
 			a, err := agent.New(agent.Config{
-				Folder: host.Folder{Path: dir}, State: state, Version: version(), Scopes: session.Scopes{},
+				Folder: host.Folder{Path: dir}, State: state, Spool: spool, Socket: socket, Version: version(), Scopes: session.Scopes{},
 				Now:    time.Now,
 				Chance: rand.Float64, //nolint:gosec // it spreads waits
 				Log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
@@ -39,5 +39,7 @@ error what it does.`,
 	}
 	cmd.Flags().StringVar(&dir, "dir", host.DefaultDir, "the host's folder, `DIR`")
 	cmd.Flags().StringVar(&state, "state", host.DefaultState, "folder of what sally-host keeps, `DIR`")
+	cmd.Flags().StringVar(&spool, "spool", host.DefaultSpool, "folder of the verifier's alarms, `DIR`")
+	cmd.Flags().StringVar(&socket, "socket", host.DefaultSocket, "where the verifier tells of refusals, `SOCKET`")
 	return cmd
 }

@@ -12,9 +12,9 @@ import (
 const verbPrincipals = "principals"
 
 func principalsCommand() *cobra.Command {
-	var dir, spool, log string
+	var dir, spool, log, socket string
 	cmd := &cobra.Command{
-		Use:   verbPrincipals + " [--dir DIR] [--spool DIR] [--log PLACE] CERTIFICATE USER",
+		Use:   verbPrincipals + " [--dir DIR] [--spool DIR] [--log PLACE] [--agent SOCKET] CERTIFICATE USER",
 		Short: "Tell sshd which principal of a certificate opens a login here, if any",
 		Long: `sshd calls it as AuthorizedPrincipalsCommand, with the certificate (%k) and the
 user (%u). It prints user@host, if the certificate names that login on this host and
@@ -25,7 +25,7 @@ ends with exit code 0, and says why in the system's log.`,
 		Args: exactly("CERTIFICATE", "USER"),
 		RunE: verb(func(cmd *cobra.Command, args []string) error {
 			host.Principals(host.PrincipalsOptions{
-				Folder: host.Folder{Path: dir}, Spool: spool, Out: cmd.OutOrStdout(), Log: logTo(cmd, log), Now: time.Now,
+				Folder: host.Folder{Path: dir}, Spool: spool, Agent: socket, Out: cmd.OutOrStdout(), Log: logTo(cmd, log), Now: time.Now,
 			}, args[0], args[1])
 			return nil
 		}),
@@ -35,6 +35,7 @@ ends with exit code 0, and says why in the system's log.`,
 	cmd.Flags().StringVar(&dir, "dir", host.DefaultDir, "the host's folder, `DIR`")
 	cmd.Flags().StringVar(&spool, "spool", host.DefaultSpool, "folder for alarms that the agent takes on, `DIR`")
 	cmd.Flags().StringVar(&log, "log", "syslog", "where to say who is refused, `PLACE`: syslog, stderr or a file")
+	cmd.Flags().StringVar(&socket, "agent", host.DefaultSocket, "where the agent counts refusals, `SOCKET`")
 	return cmd
 }
 

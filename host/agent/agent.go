@@ -77,6 +77,8 @@ type Renewer interface {
 type Config struct {
 	Folder   host.Folder // what the host pins
 	State    string      // the agent's own folder
+	Spool    string      // the verifier's folder of alarms; empty: none
+	Socket   string      // where the verifier tells of refusals; empty: nowhere
 	Version  string      // of sally-host
 	Scopes   Scopes      // required
 	Refresh  Refresher
@@ -95,6 +97,7 @@ type Agent struct {
 	sessions session.Folder
 	spool    *Spool
 	pinned   *pinned
+	refusals *refusals
 }
 
 // New returns an agent, which has the state for itself until Close. Its folders are
@@ -115,7 +118,10 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return &Agent{Config: c, lock: lock, sessions: sessions, spool: spool, pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}}, nil
+	return &Agent{
+		Config: c, lock: lock, sessions: sessions, spool: spool,
+		pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}, refusals: newRefusals(),
+	}, nil
 }
 
 // lockState keeps a second agent out: each would tell what the other has told.
@@ -140,13 +146,14 @@ func (a *Agent) Close() error { return a.lock.Close() }
 func (a *Agent) Run(ctx context.Context) {
 	clerk := newClerk(a.sessions, a.spool, a.Log)
 	enders := &enders{
-		sessions: a.sessions, scopes: a.Scopes, now: a.Now, log: a.Log, rules: a.pinned.rules, clerk: clerk,
+		sessions: a.sessions, scopes: a.Scopes, now: a.Now, log: a.Log, rules: a.pinned.rules, clerk: clerk, refusals: a.refusals,
 		known: map[canon.ID]*known{}, bad: map[canon.ID]bool{},
 	}
 	if err := a.pinned.mend(); err != nil {
 		a.Log.LogAttrs(ctx, slog.LevelError, "what the host pins can't be read", slog.String("error", err.Error()))
 	}
 	var network, local sync.WaitGroup
+	defer a.verifier(ctx, &network)()
 	for _, j := range a.jobs() {
 		network.Go(func() { a.repeat(ctx, j) })
 	}
@@ -156,6 +163,27 @@ func (a *Agent) Run(ctx context.Context) {
 	stop() // what was ended last is written down, too
 	local.Wait()
 	network.Wait()
+}
+
+// verifier listens to the verifier; stop ends that.
+func (a *Agent) verifier(ctx context.Context, group *sync.WaitGroup) (stop func()) {
+	if a.Spool != "" {
+		group.Go(func() { a.raise(ctx) })
+	}
+	if a.Socket == "" {
+		return func() {}
+	}
+	conn, err := a.listen(ctx)
+	if err != nil {
+		a.Log.LogAttrs(ctx, slog.LevelError, "refusals are not counted", slog.String("error", err.Error()))
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() { a.hear(conn); close(done) }()
+	return func() {
+		_ = conn.Close() // nothing is written to it
+		<-done
+	}
 }
 
 // jobs are what needs the network.

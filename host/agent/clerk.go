@@ -58,6 +58,9 @@ func (c *clerk) closed(s session.Session, how string, at canon.Micros) {
 	c.note(&entry{Session: s, event: hostcall.Event{What: hostcall.Closed, Session: s.ID, How: hostcall.How(how), ClosedAt: at}})
 }
 
+// refused notes how many were refused in one minute.
+func (c *clerk) refused(e hostcall.Event) { c.note(&entry{event: e}) }
+
 func (c *clerk) note(e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,9 +121,12 @@ func (c *clerk) keep(ctx context.Context, e *entry) error {
 		}
 		e.kept = true
 	}
-	if e.event.What == hostcall.Closed {
+	switch e.event.What {
+	case hostcall.Closed:
 		return c.sessions.Remove(e.ID)
+	case hostcall.Opened:
+		e.Told = true
+		return c.sessions.Replace(e.Record)
 	}
-	e.Told = true
-	return c.sessions.Replace(e.Record)
+	return nil
 }

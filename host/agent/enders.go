@@ -45,6 +45,8 @@ type enders struct {
 	// rules says what sessions are held to now, and whether that is only watched.
 	rules func() rules
 	clerk *clerk
+	// refusals are counted by the minute, and told like the rest.
+	refusals *refusals
 
 	mu    sync.Mutex
 	known map[canon.ID]*known // guarded by mu
@@ -115,6 +117,9 @@ func (e *enders) look(ctx context.Context) time.Time {
 	}
 	for _, k := range e.known {
 		e.keep(ctx, k, now)
+	}
+	if event, due := e.refusals.due(now); due {
+		e.clerk.refused(event)
 	}
 	return session.Next(list, now, policy)
 }
