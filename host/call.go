@@ -24,8 +24,9 @@ import (
 
 const (
 	callTimeout = 30 * time.Second
-	maxAnswer   = 1 << 20 // bytes of one answer; a trust bundle is half of it
-	maxProblem  = 600     // bytes of what a refusal says
+	maxAnswer   = 1 << 20  // bytes of one answer; a trust bundle is half of it
+	maxList     = 24 << 20 // bytes of an answer with a revocation list, in base64
+	maxProblem  = 600      // bytes of what a refusal says
 )
 
 // ErrUnreachable says that the server did not answer, or answered what no server of
@@ -139,7 +140,33 @@ func (c *Caller) Bundle(ctx context.Context, lineage canon.Digest, number int64)
 	if err != nil {
 		return nil, err
 	}
-	return c.do(req)
+	return c.do(req, maxAnswer)
+}
+
+// RevocationList returns the newest list of revoked certificates, without the list
+// itself if it is the one of that number; it waits for another one for a while. Nothing
+// of it is checked: package trust does.
+func (c *Caller) RevocationList(ctx context.Context, lineage canon.Digest, after int64, wait time.Duration) (api.RevocationList, error) {
+	query := url.Values{"lineage": {lineage.String()}}
+	if after > 0 {
+		query.Set("after", strconv.FormatInt(after, 10))
+		query.Set("wait", strconv.Itoa(int(wait/time.Second)))
+	}
+	at := c.Server.JoinPath("/v1/hosts/krl")
+	at.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		return api.RevocationList{}, err
+	}
+	answer, err := c.do(req, maxList)
+	if err != nil {
+		return api.RevocationList{}, err
+	}
+	var out api.RevocationList
+	if err := json.Unmarshal(answer, &out); err != nil {
+		return api.RevocationList{}, fmt.Errorf("%w: its answer is not the one that was asked for", ErrUnreachable)
+	}
+	return out, nil
 }
 
 func (c *Caller) wire() string { return canon.B64(c.Key.PublicKey().Marshal()) }
@@ -173,7 +200,7 @@ func (c *Caller) post(ctx context.Context, path string, body, into any) error {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	answer, err := c.do(req)
+	answer, err := c.do(req, maxAnswer)
 	if err != nil {
 		return err
 	}
@@ -183,7 +210,8 @@ func (c *Caller) post(ctx context.Context, path string, body, into any) error {
 	return nil
 }
 
-func (c *Caller) do(req *http.Request) ([]byte, error) {
+// do returns an answer of at most so many bytes.
+func (c *Caller) do(req *http.Request, most int64) ([]byte, error) {
 	if c.Server.Scheme != "https" && !loopback(c.Server.Hostname()) {
 		return nil, fmt.Errorf("the server's address %s is plain HTTP; only a loopback address may be", c.Server)
 	}
@@ -196,12 +224,12 @@ func (c *Caller) do(req *http.Request) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // only read
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
-	case len(answer) > maxAnswer:
-		return nil, fmt.Errorf("%w: it answered more than %d bytes", ErrUnreachable, maxAnswer)
+	case int64(len(answer)) > most:
+		return nil, fmt.Errorf("%w: it answered more than %d bytes", ErrUnreachable, most)
 	case resp.StatusCode >= http.StatusMultipleChoices:
 		return nil, refusal(resp, answer)
 	}
@@ -228,7 +256,9 @@ func refusal(resp *http.Response, answer []byte) error {
 	return e
 }
 
-func loopback(name string) bool { return name == "localhost" || name == "::1" || strings.HasPrefix(name, "127.") }
+func loopback(name string) bool {
+	return name == "localhost" || name == "::1" || strings.HasPrefix(name, "127.")
+}
 
 func authorizedKey(key ssh.PublicKey) string {
 	return strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(key)), "\n")

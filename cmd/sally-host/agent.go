@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
+	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,9 +16,9 @@ import (
 )
 
 func agentCommand() *cobra.Command {
-	var dir, state, spool, socket string
+	var dir, state, spool, socket, key, reload string
 	cmd := &cobra.Command{
-		Use:   "agent [--dir DIR] [--state DIR] [--spool DIR] [--socket SOCKET]",
+		Use:   "agent [--dir DIR] [--state DIR] [--spool DIR] [--socket SOCKET] [--host-key FILE] [--reload-command COMMAND]",
 		Short: "End sessions with their grants, and keep what the host pins new",
 		Long: `It runs as long as the host does. Sessions end when their grants are over or
 revoked, with or without network; who is in them is warned before. It says on standard
@@ -24,8 +27,12 @@ error what it does.`,
   sally-host agent --state /var/lib/sally-host`,
 		Args: exactly(),
 		RunE: verb(func(cmd *cobra.Command, _ []string) error {
+			network := &agent.Network{Folder: host.Folder{Path: dir}, HostKey: key, Now: time.Now, HTTP: host.NewHTTP()}
+			if words := strings.Fields(reload); len(words) > 0 {
+				network.Reload = func(ctx context.Context) error { return exec.CommandContext(ctx, words[0], words[1:]...).Run() } //nolint:gosec // root names it
+			}
 			a, err := agent.New(agent.Config{
-				Folder: host.Folder{Path: dir}, State: state, Spool: spool, Socket: socket, Version: version(), Scopes: session.Scopes{},
+				Folder: host.Folder{Path: dir}, State: state, Refresh: network, Report: network, Renew: network, Spool: spool, Socket: socket, Version: version(), Scopes: session.Scopes{},
 				Now:    time.Now,
 				Chance: rand.Float64, //nolint:gosec // it spreads waits
 				Log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
@@ -41,5 +48,7 @@ error what it does.`,
 	cmd.Flags().StringVar(&state, "state", host.DefaultState, "folder of what sally-host keeps, `DIR`")
 	cmd.Flags().StringVar(&spool, "spool", host.DefaultSpool, "folder of the verifier's alarms, `DIR`")
 	cmd.Flags().StringVar(&socket, "socket", host.DefaultSocket, "where the verifier tells of refusals, `SOCKET`")
+	cmd.Flags().StringVar(&key, "host-key", agent.DefaultHostKey, "the private host key that the ledger has, `FILE`")
+	cmd.Flags().StringVar(&reload, "reload-command", "", "what has sshd read a new host certificate, `COMMAND`, without a shell")
 	return cmd
 }

@@ -41,7 +41,7 @@ const (
 
 // List is a signed revocation list as the server sends it.
 type List struct {
-	KRL       []byte
+	KRL       []byte // nil: the one that the host has
 	Statement string
 	Signature string // of the statement
 }

@@ -190,6 +190,11 @@ func (p *pinned) takeList(l List) (says trust.KRL, isNew bool, err error) {
 	if says, err = bundle.OpenKRL(file); err != nil {
 		return trust.KRL{}, false, err
 	}
+	if l.KRL == nil { // it is the one that is here
+		if l.KRL, err = p.folder.Read(host.KRLFile, krl.MaxBytes); err != nil {
+			return trust.KRL{}, false, err
+		}
+	}
 	if err := says.Covers(l.KRL); err != nil {
 		return trust.KRL{}, false, err
 	}
