@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -25,7 +24,6 @@ import (
 const (
 	// alarmsEvery is how often the verifier's alarms are looked for.
 	alarmsEvery = 5 * time.Second
-	maxAlarm    = 256 << 10
 	// others is what reasons beyond those that one count may have are counted as.
 	others = "other"
 )
@@ -150,7 +148,7 @@ func (a *Agent) mayTell(control []byte) bool {
 }
 
 // raise says the verifier's alarms aloud and counts them, until ctx ends. Their folder
-// belongs to the verifier: what is in it is opened without following anything.
+// belongs to the verifier, who is believed no more than a stranger.
 func (a *Agent) raise(ctx context.Context) {
 	for ctx.Err() == nil {
 		files, err := host.Alarms(a.Spool)
@@ -158,7 +156,7 @@ func (a *Agent) raise(ctx context.Context) {
 			a.Log.LogAttrs(ctx, slog.LevelWarn, "alarms can't be listed", slog.String("error", err.Error()))
 		}
 		for _, file := range files {
-			alarm, err := readAlarm(file)
+			alarm, err := host.ReadAlarm(file)
 			if err != nil {
 				a.Log.LogAttrs(ctx, slog.LevelWarn, "an alarm can't be read", slog.String("error", err.Error()))
 			} else {
@@ -172,16 +170,4 @@ func (a *Agent) raise(ctx context.Context) {
 		}
 		wait(ctx, alarmsEvery, nil)
 	}
-}
-
-func readAlarm(path string) (host.Alarm, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // see raise
-	if err != nil {
-		return host.Alarm{}, err
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxAlarm))
-	if err = errors.Join(err, file.Close()); err != nil {
-		return host.Alarm{}, err
-	}
-	return host.ParseAlarm(text)
 }

@@ -111,7 +111,9 @@ func (m *machine) install() {
 	if _, err := m.root.Install(m.t.Context(), built, 0o755, "sally-host"); err != nil {
 		m.t.Fatal(err)
 	}
-	config, err := m.world.Config().Marshal()
+	policy := m.world.Config()
+	policy.Server = "http://127.0.0.1:9" // nobody answers there: sessions end without network
+	config, err := policy.Marshal()
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -179,12 +181,12 @@ func (m *machine) start() {
 	fragment, err := m.dir.Write(0o644, fmt.Sprintf(`TrustedUserCAKeys %[1]s/user-ca.pub
 RevokedKeys %[1]s/krl
 AuthorizedPrincipalsFile none
-AuthorizedPrincipalsCommand %[1]s/sally-host principals --dir %[1]s --log %[2]s %%k %%u
+AuthorizedPrincipalsCommand %[1]s/sally-host principals --dir %[1]s --log %[2]s --spool %[1]s/alarms --agent %[3]s %%k %%u
 AuthorizedPrincipalsCommandUser root
 AuthorizedKeysFile %[1]s/break-glass
 Subsystem sftp internal-sftp
 AllowTcpForwarding yes
-`, m.root.Path(), m.dir.Path("verifier.log")), "sallyport.conf")
+`, m.root.Path(), m.dir.Path("verifier.log"), m.socket()), "sallyport.conf")
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -196,11 +198,16 @@ AllowTcpForwarding yes
 	m.t.Cleanup(m.clear)
 }
 
+func (m *machine) socket() string { return m.root.Path("run", "refusals") }
+
 func (m *machine) startAgent() {
 	m.t.Helper()
 	var err error
 	m.agent, err = lab.Start(m.t.Context(), m.dir.Path("agent.log"), lab.Command{
-		Path: m.root.Path("sally-host"), Args: []string{"agent", "--dir", m.root.Path(), "--state", m.state},
+		Path: m.root.Path("sally-host"), Args: []string{
+			"agent", "--dir", m.root.Path(), "--state", m.state, "--spool", m.root.Path("alarms"), "--socket", m.socket(),
+			"--host-key", filepath.Join(m.sshd.Dir(), "ssh_host_ed25519_key"),
+		},
 	})
 	if err != nil {
 		m.t.Fatal(err)
