@@ -31,6 +31,9 @@ error what it does.`,
 			if words := strings.Fields(reload); len(words) > 0 {
 				network.Reload = func(ctx context.Context) error { return exec.CommandContext(ctx, words[0], words[1:]...).Run() } //nolint:gosec // root names it
 			}
+			if err := session.Leave(); err != nil { // whoever starts it by hand
+				return err
+			}
 			a, err := agent.New(agent.Config{
 				Folder: host.Folder{Path: dir}, State: state, Refresh: network, Report: network, Renew: network, Spool: spool, Socket: socket, Version: version(), Scopes: session.Scopes{},
 				Now:    time.Now,

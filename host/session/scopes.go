@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
+	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -50,11 +54,15 @@ func (Scopes) End(ctx context.Context, s Session, why Why) (Ended, error) {
 		return Ended{}, err
 	}
 	tell(list, userOf(s, list), endText(why))
+	spared, err := spareListener(s, list)
+	if err != nil {
+		return Ended{}, err
+	}
 	before, seen := everybody(glance) // who moved out can be told by who began where; it does not stop the killing
 	if err := killAll(ctx, s.Cgroup); err != nil {
 		return Ended{}, err
 	}
-	ended := Ended{Killed: len(list)}
+	ended := Ended{Killed: len(list) - len(spared)}
 	if err := removeScope(s.Cgroup); err != nil {
 		return ended, err
 	}
@@ -63,6 +71,47 @@ func (Scopes) End(ctx context.Context, s Session, why Why) (Ended, error) {
 	}
 	ended.Outside, ended.Beside, err = left(s, list, before)
 	return ended, err
+}
+
+// spareListener brings an sshd that listens out of the session in which root restarted
+// it: ending the session would lock everybody out. Nobody but root can have one there.
+func spareListener(s Session, list []Process) ([]Process, error) {
+	var spared []Process
+	for _, p := range list {
+		if p.UID != 0 || p.Parent != 1 || p.PID == s.PID || p.Name != "sshd" {
+			continue
+		}
+		if err := moveInto(filepath.Dir(s.Cgroup), p.PID); err != nil {
+			return nil, fmt.Errorf("bringing sshd out of the session: %w", err)
+		}
+		spared = append(spared, p)
+	}
+	return spared, nil
+}
+
+// Leave brings this process out of the session in which it was started, if it was: an
+// agent does not end with whoever started it.
+func Leave() error {
+	current, err := currentCgroup(os.Getpid())
+	if errors.Is(err, ErrNoCgroup) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	i := strings.Index(current, "/"+scopePrefix)
+	if i < 0 {
+		return nil
+	}
+	at, err := currentMount()
+	if err != nil {
+		return err
+	}
+	folder, err := at.folder(path.Clean(current[:i] + "/"))
+	if err != nil {
+		return err
+	}
+	return moveInto(folder, os.Getpid())
 }
 
 // Over reports whether nothing is left of a session: its cgroup is empty, and so is
