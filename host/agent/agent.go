@@ -37,6 +37,8 @@ const (
 	patience       = 30 * time.Second
 	// listPatience is for a question that the server answers when there is news.
 	listPatience = 90 * time.Second
+	// listMost is how late a revocation may come after a server that is back.
+	listMost = 20 * time.Second
 )
 
 // List is a signed revocation list as the server sends it.
@@ -191,7 +193,7 @@ func (a *Agent) jobs() []job {
 	var list []job
 	if a.Refresh != nil {
 		list = append(list,
-			job{name: "revocation list", each: listPatience, do: a.refreshList},
+			job{name: "revocation list", each: listPatience, do: a.refreshList, most: listMost},
 			job{name: "trust bundle", each: patience, do: a.refreshBundle})
 	}
 	if a.Report != nil {

@@ -22,6 +22,8 @@ type job struct {
 	do func(ctx context.Context) (time.Duration, error)
 	// wake cuts a wait short; nil does not.
 	wake <-chan struct{}
+	// most is the longest pause after an error; 0 is maxPause.
+	most time.Duration
 }
 
 // repeat does a job until ctx ends. After an error it waits, each time longer; all
@@ -39,6 +41,9 @@ func (a *Agent) repeat(ctx context.Context, j job) {
 		if err != nil {
 			failed++
 			pause = backOff(failed)
+			if j.most > 0 {
+				pause = min(pause, j.most)
+			}
 			wake = nil // what waits does so until the server answers
 			a.Log.LogAttrs(ctx, slog.LevelWarn, "not done, tried again later",
 				slog.String("what", j.name), slog.Int("failed", failed), slog.String("error", err.Error()))
