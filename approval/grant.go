@@ -30,6 +30,9 @@ type Grant struct {
 // what was asked, by each decision, by the role and by the contract's ceiling.
 func (r Request) Grant(terms *contract.Terms) (Grant, error) {
 	status := r.Status(r.lastAt())
+	if status.State == Revoked {
+		return Grant{}, fmt.Errorf("%w at %s; ask again", ErrRevoked, status.At.Format(time.RFC3339))
+	}
 	if status.State != Granted {
 		return Grant{}, fmt.Errorf("it is %s: %w", status.State, ErrNotGranted)
 	}

@@ -1,9 +1,9 @@
 // Package approval owns the way from a request over decisions to a grant: a
 // state machine over values.
 //
-// A request is pending, granted, denied, expired or cancelled. What it is
-// follows from the decisions and the cancellation that it carries and from the
-// moment of asking; nothing is stored that could disagree with them. Each
+// A request is pending, granted, denied, expired, cancelled or revoked. What it is
+// follows from the decisions, the cancellation and the revocation that it carries
+// and from the moment of asking; nothing is stored that could disagree with them. Each
 // function takes values and the time, and returns values or a refusal that says
 // what would have passed. A settled request never changes, a decision may narrow
 // a request but never widen it, nobody decides on their own request, one person
@@ -33,6 +33,7 @@ var (
 	ErrNotRequester = errors.New("a request is cancelled by the account that made it")
 	ErrNotGranted   = errors.New("this request is not granted")
 	ErrGrantOver    = errors.New("the grant is over")
+	ErrRevoked      = errors.New("it was revoked")
 )
 
 // State is where a request stands.
@@ -45,6 +46,7 @@ const (
 	Denied    State = "denied"
 	Expired   State = "expired"
 	Cancelled State = "cancelled"
+	Revoked   State = "revoked"
 )
 
 // Verdict is an approver's yes or no.
@@ -90,6 +92,7 @@ type Request struct {
 	Stages    []Stage         `json:"stages"`
 	Decisions []Decision      `json:"decisions,omitempty"`
 	Cancelled Cancellation    `json:"cancelled,omitzero"`
+	Revoked   Revocation      `json:"revoked,omitzero"`
 	Leaf      canon.Digest    `json:"leaf,omitzero"` // hash of the ledger leaf that recorded it
 }
 
@@ -125,11 +128,14 @@ func New(v *contract.Version, ask contract.Ask, id, by canon.ID, subject contrac
 
 // Status derives the state at now. A stage begins when the one before it has
 // its quorum; one deny ends the request; a stage that is silent for its timeout
-// expires it. The moment of the deadline itself is too late. A cancellation is
-// final, whatever else the request carries.
+// expires it. The moment of the deadline itself is too late. A cancellation and a
+// revocation are final, whatever else the request carries.
 func (r Request) Status(now time.Time) Status {
-	if r.Cancelled.At != 0 {
+	switch {
+	case r.Cancelled.At != 0:
 		return Status{State: Cancelled, At: r.Cancelled.At.Time()}
+	case r.Revoked.At != 0:
+		return Status{State: Revoked, At: r.Revoked.At.Time()}
 	}
 	start, votes, stage := r.At.Time(), 0, 0
 	if len(r.Stages) == 0 { // no contract makes such a request, so nobody can grant it

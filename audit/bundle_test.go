@@ -66,7 +66,7 @@ func refusedBundles(bundle []byte) []refusedBundle {
 		{"facts that are text", `"facts":{"at":`, `"facts":"x","unused":{"at":`, 2},
 		{"another last line", `"v":"sallyport.export.end/v1"`, `"v":"sallyport.export/v1"`, last},
 		{"a leaf more than the last line counts", fmt.Sprintf(`"leaves":%d`, last-2), `"leaves":9`, last},
-		{"a certificate more than the last line counts", `{"certificates":1,`, `{"certificates":0,`, last},
+		{"a certificate more than the last line counts", `{"certificates":2,`, `{"certificates":1,`, last},
 	}
 }
 

@@ -214,6 +214,43 @@ func TestPromiseP12_EachFabricationIsNamed(t *testing.T) {
 			f.issued(f.w.Alice, r, f.grant(r), r.Decisions[0].Leaf, func(c *record.CertificateIssue) { c.At -= 1e9 })
 			return f.next() - 1
 		}, "dated before the leaf before it"},
+		{"the grant was revoked", func(f *forger) int64 { return f.after(ofGrant) }, "it was revoked at"},
+		{"the request was revoked", func(f *forger) int64 {
+			return f.after(func(r approval.Request) record.Target { return record.Target{Type: record.TargetRequest, ID: r.ID} })
+		}, "it was revoked at"},
+		{"the person was revoked", func(f *forger) int64 {
+			return f.after(func(r approval.Request) record.Target { return record.Target{Type: record.TargetPerson, ID: r.By} })
+		}, "it was revoked at"},
+		{"the role was revoked", func(f *forger) int64 {
+			return f.after(func(r approval.Request) record.Target { return record.Target{Type: record.TargetRole, Role: r.Role} })
+		}, "it was revoked at"},
+		{"the host was revoked", func(f *forger) int64 {
+			return f.after(func(r approval.Request) record.Target { return record.Target{Type: record.TargetHost, Host: r.Hosts[0]} })
+		}, "it was revoked at"},
+		{"the person was locked", func(f *forger) int64 {
+			r := f.w.Granted(f.m, 0)
+			f.pass(time.Second)
+			f.append(f.w.Lock(f.m, f.w.Alice))
+			f.entries = f.told.entries()
+			f.issued(f.w.Alice, r, f.grant(r), r.Decisions[0].Leaf)
+			return f.next() - 1
+		}, "it was revoked at"},
+		{"asked for by a locked person", func(f *forger) int64 {
+			f.append(f.w.Lock(f.m, f.w.Alice))
+			f.pass(time.Second)
+			f.entries = f.told.entries()
+			cause := f.next()
+			r := f.forcedRequest()
+			f.issued(f.w.Alice, r, f.grant(r), f.decided(f.w.Bob, r, approval.Approve))
+			return cause
+		}, "this account is locked"},
+		{"approved by a locked person", func(f *forger) int64 {
+			f.append(f.w.Lock(f.m, f.w.Bob))
+			f.pass(time.Second)
+			r := f.asked()
+			f.issued(f.w.Alice, r, f.grant(r), f.decided(f.w.Bob, r, approval.Approve))
+			return f.next() - 2
+		}, "this account is locked"},
 		{"under a contract of the server's own", func(f *forger) int64 {
 			other := f.w.Contract("mine", "")
 			cause := f.next()
@@ -243,6 +280,22 @@ func TestPromiseP12_EachFabricationIsNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func ofGrant(r approval.Request) record.Target {
+	return record.Target{Type: record.TargetGrant, ID: r.ID}
+}
+
+// after forces a certificate behind a revocation of its grant, or of what that
+// belongs to, and returns its leaf.
+func (f *forger) after(target func(approval.Request) record.Target) int64 {
+	f.t.Helper()
+	r := f.w.Granted(f.m, 0)
+	f.pass(time.Second)
+	f.append(f.w.Revoke(f.m, nil, f.w.Version, target(r)))
+	f.entries = f.told.entries()
+	f.issued(f.w.Alice, r, f.grant(r), r.Decisions[0].Leaf)
+	return f.next() - 1
 }
 
 // granted is a request that Bob has granted honestly.

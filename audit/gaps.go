@@ -74,6 +74,10 @@ func (s *gaps) add(g *gap) {
 		s.byRequest[f.Request] = append(s.byRequest[f.Request], g)
 	case record.RequestCancel:
 		s.byRequest[f.Request] = append(s.byRequest[f.Request], g)
+	case record.AccessRevoke:
+		if id := requestOf(f.Target); id != "" {
+			s.byRequest[id] = append(s.byRequest[id], g)
+		}
 	}
 	if g.verdict == Unjustified {
 		return // it stands for nothing, so it undoes nothing
@@ -105,11 +109,12 @@ func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 		return false, lineage // nothing rests on another's certificate
 	case ledger.RequestSubmit:
 		return false, lineage // its reference says which request it is
-	case ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel:
+	case ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.AccessRevoke:
 		return true, l.Lineage // a denial, say
 	case ledger.LedgerSucceed, ledger.KeyAdd:
 		return false, lineage // no certificate of a person rests on it
-	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
+	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase,
+		ledger.PersonLock, ledger.PersonUnlock:
 	}
 	return true, lineage
 }
@@ -177,7 +182,7 @@ func (s *gaps) earliest() *gap {
 // long as a request is open, a decision that is missing may have ended its stage:
 // then others decide, and later.
 func absence(err error, open bool) bool {
-	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, contract.ErrHostNotInRole) || open && staged(err)
+	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, record.ErrNotRevoker, record.ErrLocked, contract.ErrHostNotInRole) || open && staged(err)
 }
 
 // staged reports whether a refusal depends on the decisions so far.
@@ -247,6 +252,14 @@ func (s *gaps) rests(g *gap) []*gap {
 	case record.RequestCancel:
 		request(f.Request)
 		hash(f.RequestLeaf, f.Login)
+	case record.AccessRevoke:
+		if id := requestOf(f.Target); id != "" {
+			request(id)
+		}
+		hash(f.Claims.Login, f.Claims.Snapshot)
+		version(f.Contract)
+	case record.PersonUnlock:
+		hash(f.Lock)
 	case record.CertificateIssue:
 		request(f.Grant)
 		hash(f.GrantLeaf, f.Claims.Login, f.Claims.Snapshot)
@@ -257,11 +270,23 @@ func (s *gaps) rests(g *gap) []*gap {
 	return out
 }
 
+// requestOf returns the request that a revocation is of, empty for anything else.
+func requestOf(t record.Target) canon.ID {
+	if t.Type == record.TargetGrant || t.Type == record.TargetRequest {
+		return t.ID
+	}
+	return ""
+}
+
 // missing returns the kinds of leaf that could have made what a refusal misses.
 func missing(err error, missed record.Key) []ledger.Kind {
 	switch {
 	case staged(err):
 		return []ledger.Kind{ledger.RequestDecide}
+	case errors.Is(err, record.ErrNotRevoker):
+		return []ledger.Kind{ledger.RequestDecide} // who decided revokes
+	case errors.Is(err, record.ErrLocked):
+		return []ledger.Kind{ledger.PersonUnlock}
 	case errors.Is(err, record.ErrNotInForce):
 		return []ledger.Kind{ledger.ContractSign, ledger.ContractPropose}
 	case errors.Is(err, contract.ErrHostNotInRole):
@@ -293,8 +318,8 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.PersonSnapshot}
 	case record.TableRequest, record.TableExpiry, record.TableDecision:
 		return nil // a request is named by its id, and so is its submission
-	case record.TableErased:
-		return nil // it is missed by nobody
+	case record.TableErased, record.TableRevocation, record.TableRevoked:
+		return nil // they are missed by nobody
 	case record.TableCertificate:
 		return []ledger.Kind{ledger.CertificateIssue}
 	}
@@ -304,10 +329,10 @@ func missing(err error, missed record.Key) []ledger.Kind {
 // lineageOf returns the lineage in which a leaf of a kind would stand.
 func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 	switch kind {
-	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.KeyAdd, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase:
+	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.KeyAdd, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase, ledger.PersonLock, ledger.PersonUnlock:
 		return canon.Digest{}
 	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonRead, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
-		ledger.CertificateIssue, ledger.CertificateVoid,
+		ledger.AccessRevoke, ledger.CertificateIssue, ledger.CertificateVoid,
 		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse:
 	}
 	return lineage

@@ -56,6 +56,14 @@ var serversWord = map[string]string{
 	"request.decide facts.for_seconds": "a decision in a session, as far as another narrows more",
 	"request.decide person.words":      "a decision in a session",
 
+	"access.revoke facts.revocation": "a random id, where no device key has signed it",
+	"access.revoke person.because":   "the words of who revokes",
+	"person.lock facts.lock":         "a random id",
+	"person.lock person.because":     "the operator's",
+	"person.unlock facts.unlock":     "a random id",
+	"person.unlock facts.at":         "the ledger's clock",
+	"person.unlock person.because":   "the operator's",
+
 	"person.snapshot facts.login":  "which of two logins with the same groups",
 	"person.login person.id_token": "its signature: nobody has the identity provider's keys of that day",
 

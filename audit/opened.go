@@ -103,6 +103,8 @@ func (p *Replay) prepare(o *Opened) {
 		}
 	case record.RequestCancel:
 		p.memo.prepare(sshcert.NamespaceDevice, f.Document, f.Signature) // of neither there is none where a browser did it
+	case record.AccessRevoke:
+		p.memo.prepare(sshcert.NamespaceDevice, f.Document, f.Signature)
 	case record.CertificateIssue:
 		p.memo.prepare(sshcert.NamespaceDevice, f.Document, f.DeviceSig)
 		p.memo.prepare(sshcert.NamespacePossession, f.Document, f.Possession)

@@ -219,6 +219,8 @@ func (p *Replay) waits(facts record.Facts) bool {
 	switch f := facts.(type) {
 	case record.RequestDecide:
 		id = f.Request
+	case record.AccessRevoke:
+		id = requestOf(f.Target)
 	case record.CertificateIssue:
 		id = f.Grant
 	default:

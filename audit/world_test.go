@@ -77,7 +77,7 @@ func (b told) issue(r approval.Request) uint64 {
 // of those who decided is erased.
 func wholeStory(t fataler) told {
 	t.Helper()
-	b, erin := youngStory(t, func(told) {})
+	b, erin := youngStory(t, told.revocations)
 	b.pass(366 * 24 * time.Hour)
 	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, erin)})
 	return b
@@ -134,6 +134,7 @@ func auditedStory(t fataler) told {
 		read.How, read.Query, read.Leaves, read.First, read.Last = record.ReadExport, canon.Digest{}, nil, 0, 20
 		b.append(recordtest.Draft{Facts: read})
 		b.hosts()
+		b.revocations()
 	})
 	b.pass(366 * 24 * time.Hour)
 	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, erin)})
@@ -169,6 +170,26 @@ func (b told) hosts() {
 	opened := add(enter)
 	add(w.Leave(m, enter, opened))
 	add(w.Refuse(m, w.Version, "web-1.demo"))
+}
+
+// revocations revokes a grant by a signed document, a person in a browser and a host
+// by the operator's word; somebody is locked and unlocked, and keys for hosts are
+// added.
+func (b told) revocations() {
+	b.t.Helper()
+	w, m := b.w, b.m
+	frank := w.User("frank", "engineers", "owners")
+	must(b.t, w.LogIn(m, frank))
+	browser := *frank
+	browser.Device = nil
+	must(b.t, w.LogIn(m, &browser))
+	granted := w.Granted(m, 0)
+	b.issue(granted)
+	b.append(w.Revoke(m, w.Bob, w.Version, record.Target{Type: record.TargetGrant, ID: granted.ID}))
+	b.append(w.Revoke(m, &browser, w.Version, record.Target{Type: record.TargetPerson, ID: frank.Person}))
+	b.append(w.Revoke(m, nil, w.Version, record.Target{Type: record.TargetHost, Host: "web-2.demo"}))
+	b.append(w.Lock(m, frank))
+	b.append(w.Unlock(m, frank))
 }
 
 // randomStory is what people made of so many steps.

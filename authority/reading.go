@@ -83,7 +83,7 @@ func AuditorOf(r *store.Reader, s store.Session, now canon.Micros) (of []*contra
 		switch err := record.Auditor(r, v, s.Person, s.Claims(), now); {
 		case err == nil:
 			of = append(of, v)
-		case errors.Is(err, record.ErrClaimsOld), errors.Is(err, record.ErrOtherLogin):
+		case errors.Is(err, record.ErrClaimsOld), errors.Is(err, record.ErrOtherLogin), errors.Is(err, record.ErrLocked):
 			stale = err
 		default:
 			return nil, nil, err

@@ -141,6 +141,10 @@ func (s *story) take(e audit.Entry, leaf ledger.Leaf) error {
 		if f.Request == s.certificate.Request {
 			s.endedAt, s.ended = e.Index, "silence ended it"
 		}
+	case record.AccessRevoke:
+		if t := f.Target; (t.Type == record.TargetGrant || t.Type == record.TargetRequest) && t.ID == s.certificate.Request {
+			s.endedAt, s.ended = e.Index, "it was revoked"
+		}
 	case record.RequestCancel:
 		if f.Request == s.certificate.Request {
 			s.endedAt, s.ended = e.Index, "it was taken back"

@@ -31,6 +31,8 @@ const (
 	LoginRefuse      Kind = "login.refuse"
 	PersonLogin      Kind = "person.login"
 	PersonSnapshot   Kind = "person.snapshot"
+	PersonLock       Kind = "person.lock"
+	PersonUnlock     Kind = "person.unlock"
 	PersonLink       Kind = "person.link"
 	PersonErase      Kind = "person.erase"
 	PersonRead       Kind = "person.read"
@@ -38,6 +40,7 @@ const (
 	RequestDecide    Kind = "request.decide"
 	RequestExpire    Kind = "request.expire"
 	RequestCancel    Kind = "request.cancel"
+	AccessRevoke     Kind = "access.revoke"
 	CertificateIssue Kind = "certificate.issue"
 	CertificateVoid  Kind = "certificate.void"
 )
@@ -63,9 +66,9 @@ func ParseKind(s string) (Kind, error) {
 // Whoever acts on leaves must refuse to act on the others.
 func (k Kind) Known() bool {
 	switch k {
-	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonSnapshot, PersonLink, PersonErase, PersonRead,
+	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonSnapshot, PersonLock, PersonUnlock, PersonLink, PersonErase, PersonRead,
 		HostInvite, HostCertify, HostLabel, HostRetire, LoginOpen, LoginClose, LoginRefuse,
-		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, CertificateIssue, CertificateVoid:
+		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, AccessRevoke, CertificateIssue, CertificateVoid:
 		return true
 	default:
 		return false

@@ -80,9 +80,14 @@ func (a *acts) asked(_ canon.ID, key string) error {
 	for _, d := range r.Decisions {
 		a.at(r.Contract, d.At)
 	}
+	if r, err = Standing(a.v, r); err != nil {
+		return err
+	}
 	switch r.Status(a.now.Time()).State {
 	case approval.Pending:
 		a.open = append(a.open, fmt.Sprintf("request %s is open", r.ID))
+	case approval.Revoked:
+		a.at(r.Contract, r.Revoked.At)
 	case approval.Granted:
 		version, err := a.v.Version(r.Contract)
 		if err != nil {
@@ -113,6 +118,9 @@ func (a *acts) decided(by canon.ID, key string) error {
 		if d.By == by {
 			a.at(r.Contract, d.At)
 		}
+	}
+	if r, err = Standing(a.v, r); err != nil {
+		return err
 	}
 	if r.Status(a.now.Time()).State == approval.Pending {
 		a.open = append(a.open, fmt.Sprintf("request %s, on which they decided, is open", r.ID))

@@ -21,6 +21,8 @@ var (
 	ErrOtherLogin = errors.New("you are logged in under another contract")
 	ErrIssuerRead = errors.New("another contract in force reads this issuer in another way")
 	ErrRefresh    = errors.New("this does not renew the login; log in again")
+	ErrNotRevoker = errors.New("this is not yours to revoke")
+	ErrLocked     = errors.New("this account is locked; the operator of the server unlocks it")
 )
 
 // Event is one leaf with its opening, about to be appended or being replayed.
@@ -86,6 +88,12 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.requestExpire(v, f)
 	case RequestCancel:
 		return e.requestCancel(v, f)
+	case AccessRevoke:
+		return e.accessRevoke(v, f)
+	case PersonLock:
+		return e.personLock(v, f)
+	case PersonUnlock:
+		return e.personUnlock(v, f)
 	case CertificateIssue:
 		return e.certificateIssue(v, f)
 	case CertificateVoid:

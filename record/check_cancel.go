@@ -24,6 +24,9 @@ func (e Event) requestCancel(v View, f RequestCancel) ([]Change, error) {
 	if err := checkCanceller(v, r, f); err != nil {
 		return nil, err
 	}
+	if r, err = Standing(v, r); err != nil {
+		return nil, err
+	}
 	r, err = r.Cancel(f.Person, approval.Cancellation{At: f.At, Leaf: e.LeafHash})
 	if err != nil {
 		return nil, err

@@ -81,7 +81,11 @@ func (e Event) contractPropose(v View, f ContractPropose) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := put(TableLineage, f.Lineage.String(), LineageRow{Lineage: f.Lineage}, Index{"all", ""})
+	lineage, err := Lineage(v, f.Lineage)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	l, err := put(TableLineage, f.Lineage.String(), LineageRow{Lineage: f.Lineage, Revoked: lineage.Revoked}, Index{"all", ""})
 	return []Change{c, l}, err
 }
 
@@ -145,7 +149,11 @@ func (e Event) contractSign(v View, f ContractSign) ([]Change, error) {
 	}
 	all = append(all, signed)
 	row.Signed = append(row.Signed, SignedRow{Party: signed.Party, Capacity: signed.Capacity, Signer: signed.Signer, At: f.At, Leaf: e.LeafHash})
-	lineage := LineageRow{Lineage: f.Lineage}
+	lineage, err := Lineage(v, f.Lineage)
+	if err != nil {
+		return nil, err
+	}
+	lineage.Current = canon.Digest{}
 	var more []Change
 	if row.InForceAt == 0 && len(version.Missing(all)) == 0 {
 		row.InForceAt = canon.At(version.InForceFrom(f.At.Time()))

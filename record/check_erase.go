@@ -151,6 +151,17 @@ func About(v View, f Facts) ([]canon.ID, error) {
 	case RequestDecide:
 		r, err := Request(v, f.Request)
 		return []canon.ID{f.Person, r.By}, err
+	case AccessRevoke:
+		if f.About != "" {
+			return []canon.ID{f.About}, nil
+		}
+		if f.Person != "" {
+			return []canon.ID{f.Person}, nil
+		}
+	case PersonLock:
+		return []canon.ID{f.Person}, nil
+	case PersonUnlock:
+		return []canon.ID{f.Person}, nil
 	}
 	return nil, nil
 }

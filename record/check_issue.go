@@ -43,6 +43,9 @@ func (e Event) certificateIssue(v View, f CertificateIssue) ([]Change, error) {
 	if err := Fresh(doc.ExpiresAt, f.At.Time(), DocumentLife); err != nil {
 		return nil, err
 	}
+	if err := keyRevoked(v, doc.Key); err != nil {
+		return nil, err
+	}
 	cert, err := Recorded(v, f, grant, key)
 	if err != nil {
 		return nil, err
@@ -109,12 +112,15 @@ func Recorded(v View, f CertificateIssue, grant approval.Grant, key ssh.PublicKe
 	return cert, nil
 }
 
-// GrantAt returns the grant that request id gives at now: settled in favour,
-// under the version in force, to a person who is still eligible by claims that
-// are fresh enough. It is asked before each certificate.
+// GrantAt returns the grant that request id gives at now: settled in favour and
+// not revoked, under the version in force, to a person who is not locked and still
+// eligible by claims that are fresh enough. It is asked before each certificate.
 func GrantAt(v View, id canon.ID, claims Claims, now canon.Micros) (approval.Grant, *contract.Version, error) {
 	r, err := Request(v, id)
 	if err != nil {
+		return approval.Grant{}, nil, err
+	}
+	if r, err = Standing(v, r); err != nil {
 		return approval.Grant{}, nil, err
 	}
 	version, err := InForce(v, r.Lineage, now)
@@ -135,6 +141,9 @@ func GrantAt(v View, id canon.ID, claims Claims, now canon.Micros) (approval.Gra
 		return approval.Grant{}, nil, err
 	}
 	if err := checkHumans(v, r); err != nil {
+		return approval.Grant{}, nil, err
+	}
+	if err := notLocked(v, r.By); err != nil {
 		return approval.Grant{}, nil, err
 	}
 	if err := newest(v, r.By, claims); err != nil {

@@ -60,6 +60,9 @@ func (e Event) checkRead(f PersonRead) error {
 // Auditor returns nil if a person held the auditor's office of a contract version
 // at now, by claims that are their newest and as fresh as a decision needs.
 func Auditor(v View, version *contract.Version, id canon.ID, c Claims, now canon.Micros) error {
+	if err := notLocked(v, id); err != nil {
+		return err
+	}
 	if err := newest(v, id, c); err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
 	if err := unseen(v, doc.Request); err != nil {
 		return nil, err
 	}
+	if err := notLocked(v, doc.Person); err != nil {
+		return nil, err
+	}
 	if err := newest(v, doc.Person, f.Claims); err != nil {
 		return nil, err
 	}
@@ -144,6 +147,12 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 		return nil, approval.ErrSelfApproval
 	}
 	if err := CheckDecider(v, r, f.Person); err != nil {
+		return nil, err
+	}
+	if err := notLocked(v, f.Person); err != nil {
+		return nil, err
+	}
+	if r, err = Standing(v, r); err != nil {
 		return nil, err
 	}
 	if err := newest(v, f.Person, f.Claims); err != nil {

@@ -22,6 +22,7 @@ const (
 	SessionVersion = "sallyport.session/v1"
 	RequestVersion = "sallyport.request/v1"
 	CancelVersion  = "sallyport.cancel/v1"
+	RevokeVersion  = "sallyport.revoke/v1"
 	IssueVersion   = "sallyport.issue/v1"
 	EraseVersion   = "sallyport.erase/v1"
 )
@@ -61,6 +62,18 @@ type CancelDoc struct {
 	Request   canon.ID     `json:"request"`
 	Person    canon.ID     `json:"person"` // who made it
 	ExpiresAt canon.Micros `json:"expires_at"`
+}
+
+// RevokeDoc is what a device key signs to revoke. The revocation is in the ledger
+// once, so it needs no challenge.
+type RevokeDoc struct {
+	V          string       `json:"v"`
+	Origin     string       `json:"origin"`
+	Revocation canon.ID     `json:"revocation"` // drawn by the client: a repeat is the same revocation
+	Person     canon.ID     `json:"person"`     // who revokes
+	Lineage    canon.Digest `json:"lineage"`    // of the contract under which the target is
+	Target     Target       `json:"target"`
+	ExpiresAt  canon.Micros `json:"expires_at"`
 }
 
 // IssueDoc is what the device key and the new certificate key both sign to have
@@ -123,6 +136,20 @@ func (c checking) openCancel(text, signature string, device ssh.PublicKey) (Canc
 	err := open(text, &d, func() string { return d.V }, CancelVersion)
 	if err != nil {
 		return CancelDoc{}, err
+	}
+	return d, c.verify(device, sshcert.NamespaceDevice, text, signature)
+}
+
+// OpenRevoke reads a revoke document and checks the device key's signature.
+func OpenRevoke(text, signature string, device ssh.PublicKey) (RevokeDoc, error) {
+	return directly.openRevoke(text, signature, device)
+}
+
+func (c checking) openRevoke(text, signature string, device ssh.PublicKey) (RevokeDoc, error) {
+	var d RevokeDoc
+	err := open(text, &d, func() string { return d.V }, RevokeVersion)
+	if err != nil {
+		return RevokeDoc{}, err
 	}
 	return d, c.verify(device, sshcert.NamespaceDevice, text, signature)
 }

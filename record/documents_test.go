@@ -148,6 +148,16 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 			t.Fatal(err)
 		}
 	}
+	for _, d := range []recordtest.Draft{
+		w.Lock(m, w.Carol), w.Revoke(m, w.Bob, w.Version, record.Target{Type: record.TargetGrant, ID: granted.ID}),
+	} {
+		if _, err := m.Append(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Append(w.Unlock(m, w.Carol)); err != nil {
+		t.Fatal(err)
+	}
 	audited := w.Audited()
 	w.PutInForce(m, audited)
 	if _, err := m.Append(plain(w.Read(m, w.Carol, audited, 6, 8))); err != nil {

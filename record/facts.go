@@ -302,6 +302,59 @@ type RequestCancel struct {
 	Signature    string       `json:"signature,omitempty"`
 }
 
+// AccessRevoke records that what was granted counts no more: one certificate, a
+// request with what it granted, or all that was asked for until then by a person,
+// for a role or for a host. It is one contract's.
+type AccessRevoke struct {
+	At         canon.Micros `json:"at"`
+	Revocation canon.ID     `json:"revocation"` // drawn by the client where a device key signs
+	Lineage    canon.Digest `json:"lineage"`
+	Contract   canon.Digest `json:"contract"` // the lineage's newest version, by which it is judged who may
+	Target     Target       `json:"target"`
+	About      canon.ID     `json:"about,omitempty"`     // whose access it was; absent of a role or a host
+	By         string       `json:"by"`                  // ByPerson or ByOperator
+	Person     canon.ID     `json:"person,omitempty"`    // who revoked; absent of the operator, and so is what follows
+	Claims     Claims       `json:"claims,omitzero"`     // the login that it was done with
+	Assurance  string       `json:"assurance,omitempty"` // AssuranceDevice, or AssuranceSession for a login without device key
+	Document   string       `json:"document,omitempty"`  // RevokeDoc as signed
+	Signature  string       `json:"signature,omitempty"`
+}
+
+// By whose word something was done.
+const (
+	ByPerson   = "person"   // somebody whom the leaf names
+	ByOperator = "operator" // somebody with the server's folder
+)
+
+// RevokePerson is the person part of AccessRevoke. It is about whose access it was.
+type RevokePerson struct {
+	Because string `json:"because"`
+}
+
+// PersonLock records that an account asks for nothing, decides nothing and is
+// issued nothing until it is unlocked, under any contract; and that what it asked
+// for until then counts no more, unlocked or not.
+type PersonLock struct {
+	At     canon.Micros `json:"at"`
+	Lock   canon.ID     `json:"lock"`
+	Person canon.ID     `json:"person"`
+	By     string       `json:"by"` // ByOperator
+}
+
+// PersonUnlock records that a locked account may act again.
+type PersonUnlock struct {
+	At     canon.Micros `json:"at"`
+	Unlock canon.ID     `json:"unlock"`
+	Person canon.ID     `json:"person"`
+	Lock   canon.Digest `json:"lock"` // hash of the leaf that locked it
+	By     string       `json:"by"`   // ByOperator
+}
+
+// LockPerson is the person part of PersonLock and of PersonUnlock.
+type LockPerson struct {
+	Because string `json:"because"`
+}
+
 // CertificateIssue records a certificate before anything is signed. Its
 // reference is the SHA-256 of the bytes to be signed, so the leaf cannot stand
 // for another certificate.
@@ -412,6 +465,21 @@ func (RequestCancel) Kind() ledger.Kind         { return ledger.RequestCancel }
 func (f RequestCancel) When() canon.Micros      { return f.At }
 func (f RequestCancel) Reference() string       { return string(f.Cancellation) }
 func (f RequestCancel) InLineage() canon.Digest { return f.Lineage }
+
+func (AccessRevoke) Kind() ledger.Kind         { return ledger.AccessRevoke }
+func (f AccessRevoke) When() canon.Micros      { return f.At }
+func (f AccessRevoke) Reference() string       { return string(f.Revocation) }
+func (f AccessRevoke) InLineage() canon.Digest { return f.Lineage }
+
+func (PersonLock) Kind() ledger.Kind       { return ledger.PersonLock }
+func (f PersonLock) When() canon.Micros    { return f.At }
+func (f PersonLock) Reference() string     { return string(f.Lock) }
+func (PersonLock) InLineage() canon.Digest { return canon.Digest{} }
+
+func (PersonUnlock) Kind() ledger.Kind       { return ledger.PersonUnlock }
+func (f PersonUnlock) When() canon.Micros    { return f.At }
+func (f PersonUnlock) Reference() string     { return string(f.Unlock) }
+func (PersonUnlock) InLineage() canon.Digest { return canon.Digest{} }
 
 func (CertificateIssue) Kind() ledger.Kind    { return ledger.CertificateIssue }
 func (f CertificateIssue) When() canon.Micros { return f.At }

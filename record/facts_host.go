@@ -20,12 +20,6 @@ type Actor struct {
 	Signature string   `json:"signature,omitempty"`
 }
 
-// Who did something about hosts.
-const (
-	ByPerson   = "person"
-	ByOperator = "operator" // somebody with the server's folder
-)
-
 // HostInvite records that a host may join, once: under this name, with these
 // labels, in this lineage, by whoever knows the secret.
 type HostInvite struct {

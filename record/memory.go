@@ -67,7 +67,8 @@ func looksUp(t Table, name string) bool {
 	case TableKey:
 		return name == "purpose"
 	case TableLog, TableContract, TableContractID, TableHost, TableInvitation, TableLabelling, TableHostCertificate,
-		TableSession, TableRefusal, TablePerson, TableIssuer, TableDevice, TableSnapshot, TableExpiry, TableErased:
+		TableSession, TableRefusal, TablePerson, TableIssuer, TableDevice, TableSnapshot, TableExpiry, TableErased,
+		TableRevocation, TableRevoked:
 	}
 	return false
 }

@@ -155,6 +155,12 @@ func (l *mentions) of(v View, facts Facts) error {
 		return l.request(v, f.Request)
 	case RequestCancel:
 		return l.request(v, f.Request)
+	case AccessRevoke:
+		return l.revoke(v, f)
+	case PersonLock:
+		l.add(MentionPerson, string(f.Person))
+	case PersonUnlock:
+		l.add(MentionPerson, string(f.Person))
 	case CertificateIssue:
 		l.issue(f)
 		return l.request(v, f.Grant)
@@ -183,8 +189,27 @@ func (l *mentions) issue(f CertificateIssue) {
 	}
 }
 
-func (l *mentions) void(v View, f CertificateVoid) error {
-	row, err := Certificate(v, f.Serial)
+func (l *mentions) revoke(v View, f AccessRevoke) error {
+	l.add(MentionPerson, string(f.Person))
+	l.add(MentionPerson, string(f.About))
+	l.add(MentionContract, f.Contract.String())
+	l.add(MentionRole, f.Target.Role)
+	l.add(MentionHost, string(f.Target.Host))
+	switch f.Target.Type {
+	case TargetCertificate:
+		return l.certificate(v, f.Target.Serial)
+	case TargetGrant, TargetRequest:
+		return l.request(v, f.Target.ID)
+	case TargetPerson, TargetRole, TargetHost:
+	}
+	return nil
+}
+
+func (l *mentions) void(v View, f CertificateVoid) error { return l.certificate(v, f.Serial) }
+
+// certificate adds what belongs to a certificate that the ledger knows.
+func (l *mentions) certificate(v View, serial uint64) error {
+	row, err := Certificate(v, serial)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}

@@ -16,7 +16,7 @@ func Named(facts Facts) []canon.Digest {
 		}
 	}
 	switch f := facts.(type) {
-	case LedgerOpen, ContractPropose, ContractSign, KeyAdd, PersonLogin, PersonLink, PersonErase, HostCertify, LoginRefuse:
+	case LedgerOpen, ContractPropose, ContractSign, KeyAdd, PersonLogin, PersonLink, PersonErase, PersonLock, HostCertify, LoginRefuse:
 	case HostInvite:
 		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
 	case HostJoin:
@@ -39,6 +39,10 @@ func Named(facts Facts) []canon.Digest {
 		name(f.RequestLeaf)
 	case RequestCancel:
 		name(f.RequestLeaf, f.Login)
+	case AccessRevoke:
+		name(f.Claims.Login, f.Claims.Snapshot)
+	case PersonUnlock:
+		name(f.Lock)
 	case CertificateIssue:
 		name(f.GrantLeaf, f.Claims.Login, f.Claims.Snapshot)
 	case CertificateVoid:

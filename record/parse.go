@@ -56,6 +56,12 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[RequestExpire](text)
 	case ledger.RequestCancel:
 		return parseFacts[RequestCancel](text)
+	case ledger.AccessRevoke:
+		return parseFacts[AccessRevoke](text)
+	case ledger.PersonLock:
+		return parseFacts[PersonLock](text)
+	case ledger.PersonUnlock:
+		return parseFacts[PersonUnlock](text)
 	case ledger.CertificateIssue:
 		return parseFacts[CertificateIssue](text)
 	case ledger.CertificateVoid:
@@ -76,6 +82,10 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 		return parsePart[RequestPerson](text)
 	case ledger.RequestDecide:
 		return parsePart[DecidePerson](text)
+	case ledger.AccessRevoke:
+		return parsePart[RevokePerson](text)
+	case ledger.PersonLock, ledger.PersonUnlock:
+		return parsePart[LockPerson](text)
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.KeyAdd, ledger.HostJoin,
 		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse,
 		ledger.PersonSnapshot, ledger.PersonErase, ledger.PersonRead, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:

@@ -26,6 +26,12 @@ func SealedFor(facts Facts) (canon.ID, error) {
 		return doc.Person, nil
 	case RequestDecide:
 		return f.Person, nil
+	case AccessRevoke:
+		return f.sealedFor(), nil
+	case PersonLock:
+		return f.Person, nil
+	case PersonUnlock:
+		return f.Person, nil
 	default:
 		return "", fmt.Errorf("%w: %s has no person part", ErrEvent, facts.Kind())
 	}

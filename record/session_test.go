@@ -12,7 +12,7 @@ import (
 )
 
 // issued appends a certificate of Alice for ops@web-1.demo and returns its serial.
-func issued(t *testing.T, w *recordtest.World, m *recordtest.Map) uint64 {
+func issuedSerial(t *testing.T, w *recordtest.World, m *recordtest.Map) uint64 {
 	t.Helper()
 	f, err := w.Issue(m, w.Alice, w.Granted(m, 300), w.Key())
 	if err != nil {
@@ -27,7 +27,7 @@ func issued(t *testing.T, w *recordtest.World, m *recordtest.Map) uint64 {
 func TestLoginsAreExplained(t *testing.T) {
 	t.Parallel()
 	w, m := newFleet(t)
-	serial := issued(t, w, m)
+	serial := issuedSerial(t, w, m)
 	at := m.Clock
 	row, err := record.Certificate(m, serial)
 	if err != nil {
@@ -87,7 +87,7 @@ func TestLoginsAreExplained(t *testing.T) {
 func TestSessionsRefuse(t *testing.T) {
 	t.Parallel()
 	w, m := newFleet(t)
-	serial := issued(t, w, m)
+	serial := issuedSerial(t, w, m)
 	open := plain(w.Enter(m, w.Version, "web-1.demo", serial))
 	opens := func(f func(*record.LoginOpen)) recordtest.Draft { return bent(open, f) }
 	refuses(t, m, open, []refusal{

@@ -184,6 +184,9 @@ func TestNamed(t *testing.T) {
 		record.RequestDecide{},
 		record.RequestExpire{},
 		record.RequestCancel{},
+		record.AccessRevoke{},
+		record.PersonLock{},
+		record.PersonUnlock{},
 		record.CertificateIssue{},
 		record.CertificateVoid{},
 	} {

@@ -130,6 +130,7 @@ func makeVectors(t *testing.T) vectors {
 	appendAll(t, m, plain(w.Read(m, olga, audited, 6, 8)))
 	appendAll(t, m, plain(w.AddKey(m, record.KeyHostCA)), plain(w.AddKey(m, record.KeyKRL)))
 	v.addHosts(t, w, m)
+	v.addRevocations(t, w, m)
 	var hashes []tlog.Hash
 	for _, e := range m.Entries {
 		leaf := leafOf(t, e)
@@ -138,6 +139,30 @@ func makeVectors(t *testing.T) vectors {
 	}
 	v.Root = rootOf(t, hashes)
 	return v
+}
+
+// addRevocations revokes one of each: by a signed document, in a browser and by the
+// operator, and locks and unlocks an account.
+func (v *vectors) addRevocations(t *testing.T, w *recordtest.World, m *recordtest.Map) {
+	t.Helper()
+	officed := w.Officed()
+	w.PutInForce(m, officed)
+	erin, frank := w.User("erin", "owners"), w.User("frank", "engineers")
+	logIn(t, w, m, erin, frank)
+	ask := w.Ask(m, frank)
+	appendAll(t, m, w.Submit(m, frank, ask))
+	browser := *frank
+	browser.Device = nil
+	logIn(t, w, m, &browser)
+	appendAll(t, m, w.Revoke(m, &browser, w.Version, record.Target{Type: record.TargetRequest, ID: ask.Doc.Request}),
+		w.Revoke(m, erin, officed, record.Target{Type: record.TargetRole, Role: "operator"}),
+		w.Revoke(m, nil, w.Version, record.Target{Type: record.TargetHost, Host: "web-1.demo"}), w.Lock(m, frank))
+	appendAll(t, m, w.Unlock(m, frank))
+	for _, e := range m.Entries {
+		if f, ok := e.Draft.Facts.(record.AccessRevoke); ok && f.Assurance == record.AssuranceDevice {
+			v.Documents = append(v.Documents, documentVector{"revoke", f.Document, []signatureVector{{sshcert.NamespaceDevice, line(erin.Device), f.Signature}}})
+		}
+	}
 }
 
 // addCancellations takes one request back by a signed document and one in a
@@ -402,6 +427,9 @@ func openDocument(t *testing.T, d documentVector) error {
 		return err
 	case "request":
 		_, err := record.OpenRequest(d.JSON, d.Signatures[0].Armored, key)
+		return err
+	case "revoke":
+		_, err := record.OpenRevoke(d.JSON, d.Signatures[0].Armored, key)
 		return err
 	case "cancel":
 		_, err := record.OpenCancel(d.JSON, d.Signatures[0].Armored, key)

@@ -43,6 +43,8 @@ const (
 	TableDecision        Table = "decision"         // key request/stage/person: DecisionRow
 	TableCertificate     Table = "certificate"      // key serial: CertificateRow
 	TableErased          Table = "erased"           // key person id: ErasedRow
+	TableRevocation      Table = "revocation"       // key revocation id: RevocationRow
+	TableRevoked         Table = "revoked"          // key Target.key: RevokedRow, of what was revoked as a whole
 )
 
 // View is the state before an event. A store transaction is one, and so is the
@@ -114,6 +116,9 @@ type SignedRow struct {
 type LineageRow struct {
 	Lineage canon.Digest `json:"lineage"`
 	Current canon.Digest `json:"current,omitzero"` // absent until a version is signed
+	// Revoked is the newest revocation of a person, role or host under it: what was
+	// asked for later is touched by none.
+	Revoked approval.Revocation `json:"revoked,omitzero"`
 }
 
 // PersonRow is what the ledger knows of a person, without a name.
@@ -122,6 +127,15 @@ type PersonRow struct {
 	Snapshots []SnapshotRef `json:"snapshots,omitempty"` // newest for each issuer, sorted by issuer
 	Vouched   []VouchedRef  `json:"vouched,omitempty"`   // newest for each issuer, sorted by issuer
 	Linked    []canon.ID    `json:"linked,omitempty"`    // everybody else who is known to be the same human, sorted
+	Lock      LockRef       `json:"lock,omitzero"`       // the newest
+}
+
+// LockRef says when an account was locked, and unlocked.
+type LockRef struct {
+	At         canon.Micros `json:"at"`
+	Leaf       canon.Digest `json:"leaf"`
+	UnlockedAt canon.Micros `json:"unlocked_at,omitempty"`
+	UnlockLeaf canon.Digest `json:"unlock_leaf,omitzero"`
 }
 
 // VouchedRef says when an issuer last vouched for a person.
@@ -197,6 +211,23 @@ type CertificateRow struct {
 	Before   canon.Micros `json:"valid_before_at"`
 	Leaf     canon.Digest `json:"leaf"` // hash of the certificate.issue leaf
 	Void     bool         `json:"void,omitempty"`
+	// Revoked is the revocation of this certificate alone. What revokes it with
+	// others does not stand here.
+	Revoked approval.Revocation `json:"revoked,omitzero"`
+}
+
+// RevocationRow is a revocation.
+type RevocationRow struct {
+	At      canon.Micros `json:"at"`
+	Leaf    canon.Digest `json:"leaf"` // hash of the access.revoke leaf
+	Lineage canon.Digest `json:"lineage"`
+	Target  Target       `json:"target"`
+}
+
+// RevokedRow says when a person, a role or a host was revoked as a whole, oldest
+// first; of many the newest maxRevoked.
+type RevokedRow struct {
+	Times []approval.Revocation `json:"times"`
 }
 
 // ErasedRow says that what was readable about a person is destroyed. Nothing

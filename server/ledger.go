@@ -130,6 +130,15 @@ func requestOf(r *store.Reader, facts record.Facts) (canon.ID, error) {
 		return f.Request, nil
 	case record.RequestCancel:
 		return f.Request, nil
+	case record.AccessRevoke:
+		switch f.Target.Type {
+		case record.TargetGrant, record.TargetRequest:
+			return f.Target.ID, nil
+		case record.TargetCertificate:
+			row, err := record.Certificate(r, f.Target.Serial)
+			return row.Grant, err
+		case record.TargetPerson, record.TargetRole, record.TargetHost:
+		}
 	case record.CertificateIssue:
 		return f.Grant, nil
 	case record.CertificateVoid:

@@ -17,7 +17,7 @@ const maxQueue = 16
 
 // newsKinds are the leaves that change what a page shows.
 var newsKinds = []ledger.Kind{
-	ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid,
+	ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.AccessRevoke, ledger.CertificateIssue, ledger.CertificateVoid,
 	ledger.PersonSnapshot,
 }
 

@@ -98,7 +98,7 @@ func (p person) office(facts record.Facts) canon.Digest {
 			belongs = hasIssuer(v, f.Issuer)
 		case record.PersonSnapshot:
 			belongs = hasIssuer(v, f.Issuer)
-		case record.PersonLink:
+		case record.PersonLink, record.PersonLock, record.PersonUnlock:
 			belongs = true
 		default:
 			belongs = facts.InLineage() == v.Lineage()
@@ -140,6 +140,17 @@ func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 		return f.Person == who.id, nil
 	case record.PersonLink:
 		return slices.Contains(f.People, who.id), nil
+	case record.PersonLock:
+		return f.Person == who.id, nil
+	case record.PersonUnlock:
+		return f.Person == who.id, nil
+	case record.AccessRevoke:
+		if f.Person == who.id || f.About == who.id {
+			return true, nil
+		}
+		if f.Target.Whole() { // of a role or a host everybody is told whom the contract concerns
+			return f.About == "" && who.lineages[f.Lineage], nil
+		}
 	}
 	id, err := requestOf(r, facts)
 	if err != nil || id == "" {

@@ -126,6 +126,22 @@ type (
 		ValidAfter  string   `json:"valid_after"`
 		ValidBefore string   `json:"valid_before"`
 	}
+	revokeFacts struct {
+		Type      string `json:"type"`
+		Serial    string `json:"serial,omitempty"`
+		Request   string `json:"request,omitempty"` // of a grant or a request
+		Role      string `json:"role,omitempty"`
+		Host      string `json:"host,omitempty"`
+		About     string `json:"about,omitempty"` // whose access it was
+		Contract  string `json:"contract"`
+		By        string `json:"by"`
+		Person    string `json:"person,omitempty"` // who revoked
+		Assurance string `json:"assurance,omitempty"`
+	}
+	lockFacts struct {
+		Person string `json:"person"`
+		By     string `json:"by"`
+	}
 	voidFacts struct {
 		Serial string `json:"serial"`
 	}
@@ -194,6 +210,12 @@ func factsOf(facts record.Facts) (any, error) {
 		return decisionFacts{Request: string(f.Request)}, nil
 	case record.RequestCancel:
 		return decisionFacts{Request: string(f.Request), Person: string(f.Person), Assurance: f.Assurance}, nil
+	case record.AccessRevoke:
+		return revocationOf(f), nil
+	case record.PersonLock:
+		return lockFacts{string(f.Person), f.By}, nil
+	case record.PersonUnlock:
+		return lockFacts{string(f.Person), f.By}, nil
 	case record.CertificateIssue:
 		return certificateOf(f)
 	case record.CertificateVoid:
@@ -239,6 +261,20 @@ func requestOf(f record.RequestSubmit) (any, error) {
 		Request: string(doc.Request), Person: string(doc.Person), Contract: doc.Contract.String(), Role: doc.Role,
 		Logins: texts(doc.Logins), Hosts: texts(doc.Hosts), Seconds: doc.Seconds,
 	}, nil
+}
+
+func revocationOf(f record.AccessRevoke) revokeFacts {
+	out := revokeFacts{
+		Type: string(f.Target.Type), Role: f.Target.Role, Host: string(f.Target.Host), About: string(f.About),
+		Contract: f.Contract.String(), By: f.By, Person: string(f.Person), Assurance: f.Assurance,
+	}
+	if f.Target.Type == record.TargetCertificate {
+		out.Serial = serial(f.Target.Serial)
+	}
+	if f.Target.Type == record.TargetGrant || f.Target.Type == record.TargetRequest {
+		out.Request = string(f.Target.ID)
+	}
+	return out
 }
 
 func certificateOf(f record.CertificateIssue) (any, error) {

@@ -61,6 +61,8 @@ func (s *Story) Step(l Ledger) error {
 		{"cancel", 2, s.cancel},
 		{"void", 1, s.void},
 		{"join", 1, s.join},
+		{"revoke", 1, s.revoke},
+		{"lock", 1, s.lock},
 	}
 	total := 0
 	for _, step := range steps {
