@@ -130,6 +130,8 @@ type Authority struct {
 	ids    *providers
 	proven *provenRows // rows that were held against their leaves
 
+	revoked revocations
+
 	issuing   locks                    // one for each grant and key
 	unsigned  atomic.Pointer[unsigned] // what Sweep is to void; nil if nothing
 	doubted   atomic.Bool              // the last signature failed

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
@@ -19,6 +20,7 @@ type gathering struct {
 	leaves   map[int64]store.Entry
 	requests map[canon.ID]bool
 	people   map[canon.ID]bool
+	lineages map[canon.Digest]bool
 	proven   *provenRows
 	later    laterRows
 	rare     rare
@@ -32,7 +34,7 @@ type gathering struct {
 func newGathering(r *store.Reader, rows map[record.Key][]byte, proven *provenRows, signed int64) (gathering, error) {
 	g := gathering{
 		r: r, rows: make(map[record.Key][]byte), leaves: make(map[int64]store.Entry),
-		requests: make(map[canon.ID]bool), people: make(map[canon.ID]bool), proven: proven, signed: signed,
+		requests: make(map[canon.ID]bool), people: make(map[canon.ID]bool), lineages: make(map[canon.Digest]bool), proven: proven, signed: signed,
 	}
 	head, err := r.Head()
 	if err != nil {
@@ -45,7 +47,7 @@ func newGathering(r *store.Reader, rows map[record.Key][]byte, proven *provenRow
 		switch {
 		case !ok:
 			g.rows[k] = body
-		case k.Table == record.TableRequest || k.Table == record.TablePerson || k.Table == record.TableHost:
+		case k.Table == record.TableRequest || k.Table == record.TablePerson || k.Table == record.TableHost || k.Table == record.TableLineage || k.Table == record.TableRevoked:
 			since = min(since, size)
 		}
 	}
@@ -58,11 +60,36 @@ func newGathering(r *store.Reader, rows map[record.Key][]byte, proven *provenRow
 	for k, body := range rows {
 		linked := g.rare.newer > 0 && k.Table == record.TablePerson
 		changed := k.Table == record.TableHost && g.rare.changed(sshcert.Host(k.ID), since)
-		if linked || changed || len(g.later.of(k, since)) > 0 {
+		if linked || changed || len(g.later.of(overtakenAs(k), since)) > 0 {
 			g.rows[k] = body
 		}
 	}
+	g.withRequests(rows)
 	return g, nil
+}
+
+// withRequests proves the requests again where it is to be proved what was revoked:
+// from when on that counts, they say.
+func (g *gathering) withRequests(rows map[record.Key][]byte) {
+	revoked := false
+	for k := range g.rows {
+		revoked = revoked || k.Table == record.TableLineage || k.Table == record.TableRevoked
+	}
+	for k, body := range rows {
+		if revoked && k.Table == record.TableRequest {
+			g.rows[k] = body
+		}
+	}
+}
+
+// overtakenAs is the row by which it is known which leaves change another one: a
+// revocation of a person, role or host always changes its contract's row, too.
+func overtakenAs(k record.Key) record.Key {
+	if k.Table != record.TableRevoked {
+		return k
+	}
+	lineage, _, _ := strings.Cut(k.ID, "/")
+	return record.Key{Table: record.TableLineage, ID: lineage}
 }
 
 func (g *gathering) gather(claims record.Claims) error {
@@ -101,10 +128,7 @@ func (g *gathering) row(k record.Key, body []byte) error {
 		if err := canon.Unmarshal(body, &l); err != nil {
 			return err
 		}
-		if l.Current.IsZero() {
-			return g.contract(l.Lineage)
-		}
-		return g.contract(l.Current)
+		return g.lineage(l)
 	case record.TableContract:
 		d, err := canon.ParseDigest(k.ID)
 		if err != nil {
@@ -135,9 +159,16 @@ func (g *gathering) row(k record.Key, body []byte) error {
 				return err
 			}
 		}
+		for _, leaf := range []canon.Digest{p.Lock.Leaf, p.Lock.UnlockLeaf} {
+			if err := g.leaf(leaf); err != nil && !leaf.IsZero() {
+				return err
+			}
+		}
 		return nil
+	case record.TableRevoked:
+		return g.revoked(body)
 	case record.TableContractID, record.TableIssuer, record.TableIdentity, record.TableDevice, record.TableExpiry, record.TableDecision, record.TableCertificate, record.TableErased,
-		record.TableInvitation, record.TableLabelling, record.TableHostCertificate, record.TableSession, record.TableRefusal:
+		record.TableInvitation, record.TableLabelling, record.TableHostCertificate, record.TableSession, record.TableRefusal, record.TableRevocation:
 	}
 	return fmt.Errorf("%w: no grant depends on it", record.ErrEvent)
 }
@@ -152,17 +183,48 @@ func (g *gathering) request(q approval.Request) error {
 			return err
 		}
 	}
-	if !q.Cancelled.Leaf.IsZero() {
-		if err := g.leaf(q.Cancelled.Leaf); err != nil {
+	for _, leaf := range []canon.Digest{q.Cancelled.Leaf, q.Revoked.Leaf} {
+		if err := g.leaf(leaf); err != nil && !leaf.IsZero() {
 			return err
 		}
 	}
+	g.lineages[q.Lineage] = true
 	for _, h := range q.Hosts {
 		if err := g.host(h); err != nil {
 			return err
 		}
 	}
 	return g.contract(q.Contract)
+}
+
+func (g *gathering) lineage(l record.LineageRow) error {
+	g.lineages[l.Lineage] = true
+	if !l.Revoked.Leaf.IsZero() {
+		if err := g.leaf(l.Revoked.Leaf); err != nil {
+			return err
+		}
+	}
+	if l.Current.IsZero() {
+		return g.contract(l.Lineage)
+	}
+	return g.contract(l.Current)
+}
+
+// revoked adds the revocations of a person, a role or a host, if there are any.
+func (g *gathering) revoked(body []byte) error {
+	if body == nil {
+		return nil
+	}
+	var row record.RevokedRow
+	if err := canon.Unmarshal(body, &row); err != nil {
+		return err
+	}
+	for _, by := range row.Times {
+		if err := g.leaf(by.Leaf); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // host adds everything that ever became of a host: a row that was put back to what
@@ -176,6 +238,30 @@ func (g *gathering) host(name sshcert.Host) error {
 		if err := g.at(index); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// revocation adds what a revocation rests on.
+func (g *gathering) revocation(f record.AccessRevoke) error {
+	if err := g.contract(f.Contract); err != nil {
+		return err
+	}
+	if f.By == record.ByPerson {
+		if err := g.claims(f.Claims); err != nil {
+			return err
+		}
+	}
+	switch f.Target.Type {
+	case record.TargetHost:
+		return g.host(f.Target.Host)
+	case record.TargetPerson:
+		index, err := g.r.First(record.TablePerson, string(f.Target.ID))
+		if err != nil {
+			return err
+		}
+		return g.at(index)
+	case record.TargetCertificate, record.TargetGrant, record.TargetRequest, record.TargetRole:
 	}
 	return nil
 }
@@ -289,6 +375,8 @@ func (g *gathering) add(entry store.Entry) error {
 		return g.claims(f.Claims)
 	case record.RequestCancel:
 		return g.leaf(f.Login)
+	case record.AccessRevoke:
+		return g.revocation(f)
 	case record.HostJoin:
 		if !f.InvitationLeaf.IsZero() {
 			if err := g.leaf(f.InvitationLeaf); err != nil {
@@ -313,7 +401,8 @@ func (g *gathering) add(entry store.Entry) error {
 }
 
 // overtaking adds what came after the leaves that the rows name and would have
-// changed them: decisions on the requests, their ends, newer groups of the people. A
+// changed them: decisions on the requests, their ends, revocations under their
+// contracts, newer groups of the people. A
 // row that was put back to what it said before is missed when the rows are compared.
 func (g *gathering) overtaking() (err error) {
 	if g.later, err = g.proven.later.at(g.r, g.from, g.size, g.signed); err != nil {
@@ -323,6 +412,11 @@ func (g *gathering) overtaking() (err error) {
 		before = len(g.leaves)
 		for id := range g.requests {
 			if err := g.overtaken(requestKey(id)); err != nil {
+				return err
+			}
+		}
+		for d := range maps.Clone(g.lineages) {
+			if err := g.overtaken(lineageKey(d)); err != nil {
 				return err
 			}
 		}
@@ -373,7 +467,7 @@ func (g *gathering) renewed(index int64, f record.PersonLogin) error {
 }
 
 // linked adds the links by which the people, and those to whom they are linked,
-// became known to be one human, and the logins that made those people.
+// became known to be one human, their locks, and the logins that made those people.
 func (g *gathering) linked() error {
 	for again := true; again; {
 		again = false

@@ -63,21 +63,21 @@ func (a *Authority) KeepHeartbeat(ctx context.Context, call HostCall) error {
 	})
 }
 
-// Standing says whether a host enforces the ledger, as far as it says.
-type Standing string
+// HostStanding says whether a host enforces the ledger, as far as it says.
+type HostStanding string
 
 // The standings of hosts that are not retired.
 const (
-	Enforcing  Standing = "enforcing"  // it requires certificates of the ledger
-	Observing  Standing = "observing"  // it logs what it should refuse
-	Silent     Standing = "silent"     // it has not said a word for longer than HeartbeatLate
-	Unenforced Standing = "unenforced" // it never said a word: stock sshd without sally-host
+	Enforcing  HostStanding = "enforcing"  // it requires certificates of the ledger
+	Observing  HostStanding = "observing"  // it logs what it should refuse
+	Silent     HostStanding = "silent"     // it has not said a word for longer than HeartbeatLate
+	Unenforced HostStanding = "unenforced" // it never said a word: stock sshd without sally-host
 )
 
 // FleetHost is a host with what it last said of itself.
 type FleetHost struct {
 	Host
-	Standing  Standing
+	Standing  HostStanding
 	Heartbeat *Heartbeat // nil if it never said a word
 }
 
@@ -102,7 +102,7 @@ func Fleet(r *store.Reader, now time.Time) ([]FleetHost, error) {
 	return out, nil
 }
 
-func (h Heartbeat) standing(now time.Time) Standing {
+func (h Heartbeat) standing(now time.Time) HostStanding {
 	switch {
 	case now.Sub(h.At.Time()) > HeartbeatLate:
 		return Silent

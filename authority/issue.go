@@ -143,6 +143,10 @@ func reusable(tx *store.Tx, view record.View, s store.Session, doc record.IssueD
 	if err != nil {
 		return nil, err
 	}
+	row, err := record.Certificate(tx, cert.Serial)
+	if err != nil || row.Revoked.At != 0 { // the fold says that its key gets no other
+		return nil, err
+	}
 	left := time.Unix(int64(cert.ValidBefore), 0).Sub(tx.Now().Time())    //nolint:gosec // seconds of this century
 	life := time.Duration(cert.ValidBefore-cert.ValidAfter) * time.Second //nolint:gosec // minutes
 	if left < life/2 || cert.KeyId == "" || !bytes.Equal(cert.Key.Marshal(), key.Marshal()) {

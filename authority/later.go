@@ -20,7 +20,8 @@ const (
 )
 
 // laterLeaves remembers which leaves change a row that other leaves made before:
-// decisions on a request and its end, newer groups of a person. Each leaf is read
+// decisions on a request and its end, newer groups of a person, revocations of what is
+// more than a request, by their contract. Each leaf is read
 // once, however many grants are checked. It is safe for concurrent use.
 //
 // Only leaves under a signed checkpoint are remembered: later ones may be lost
@@ -93,7 +94,8 @@ func (l *laterLeaves) at(r *store.Reader, from, size, signed int64) (laterRows, 
 // read adds the leaves from an index to before another.
 func (l laterRows) read(r *store.Reader, from, until int64) error {
 	for from < until {
-		page, err := r.SincePage(from, laterPage, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.PersonSnapshot)
+		page, err := r.SincePage(from, laterPage, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.AccessRevoke,
+			ledger.PersonSnapshot)
 		if err != nil {
 			return err
 		}
@@ -105,7 +107,9 @@ func (l laterRows) read(r *store.Reader, from, until int64) error {
 			if err != nil {
 				return err
 			}
-			l.extra[k] = append(l.extra[k], e.Index)
+			if k != (record.Key{}) {
+				l.extra[k] = append(l.extra[k], e.Index)
+			}
 			from = e.Index + 1
 		}
 		if len(page) < laterPage {
@@ -136,7 +140,8 @@ func (l laterRows) of(k record.Key, from int64) []int64 {
 	return slices.DeleteFunc(slices.Compact(indexes), func(i int64) bool { return i < from || i >= l.size })
 }
 
-// changes returns the row that a leaf changes.
+// changes returns the row that a leaf changes; zero for the revocation of a
+// certificate by itself, which changes no grant.
 func changes(e store.Entry) (record.Key, error) {
 	facts, err := record.ParseFacts(e.Leaf.Kind, e.Opening.Facts)
 	if err != nil {
@@ -149,6 +154,14 @@ func changes(e store.Entry) (record.Key, error) {
 		return requestKey(f.Request), nil
 	case record.RequestCancel:
 		return requestKey(f.Request), nil
+	case record.AccessRevoke:
+		switch {
+		case f.Target.Whole():
+			return lineageKey(f.Lineage), nil
+		case f.Target.Type == record.TargetCertificate:
+			return record.Key{}, nil
+		}
+		return requestKey(f.Target.ID), nil
 	case record.PersonSnapshot:
 		return personKey(f.Person), nil
 	}
@@ -157,6 +170,10 @@ func changes(e store.Entry) (record.Key, error) {
 
 func requestKey(id canon.ID) record.Key {
 	return record.Key{Table: record.TableRequest, ID: string(id)}
+}
+
+func lineageKey(d canon.Digest) record.Key {
+	return record.Key{Table: record.TableLineage, ID: d.String()}
 }
 
 func personKey(id canon.ID) record.Key {

@@ -133,14 +133,18 @@ type reading struct {
 	rows map[record.Key][]byte
 }
 
-// Row returns the row and notes it.
+// Row returns the row and notes it. That there is no revocation is noted as nil: it
+// decides as well.
 func (v reading) Row(t record.Table, key string) ([]byte, error) {
 	body, err := v.View.Row(t, key)
-	if err == nil {
+	if err == nil || absent(t, err) {
 		v.rows[record.Key{Table: t, ID: key}] = body
 	}
 	return body, err
 }
+
+// absent reports whether a row is not there of a table in which that gives.
+func absent(t record.Table, err error) bool { return t == record.TableRevoked && isNotFound(err) }
 
 // held is a View that shows only rows that were proved, with errUnproved for
 // every other: a row that was edited behind the ledger, or changed since.
@@ -152,7 +156,7 @@ type held struct {
 // Row returns the row if it was proved.
 func (v held) Row(t record.Table, key string) ([]byte, error) {
 	body, err := v.View.Row(t, key)
-	if err == nil && !v.proven.hasRow(record.Key{Table: t, ID: key}, body) {
+	if (err == nil || absent(t, err)) && !v.proven.hasRow(record.Key{Table: t, ID: key}, body) {
 		return nil, errUnproved
 	}
 	return body, err
@@ -184,6 +188,9 @@ func (v refolded) add(e store.Entry) error {
 // compare holds a row of the tables to the one that the leaves made.
 func (v refolded) compare(k record.Key, body []byte) error {
 	made, ok := v.Rows[k]
+	if !ok && body == nil && k.Table == record.TableRevoked {
+		return nil
+	}
 	if !ok {
 		return fmt.Errorf("%w: no leaf makes the row %s %s", record.ErrEvent, k.Table, k.ID)
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/sallyport/sallyport/sshcert"
 )
 
-// link is a leaf that says that people are one human.
+// link is a leaf that says that people are one human, or that one is locked or
+// unlocked.
 type link struct {
 	entry  store.Entry
 	people []canon.ID
@@ -47,7 +48,7 @@ func (p *provenRows) rareAt(r *store.Reader, size, since, signed int64) (rare, e
 	p.mu.Lock()
 	from, links := p.linked, slices.Clone(p.links)
 	p.mu.Unlock()
-	entries, err := r.Since(from, ledger.PersonLink, ledger.HostJoin, ledger.HostLabel, ledger.HostRetire)
+	entries, err := r.Since(from, ledger.PersonLink, ledger.PersonLock, ledger.PersonUnlock, ledger.HostJoin, ledger.HostLabel, ledger.HostRetire)
 	if err != nil {
 		return rare{}, err
 	}
@@ -57,8 +58,8 @@ func (p *provenRows) rareAt(r *store.Reader, size, since, signed int64) (rare, e
 		if err != nil {
 			return rare{}, fmt.Errorf("leaf %d: %w", e.Index, err)
 		}
-		if f, ok := facts.(record.PersonLink); ok {
-			links = append(links, link{e, f.People})
+		if people := peopleChanged(facts); len(people) > 0 {
+			links = append(links, link{e, people})
 		} else if host := hostChanged(facts); host != "" {
 			out.extra[host] = append(out.extra[host], e.Index)
 		}
@@ -89,6 +90,19 @@ func (p *provenRows) remember(links []link, hosts map[sshcert.Host][]int64, from
 			}
 		}
 	}
+}
+
+// peopleChanged returns the people whose rows facts change, empty for none.
+func peopleChanged(facts record.Facts) []canon.ID {
+	switch f := facts.(type) {
+	case record.PersonLink:
+		return f.People
+	case record.PersonLock:
+		return []canon.ID{f.Person}
+	case record.PersonUnlock:
+		return []canon.ID{f.Person}
+	}
+	return nil
 }
 
 // hostChanged returns the host whose row facts change, empty for none.

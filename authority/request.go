@@ -93,6 +93,9 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 	}
 	open := 0 // what has expired is not open, recorded or not
 	for _, q := range undecided {
+		if q, err = record.Standing(tx, q); err != nil {
+			return approval.Request{}, false, err
+		}
 		if q.Status(tx.Now().Time()).State == approval.Pending {
 			open++
 		}
@@ -219,6 +222,9 @@ func decide(tx *store.Tx, s store.Session, v Verdict, id canon.ID) (approval.Req
 	if err != nil {
 		return approval.Request{}, err
 	}
+	if q, err = record.Standing(tx, q); err != nil {
+		return approval.Request{}, err
+	}
 	if err := unchanged(q, s.Person, v.Shown); err != nil {
 		return approval.Request{}, err
 	}
@@ -254,7 +260,7 @@ func unchanged(q approval.Request, person canon.ID, shown canon.Digest) error {
 	if now == shown {
 		return nil
 	}
-	if q.Cancelled.At != 0 { // the request itself says so
+	if q.Cancelled.At != 0 || q.Revoked.At != 0 { // the request itself says so
 		return nil
 	}
 	if q.By == person {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/store"
@@ -14,8 +15,8 @@ import (
 	"github.com/sallyport/sallyport/record"
 )
 
-// release refuses a certificate that is void, or that was recorded more than
-// maxAge ago and would not be allowed now.
+// release refuses a certificate that is void or revoked, or that was recorded more
+// than maxAge ago and would not be allowed now.
 func release(tx *store.Tx, s store.Session, rec recorded) error {
 	row, err := record.Certificate(tx, rec.facts.Serial)
 	if err != nil {
@@ -23,6 +24,9 @@ func release(tx *store.Tx, s store.Session, rec recorded) error {
 	}
 	if row.Void {
 		return fmt.Errorf("%w; try again", ErrVoid)
+	}
+	if err := unrevoked(tx, row); err != nil {
+		return err
 	}
 	if tx.Now().Time().Sub(rec.facts.At.Time()) <= maxAge {
 		return nil
@@ -32,6 +36,24 @@ func release(tx *store.Tx, s store.Session, rec recorded) error {
 	}
 	if !tx.Now().Time().Add(ca.MinLife).Before(row.Before.Time()) {
 		return fmt.Errorf("%w: it would be over at once; try again", ErrVoid)
+	}
+	return nil
+}
+
+// unrevoked refuses a certificate that was revoked, by itself or with what it belongs
+// to, however long ago it was recorded.
+func unrevoked(tx *store.Tx, row record.CertificateRow) error {
+	q, err := record.Request(tx, row.Grant)
+	if err != nil {
+		return err
+	}
+	if q, err = record.Standing(tx, q); err != nil {
+		return err
+	}
+	for _, by := range []approval.Revocation{row.Revoked, q.Revoked} {
+		if by.At != 0 {
+			return fmt.Errorf("%w at %s, while the certificate was being made; ask again", approval.ErrRevoked, by.At.Time().Format(time.RFC3339))
+		}
 	}
 	return nil
 }

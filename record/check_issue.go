@@ -58,8 +58,11 @@ func (e Event) certificateIssue(v View, f CertificateIssue) ([]Change, error) {
 }
 
 func putCertificate(row CertificateRow) (Change, error) {
-	return put(TableCertificate, serialKey(row.Serial), row,
-		Index{"grant", string(row.Grant)}, Index{"person", string(row.Person)}, Index{"all", ""})
+	index := []Index{{"grant", string(row.Grant)}, {"person", string(row.Person)}, {"all", ""}}
+	if row.Void {
+		index = append(index, Index{"void", ""}) // by the leaf that voids it
+	}
+	return put(TableCertificate, serialKey(row.Serial), row, index...)
 }
 
 // certificateVoid marks a recorded certificate as one that will never be

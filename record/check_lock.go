@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/canon"
 )
 
-// locked reports whether the lock holds.
-func (l LockRef) locked() bool { return l.At != 0 && l.UnlockedAt == 0 }
+// Holds reports whether the account is locked.
+func (l LockRef) Holds() bool { return l.At != 0 && l.UnlockedAt == 0 }
 
 // Locked returns when an account was locked, zero if it is not. A lock of another
 // account of the same human counts.
@@ -21,7 +21,7 @@ func Locked(v View, id canon.ID) (canon.Micros, error) {
 	if err != nil {
 		return 0, err
 	}
-	if person.Lock.locked() {
+	if person.Lock.Holds() {
 		return person.Lock.At, nil
 	}
 	for _, other := range person.Linked {
@@ -29,7 +29,7 @@ func Locked(v View, id canon.ID) (canon.Micros, error) {
 		if err != nil {
 			return 0, err
 		}
-		if row.Lock.locked() {
+		if row.Lock.Holds() {
 			return row.Lock.At, nil
 		}
 	}
@@ -57,11 +57,22 @@ func (e Event) personLock(v View, f PersonLock) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if person.Lock.locked() {
+	switch _, err := Revocation(v, f.Lock); {
+	case err == nil:
+		return nil, fmt.Errorf("lock %s: %w", f.Lock, ErrExists)
+	case !errors.Is(err, ErrNotFound):
+		return nil, err
+	}
+	if person.Lock.Holds() {
 		return nil, fmt.Errorf("the lock of person %s: %w", f.Person, ErrExists)
 	}
 	person.Lock = LockRef{At: f.At, Leaf: e.LeafHash}
-	return changes(put(TablePerson, string(f.Person), person, Index{"all", ""}))
+	row, err := put(TablePerson, string(f.Person), person, Index{"all", ""})
+	if err != nil {
+		return nil, err
+	}
+	mark, err := putRevocation(f.Lock, RevocationRow{At: f.At, Leaf: e.LeafHash, Target: Target{Type: TargetPerson, ID: f.Person}})
+	return []Change{row, mark}, err
 }
 
 // personUnlock lets a locked account act again. What it was granted before stays
@@ -74,7 +85,7 @@ func (e Event) personUnlock(v View, f PersonUnlock) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !person.Lock.locked() || person.Lock.Leaf != f.Lock {
+	if !person.Lock.Holds() || person.Lock.Leaf != f.Lock {
 		return nil, fmt.Errorf("%w: person %s is not locked by that leaf", ErrEvent, f.Person)
 	}
 	person.Lock.UnlockedAt, person.Lock.UnlockLeaf = f.At, e.LeafHash

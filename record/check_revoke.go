@@ -43,7 +43,7 @@ func (e Event) accessRevoke(v View, f AccessRevoke) ([]Change, error) {
 	if lineage.Current.IsZero() || f.Contract != lineage.Current {
 		return nil, fmt.Errorf("it names contract version %s, the newest of the lineage is %s: %w", f.Contract, lineage.Current, ErrNotInForce)
 	}
-	switch _, err := get[RevocationRow](v, TableRevocation, string(f.Revocation)); {
+	switch _, err := Revocation(v, f.Revocation); {
 	case err == nil:
 		return nil, fmt.Errorf("revocation %s: %w", f.Revocation, ErrExists)
 	case !errors.Is(err, ErrNotFound):
@@ -56,8 +56,13 @@ func (e Event) accessRevoke(v View, f AccessRevoke) ([]Change, error) {
 	if about != f.About {
 		return nil, fmt.Errorf("%w: it was not the access of %q that was revoked", ErrEvent, f.About)
 	}
-	mark, err := fresh(put(TableRevocation, string(f.Revocation), RevocationRow{At: f.At, Leaf: e.LeafHash, Lineage: f.Lineage, Target: f.Target}))
+	mark, err := putRevocation(f.Revocation, RevocationRow{At: f.At, Leaf: e.LeafHash, Lineage: f.Lineage, Target: f.Target})
 	return append(out, mark), err
+}
+
+// putRevocation lists what takes certificates away by its leaf.
+func putRevocation(id canon.ID, row RevocationRow) (Change, error) {
+	return fresh(put(TableRevocation, string(id), row, Index{"all", ""}))
 }
 
 // takeAway returns the rows that a revocation changes, and whose access it was. It

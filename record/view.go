@@ -216,11 +216,11 @@ type CertificateRow struct {
 	Revoked approval.Revocation `json:"revoked,omitzero"`
 }
 
-// RevocationRow is a revocation.
+// RevocationRow is a revocation, or the lock of a person: then it is of no lineage.
 type RevocationRow struct {
 	At      canon.Micros `json:"at"`
-	Leaf    canon.Digest `json:"leaf"` // hash of the access.revoke leaf
-	Lineage canon.Digest `json:"lineage"`
+	Leaf    canon.Digest `json:"leaf"` // hash of the access.revoke or person.lock leaf
+	Lineage canon.Digest `json:"lineage,omitzero"`
 	Target  Target       `json:"target"`
 }
 
@@ -308,6 +308,11 @@ func Request(v View, id canon.ID) (approval.Request, error) {
 // Certificate returns a recorded certificate.
 func Certificate(v View, serial uint64) (CertificateRow, error) {
 	return get[CertificateRow](v, TableCertificate, serialKey(serial))
+}
+
+// Revocation returns a revocation.
+func Revocation(v View, id canon.ID) (RevocationRow, error) {
+	return get[RevocationRow](v, TableRevocation, string(id))
 }
 
 // InForce returns the version of a lineage that is in force at now, or a

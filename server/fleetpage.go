@@ -41,7 +41,7 @@ func (fleetView) title() string { return "Hosts" }
 
 // Words are what its standing means, for whoever reads the page.
 func (c fleetCard) Words() string {
-	switch authority.Standing(c.Standing) {
+	switch authority.HostStanding(c.Standing) {
 	case authority.Enforcing:
 		return "enforcing"
 	case authority.Observing:
@@ -119,7 +119,7 @@ func (v *fleetView) add(h authority.FleetHost, now time.Time) error {
 
 // worry puts those first that somebody has to look at.
 func worry(c fleetCard) int {
-	switch authority.Standing(c.Standing) {
+	switch authority.HostStanding(c.Standing) {
 	case authority.Silent:
 		return 0
 	case authority.Unenforced:
