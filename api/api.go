@@ -128,14 +128,59 @@ type CancelRequest struct {
 	Signature string `json:"signature"` // armored SSHSIG by the device key
 }
 
+// RevocationRequest is the body of POST /v1/revocations.
+type RevocationRequest struct {
+	Document  string `json:"document"`  // record.RevokeDoc as canonical JSON
+	Signature string `json:"signature"` // armored SSHSIG by the device key
+	Because   string `json:"because"`   // why, one line of at most 1000 bytes
+}
+
+// Revocation is a revocation that is in the ledger.
+type Revocation struct {
+	Revocation canon.ID     `json:"revocation"`                                               // of the document
+	At         canon.Micros `json:"at"`                                                       // ledger time
+	Index      int64        `json:"index" range:"0..."`                                       // of its ledger entry
+	Lineage    canon.Digest `json:"lineage"`                                                  // of the contract
+	Target     string       `json:"target" enum:"certificate,grant,request,person,role,host"` // what is revoked
+	Serial     uint64       `json:"serial,omitempty" range:"1..."`                            // of a certificate
+	ID         canon.ID     `json:"id,omitempty"`                                             // of a grant, a request or a person
+	Role       string       `json:"role,omitempty"`                                           // id of a role
+	Host       sshcert.Host `json:"host,omitempty"`                                           // name of a host
+}
+
+// Revoked says what revoked a request.
+type Revoked struct {
+	At        canon.Micros `json:"at"`                                                // ledger time
+	Target    string       `json:"target" enum:"grant,request,person,role,host,lock"` // what was revoked; lock: the account was locked
+	By        canon.ID     `json:"by,omitempty"`                                      // the person who did; absent: the operator of the server
+	ByName    string       `json:"by_name,omitempty"`                                 // as the account calls itself
+	ByAccount string       `json:"by_account,omitempty"`                              // what tells it from others of that name
+	Because   string       `json:"because,omitempty"`                                 // why; not of a lock
+}
+
+// RevocationListQuery holds the parameters of GET /v1/hosts/krl.
+type RevocationListQuery struct {
+	Lineage canon.Digest `json:"lineage"`                      // digest of version 1 of the hosts' contract
+	After   int64        `json:"after,omitempty" range:"0..."` // number of the list that one has
+	Wait    int64        `json:"wait,omitempty" range:"0..60"` // seconds to wait for another one; needs after
+}
+
+// RevocationList answers GET /v1/hosts/krl.
+type RevocationList struct {
+	Number    int64  `json:"number" range:"1..."` // of the list; it never falls
+	KRL       string `json:"krl,omitempty"`       // b64 of OpenSSH's form; absent if it is the one of after
+	Statement string `json:"statement"`           // trust.KRL as canonical JSON, for the lineage
+	Signature string `json:"signature"`           // armored SSHSIG over it, namespace sallyport-krl
+}
+
 // RequestsQuery holds the parameters of GET /v1/requests.
 type RequestsQuery struct {
-	Scope  string       `json:"scope" enum:"mine,waiting"`                                       // one's own, or those that one can decide on now
-	State  string       `json:"state,omitempty" enum:"pending,granted,denied,expired,cancelled"` // those in this state only; not with scope waiting
-	Host   sshcert.Host `json:"host,omitempty"`                                                  // those that name this host only
-	Since  canon.Micros `json:"since,omitempty"`                                                 // those made then or later only
-	Before int64        `json:"before,omitempty" range:"0..."`                                   // the `next` of the page before; absent: the newest
-	Limit  int64        `json:"limit,omitempty" range:"1..200" default:"50"`                     // how many at most
+	Scope  string       `json:"scope" enum:"mine,waiting"`                                               // one's own, or those that one can decide on now
+	State  string       `json:"state,omitempty" enum:"pending,granted,denied,expired,cancelled,revoked"` // those in this state only; not with scope waiting
+	Host   sshcert.Host `json:"host,omitempty"`                                                          // those that name this host only
+	Since  canon.Micros `json:"since,omitempty"`                                                         // those made then or later only
+	Before int64        `json:"before,omitempty" range:"0..."`                                           // the `next` of the page before; absent: the newest
+	Limit  int64        `json:"limit,omitempty" range:"1..200" default:"50"`                             // how many at most
 }
 
 // RequestPath is the variable part of /v1/requests/{id} and below
@@ -146,27 +191,28 @@ type RequestPath struct {
 
 // Request is a request as GET /v1/requests/{id} shows it.
 type Request struct {
-	ID          canon.ID        `json:"id"`                                                    // drawn by whoever asked
-	State       string          `json:"state" enum:"pending,granted,denied,expired,cancelled"` // a settled one never changes
-	By          canon.ID        `json:"by"`                                                    // the person who asked
-	ByName      string          `json:"by_name,omitempty"`                                     // as the account calls itself
-	ByAccount   string          `json:"by_account,omitempty"`                                  // what tells it from others of that name
-	Contract    Contract        `json:"contract"`                                              // the version that was asked under
-	Role        string          `json:"role"`                                                  // id of the role
-	Clause      string          `json:"clause"`                                                // of the role
-	Logins      []sshcert.Login `json:"logins"`                                                // each on each of the hosts
-	Hosts       []sshcert.Host  `json:"hosts"`                                                 // names of joined hosts
-	Seconds     int64           `json:"for_seconds" range:"1..."`                              // as asked
-	Reason      string          `json:"reason,omitempty"`                                      // absent once it was erased
-	SubmittedAt canon.Micros    `json:"submitted_at"`                                          // when it was recorded
-	ExpiresAt   canon.Micros    `json:"expires_at"`                                            // when a pending request expires, or an expired one did; else 0
-	CancelledAt canon.Micros    `json:"cancelled_at,omitempty"`                                // by whoever asked
-	Decisions   []Decision      `json:"decisions,omitempty"`                                   // so far, in their order
-	Stage       string          `json:"stage,omitempty"`                                       // the stage that is waited for
-	Need        int             `json:"need,omitempty"`                                        // votes still missing in it
-	From        []string        `json:"from,omitempty"`                                        // groups that decide in it
-	Grant       *Grant          `json:"grant,omitempty"`                                       // once it is granted
-	URL         string          `json:"url"`                                                   // the page where it is decided
+	ID          canon.ID        `json:"id"`                                                            // drawn by whoever asked
+	State       string          `json:"state" enum:"pending,granted,denied,expired,cancelled,revoked"` // a settled one never changes
+	By          canon.ID        `json:"by"`                                                            // the person who asked
+	ByName      string          `json:"by_name,omitempty"`                                             // as the account calls itself
+	ByAccount   string          `json:"by_account,omitempty"`                                          // what tells it from others of that name
+	Contract    Contract        `json:"contract"`                                                      // the version that was asked under
+	Role        string          `json:"role"`                                                          // id of the role
+	Clause      string          `json:"clause"`                                                        // of the role
+	Logins      []sshcert.Login `json:"logins"`                                                        // each on each of the hosts
+	Hosts       []sshcert.Host  `json:"hosts"`                                                         // names of joined hosts
+	Seconds     int64           `json:"for_seconds" range:"1..."`                                      // as asked
+	Reason      string          `json:"reason,omitempty"`                                              // absent once it was erased
+	SubmittedAt canon.Micros    `json:"submitted_at"`                                                  // when it was recorded
+	ExpiresAt   canon.Micros    `json:"expires_at"`                                                    // when a pending request expires, or an expired one did; else 0
+	CancelledAt canon.Micros    `json:"cancelled_at,omitempty"`                                        // by whoever asked
+	Revoked     *Revoked        `json:"revoked,omitempty"`                                             // once it is revoked
+	Decisions   []Decision      `json:"decisions,omitempty"`                                           // so far, in their order
+	Stage       string          `json:"stage,omitempty"`                                               // the stage that is waited for
+	Need        int             `json:"need,omitempty"`                                                // votes still missing in it
+	From        []string        `json:"from,omitempty"`                                                // groups that decide in it
+	Grant       *Grant          `json:"grant,omitempty"`                                               // once it is granted
+	URL         string          `json:"url"`                                                           // the page where it is decided
 }
 
 // Requests answers GET /v1/requests?scope=mine|waiting&state=&host=&since=&before=&limit=,
@@ -205,9 +251,9 @@ type EventsQuery struct {
 // Event is the data of a "request" event of GET /v1/events: an entry of the ledger
 // about a request was recorded.
 type Event struct {
-	Request canon.ID `json:"request"`                                               // that changed
-	State   string   `json:"state" enum:"pending,granted,denied,expired,cancelled"` // of the request, now
-	Kind    string   `json:"kind"`                                                  // of the entry: request.submit, certificate.issue, …
+	Request canon.ID `json:"request"`                                                       // that changed
+	State   string   `json:"state" enum:"pending,granted,denied,expired,cancelled,revoked"` // of the request, now
+	Kind    string   `json:"kind"`                                                          // of the entry: request.submit, certificate.issue, …
 }
 
 // Bye is the data of a "bye" event, the last of a stream.

@@ -63,7 +63,7 @@ func Contracts(r *store.Reader) ([]record.ContractRow, error) {
 }
 
 // Requests returns the requests under an index value ("state"/"pending",
-// "by"/person), newest first.
+// "by"/person), newest first, each with what revoked it.
 func Requests(r *store.Reader, index, value string) ([]approval.Request, error) {
 	rows, err := r.List(record.TableRequest, index, value, MaxList)
 	if err != nil {
@@ -73,6 +73,9 @@ func Requests(r *store.Reader, index, value string) ([]approval.Request, error) 
 	for _, row := range rows {
 		var q approval.Request
 		if err := canon.Unmarshal(row, &q); err != nil {
+			return nil, err
+		}
+		if q, err = record.Standing(r, q); err != nil {
 			return nil, err
 		}
 		out = append(out, q)
@@ -87,7 +90,7 @@ type Listed struct {
 }
 
 // RequestsBefore returns the page of such a list that begins before a place,
-// newest first. Requests that come later change no page that was read.
+// newest first, each with what revoked it. Requests that come later change no page that was read.
 func RequestsBefore(r *store.Reader, index, value string, before int64, limit int) ([]Listed, error) {
 	rows, err := r.Before(record.TableRequest, index, value, before, limit)
 	if err != nil {
@@ -97,6 +100,9 @@ func RequestsBefore(r *store.Reader, index, value string, before int64, limit in
 	for i, row := range rows {
 		out[i].Place = row.Leaf
 		if err := canon.Unmarshal(row.Body, &out[i].Request); err != nil {
+			return nil, err
+		}
+		if out[i].Request, err = record.Standing(r, out[i].Request); err != nil {
 			return nil, err
 		}
 	}

@@ -93,9 +93,6 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 	}
 	open := 0 // what has expired is not open, recorded or not
 	for _, q := range undecided {
-		if q, err = record.Standing(tx, q); err != nil {
-			return approval.Request{}, false, err
-		}
 		if q.Status(tx.Now().Time()).State == approval.Pending {
 			open++
 		}

@@ -12,16 +12,15 @@ import (
 	"github.com/sallyport/sallyport/record"
 )
 
-// RevokeCall is what somebody posts to revoke. Document and Signature are empty in a
-// session without device key, that is a browser's, and Revocation in every call
-// without them: it is drawn here then.
+// RevokeCall is what somebody posts to revoke. In a session with device key the
+// document says what; in one without, that is a browser's, Lineage and Target do.
 type RevokeCall struct {
-	Revocation canon.ID     // the document's
-	Lineage    canon.Digest // of the contract that the target belongs to; zero in a browser: the request's
-	Target     record.Target
-	Because    string
-	Document   string // record.RevokeDoc
-	Signature  string // by the session's device key
+	Because   string
+	Document  string // record.RevokeDoc
+	Signature string // by the session's device key
+
+	Lineage canon.Digest // of the contract that the target belongs to; zero: what the target says
+	Target  record.Target
 }
 
 // Revoked is a revocation that is in the ledger.
@@ -35,13 +34,15 @@ type Revoked struct {
 // the same document is answered with what it did.
 func (a *Authority) Revoke(ctx context.Context, s store.Session, call RevokeCall) (Revoked, error) {
 	f := record.AccessRevoke{
-		Revocation: call.Revocation, Lineage: call.Lineage, Target: call.Target,
+		Lineage: call.Lineage, Target: call.Target,
 		By: record.ByPerson, Person: s.Person, Claims: s.Claims(), Assurance: record.AssuranceSession,
 	}
 	if s.DeviceKey != "" || call.Document != "" || call.Signature != "" {
-		if err := a.openRevoke(s, call); err != nil {
+		doc, err := a.openRevoke(s, call)
+		if err != nil {
 			return Revoked{}, err
 		}
+		f.Revocation, f.Lineage, f.Target = doc.Revocation, doc.Lineage, doc.Target
 		f.Assurance, f.Document, f.Signature = record.AssuranceDevice, call.Document, call.Signature
 	}
 	return a.revoke(ctx, f, call.Because)
@@ -53,19 +54,16 @@ func (a *Authority) RevokeAs(ctx context.Context, lineage canon.Digest, target r
 }
 
 // openRevoke checks the signature before anything is written.
-func (a *Authority) openRevoke(s store.Session, call RevokeCall) error {
+func (a *Authority) openRevoke(s store.Session, call RevokeCall) (record.RevokeDoc, error) {
 	device, err := deviceOf(s)
 	if err != nil {
-		return err
+		return record.RevokeDoc{}, err
 	}
 	doc, err := record.OpenRevoke(call.Document, call.Signature, device)
-	if err != nil {
-		return err
+	if err == nil && (doc.Person != s.Person || doc.Origin != a.Origin()) {
+		err = fmt.Errorf("%w: it was signed for another person or server", record.ErrDocument)
 	}
-	if doc.Revocation != call.Revocation || doc.Target != call.Target || doc.Lineage != call.Lineage || doc.Person != s.Person || doc.Origin != a.Origin() {
-		return fmt.Errorf("%w: it was signed for another revocation, person or server", record.ErrDocument)
-	}
-	return nil
+	return doc, err
 }
 
 func (a *Authority) revoke(ctx context.Context, f record.AccessRevoke, because string) (Revoked, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/record"
 )
 
 // inLine is a context that tells when a write has been put in line: it is asked
@@ -25,8 +26,8 @@ func (c *inLine) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-// While so much waits to be written that more is turned away, denying and
-// cancelling are not.
+// While so much waits to be written that more is turned away, denying,
+// cancelling and revoking are not.
 func TestPromiseP14_TakingAwayIsNotTurnedAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -44,6 +45,7 @@ func TestPromiseP14_TakingAwayIsNotTurnedAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	call := alice.cancelCall(unwanted, alice.cancelDoc(unwanted))
+	revocation := bob.revokeCall(record.Target{Type: record.TargetPerson, ID: bob.session.Person})
 
 	var group sync.WaitGroup
 	began, release := make(chan struct{}), make(chan struct{})
@@ -73,6 +75,10 @@ func TestPromiseP14_TakingAwayIsNotTurnedAway(t *testing.T) {
 	for name, do := range map[string]func(context.Context) error{
 		"cancelling": func(ctx context.Context) error {
 			_, err := w.a.Cancel(ctx, alice.session, call)
+			return err
+		},
+		"revoking": func(ctx context.Context) error {
+			_, err := w.a.Revoke(ctx, bob.session, revocation)
 			return err
 		},
 		"denying": func(ctx context.Context) error {

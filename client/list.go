@@ -80,6 +80,7 @@ func (o ListOptions) filter() (url.Values, error) {
 	}
 	states := []string{
 		string(approval.Pending), string(approval.Granted), string(approval.Denied), string(approval.Expired), string(approval.Cancelled),
+		string(approval.Revoked),
 	}
 	switch {
 	case o.CSV && o.JSON:

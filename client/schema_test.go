@@ -37,12 +37,12 @@ func TestSchemaIsWhatIsPrinted(t *testing.T) {
 	}
 	results := map[string]any{
 		"whoami": whoamiResult{}, "RequestResult": api.Request{}, "Status": dashboard{}, "list": requestsResult{}, "HostsResult": hostsResult{},
-		"HostResult": hostResult{}, "ledger list": entriesResult{}, "ledger show": entryResult{}, "version": versionResult{}, "error": errorResult{},
+		"HostResult": hostResult{}, "ledger list": entriesResult{}, "ledger show": entryResult{}, "version": versionResult{}, "revoke": api.Revocation{}, "error": errorResult{},
 		"ledger export": exportResult{}, "audit verify": auditResult{}, "audit explain": storyResult{}, "BundleResult": bundleResult{},
 		"hosts list": fleetResult{}, "hosts invite": invitationResult{}, "HostAct": api.HostAct{},
 	}
 	parts := map[string]any{
-		"Request": api.Request{}, "Decision": api.Decision{}, "Grant": api.Grant{}, "Contract": api.Contract{}, "Host": api.Host{}, "Heartbeat": api.Heartbeat{}, "RoleOption": api.RoleOption{},
+		"Request": api.Request{}, "Decision": api.Decision{}, "Grant": api.Grant{}, "Revoked": api.Revoked{}, "Contract": api.Contract{}, "Host": api.Host{}, "Heartbeat": api.Heartbeat{}, "RoleOption": api.RoleOption{},
 		"RoleStage": api.RoleStage{}, "Entry": api.Entry{}, "EntryProof": api.EntryProof{}, "Check": Check{}, "CertificateHeld": certificateHeld{}, "HostRoles": hostRoles{},
 		"AuditReport": audit.Report{}, "AuditCertificate": audit.Certificate{}, "AuditPart": audit.Part{}, "AuditContract": audit.Contract{}, "AuditFinding": audit.Finding{}, "AuditSuccession": audit.Succession{},
 		"BundleRoot": bundleRoot{}, "StoryContract": storyContract{}, "StorySignature": storySignature{}, "StoryRequest": storyRequest{}, "StoryDecision": storyDecision{},

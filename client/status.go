@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/api"
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/record"
 )
 
 // StatusOptions are the settings of [Status].
@@ -128,10 +129,26 @@ func (a *account) showRequest(r api.Request, asJSON bool) error {
 		}
 		lines = append(lines, text)
 	}
+	if r.Revoked != nil && r.Revoked.Because != "" {
+		lines = append(lines, "revoked   "+r.Revoked.Because)
+	}
 	if r.Grant != nil {
 		lines = append(lines, "grant     "+a.env.clock(r.Grant.Start.Time())+" to "+a.env.clock(r.Grant.End.Time()))
 	}
 	return a.env.print(append(lines, "page      "+r.URL)...)
+}
+
+// revokedBy says who revoked a request, and with what.
+func revokedBy(r api.Request) string {
+	who := first(r.Revoked.ByName, "the operator")
+	switch record.TargetType(r.Revoked.Target) {
+	case record.TargetPerson, record.TargetRole, record.TargetHost:
+		return who + ", with all of the " + r.Revoked.Target
+	case record.TargetCertificate, record.TargetGrant, record.TargetRequest:
+	default:
+		return who + ", who locked the account"
+	}
+	return who
 }
 
 func (a *account) stateOf(r api.Request) string {
@@ -140,6 +157,8 @@ func (a *account) stateOf(r api.Request) string {
 		return fmt.Sprintf("pending until %s, %d still needed of %s", a.env.clock(r.ExpiresAt.Time()), r.Need, strings.Join(r.From, " or "))
 	case approval.State(r.State) == approval.Cancelled:
 		return "cancelled at " + a.env.clock(r.CancelledAt.Time())
+	case r.Revoked != nil:
+		return "revoked at " + a.env.clock(r.Revoked.At.Time()) + " by " + revokedBy(r)
 	case active(r):
 		return "granted, active"
 	case r.Grant != nil:

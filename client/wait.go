@@ -127,6 +127,12 @@ func outcome(r api.Request) error {
 			r.ID, first(strings.Join(r.From, " or "), "those who decide"))
 	case approval.Cancelled:
 		return fail(ExitDenied, "request %s was cancelled; ask again if you still need it", r.ID)
+	case approval.Revoked:
+		words := ""
+		if r.Revoked != nil && r.Revoked.Because != "" {
+			words = ": " + r.Revoked.Because
+		}
+		return fail(ExitDenied, "request %s was revoked%s; ask again if you still need it", r.ID, words)
 	case approval.Pending:
 		return fail(ExitTimeout, "request %s is still open", r.ID)
 	default:

@@ -130,7 +130,7 @@ func (s *Server) apiRoutes() []route {
 			more:    "The document is signed by the device key of the session (docs/formats.md, \"Signed documents\"). A repeat of a document is safe.",
 			body:    api.RequestRequest{},
 			answers: []success{{201, api.Request{}, "recorded"}, {200, api.Request{}, "recorded before: the same document came already"}},
-			refuses: []kind{loginTooOld, fieldRefused, contractForbids, groupsUnknown},
+			refuses: []kind{loginTooOld, fieldRefused, contractForbids, groupsUnknown, lockedOut},
 		}},
 		{method: get, path: "/v1/requests", bearer: s.listRequests, doc: &operation{
 			id: "listRequests", tag: "requests", summary: "One's own requests, or those that wait for one's decision",
@@ -153,6 +153,23 @@ func (s *Server) apiRoutes() []route {
 			answers: []success{{200, api.Request{}, "the request, cancelled"}},
 			refuses: []kind{notFound, notRequester, groupsUnknown, fieldRefused, settled},
 		}},
+		{method: post, path: "/v1/revocations", bearer: s.revoke, counts: countsAsTakingAway, doc: &operation{
+			id: "revoke", tag: "requests", summary: "Revoke a certificate, a grant, a request, or all that was asked for by a person, in a role or on a host",
+			more: "The document is signed by the device key (docs/formats.md, \"Signed documents\") and says what is revoked. Whose that is " +
+				"is in docs/revocation.md. A repeat of a document is safe.",
+			body:    api.RevocationRequest{},
+			answers: []success{{200, api.Revocation{}, "recorded; hosts are told"}},
+			refuses: []kind{notFound, notRevoker, lockedOut, loginTooOld, contractForbids, fieldRefused, settled, revoked, notGranted, grantOver},
+		}},
+		{method: get, path: krlPath, anyone: s.revocationList, doc: &operation{
+			id: "getRevocationList", tag: "hosts", summary: "The list of revoked certificates, for hosts",
+			more: "It is in OpenSSH's own form, with a statement about it that the server's key for lists has signed for the hosts of one contract " +
+				"(docs/revocation.md). With after it is left out if it is the one that the host has; with wait, too, the answer comes when there is " +
+				"another one, or when the time is up. If-None-Match is answered.",
+			query:   api.RevocationListQuery{},
+			answers: []success{{200, api.RevocationList{}, "the newest list"}, {304, nil, "it is the one of If-None-Match"}},
+			refuses: []kind{notFound, fieldRefused},
+		}},
 		{method: post, path: "/v1/grants/{id}/certificates", bearer: s.issue, doc: &operation{
 			id: "issueCertificate", tag: "requests", summary: "Have a certificate issued under a grant",
 			more: "The document is signed by the device key and by the key that the certificate is for. A repeat for the same key " +
@@ -160,7 +177,7 @@ func (s *Server) apiRoutes() []route {
 			path:    api.RequestPath{},
 			body:    api.CertificateRequest{},
 			answers: []success{{200, api.Certificate{}, "in the ledger, signed, and valid"}},
-			refuses: []kind{loginTooOld, notFound, fieldRefused, keyRefused, contractForbids, groupsUnknown, notGranted, grantOver},
+			refuses: []kind{loginTooOld, notFound, fieldRefused, keyRefused, contractForbids, groupsUnknown, notGranted, revoked, lockedOut, grantOver},
 		}},
 
 		{method: get, path: "/v1/events", bearer: s.apiEvents, doc: &operation{

@@ -46,6 +46,7 @@ func (s *Server) foresee(r *store.Reader, q approval.Request, terms *contract.Te
 	for q.Status(now).State == approval.Pending {
 		q.Decisions = append(slices.Clip(q.Decisions), approval.Decision{Verdict: approval.Approve, At: canon.At(now)})
 	}
+	q = q.BeforeRevocation()
 	grant, err := q.Grant(terms)
 	switch {
 	case errors.Is(err, approval.ErrNotGranted): // denied or expired: nothing will be signed
@@ -97,6 +98,7 @@ const (
 	certSigned   = "signed"
 	certRecorded = "recorded" // and not signed, so far
 	certVoid     = "void"
+	certRevoked  = "revoked" // by itself
 )
 
 // issuedUnder returns the certificates that were recorded under a grant, newest
@@ -130,6 +132,9 @@ func issuedUnder(r *store.Reader, id canon.ID) ([]issuedView, error) {
 				return nil, err
 			}
 			one.State, one.After = certSigned, seconds(cert.ValidAfter)
+		}
+		if row.Revoked.At != 0 {
+			one.State, one.At = certRevoked, row.Revoked.At
 		}
 		out = append(out, one)
 	}

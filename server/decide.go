@@ -35,6 +35,7 @@ func left(q approval.Request) int64 {
 type refusedForm struct {
 	err            error
 	minutes, words string
+	revokes        bool // it is the form that revokes
 }
 
 // decide answers POST /requests/{id}/decisions.
@@ -71,7 +72,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, session store.Se
 		return nil
 	}
 	if k, _ := classify(err); k == fieldRefused { // what was typed can be mended
-		return s.showRequestPage(w, r, session, id, &refusedForm{err, form.Get("minutes"), form.Get("words")})
+		return s.showRequestPage(w, r, session, id, &refusedForm{err: err, minutes: form.Get("minutes"), words: form.Get("words")})
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/approval"
+	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
@@ -114,7 +115,7 @@ func readNews(r *store.Reader, from int64, now time.Time) ([]*news, error) {
 }
 
 func newsOf(r *store.Reader, id canon.ID, now time.Time) (news, error) {
-	q, err := record.Request(r, id)
+	q, err := authority.Standing(r, id)
 	if err != nil {
 		return news{}, err
 	}

@@ -66,6 +66,9 @@ func TestEveryDocumentedAnswer(t *testing.T) {
 	alice.call("/v1/requests?scope=waiting", nil)
 	alice.call("/v1"+requestPath(q.ID), nil)
 	into[api.Certificate](t, alice.call("/v1/grants/"+string(q.ID)+"/certificates", alice.issueBody(q, newKey(t))), http.StatusOK)
+	w.send(http.MethodGet, "/v1/hosts/krl?lineage="+w.version.Lineage().String(), nil, nil)
+	alice.call("/v1/revocations", alice.revokeBody(ofGrant(q.ID), nil))
+	alice.call("/v1"+requestPath(q.ID), nil)
 	list := into[api.Entries](t, alice.call("/v1/ledger/entries?before=100&limit=200", nil), http.StatusOK)
 	for _, e := range list.Entries {
 		alice.call("/v1/ledger/entries/"+itoa(e.Index), nil)

@@ -18,7 +18,7 @@ const over = "over"
 
 // standing is how a request stands, in one word.
 func standing(state string, grant bool, active bool) string {
-	if grant && !active {
+	if grant && !active && state != string(approval.Revoked) {
 		return over
 	}
 	return state
@@ -56,6 +56,10 @@ func (v *requestView) settle() {
 		v.Heading = "Cancelled"
 		v.next("Whoever asked took it back before it was decided. There is nothing to do.",
 			"You took it back before it was decided. If you need it after all, ask again:", v.again())
+	case string(approval.Revoked):
+		v.Heading = "Revoked"
+		v.next("It was taken away, and stays so: no certificate is made under it any more, and hosts refuse those that were.",
+			"It was taken away, and stays so: hosts refuse the certificates that were made under it. If you still need it, ask again:", v.again())
 	default: // a state of a later version
 		v.Heading = "It is " + v.R.State
 	}
@@ -93,7 +97,7 @@ func (v requestView) Granted() int64 {
 // decided.
 func (v requestView) Last() *api.Decision {
 	n := len(v.R.Decisions)
-	if n == 0 || v.R.Grant == nil && v.R.State != string(approval.Denied) {
+	if n == 0 || v.R.State == string(approval.Revoked) || v.R.Grant == nil && v.R.State != string(approval.Denied) {
 		return nil
 	}
 	return &v.R.Decisions[n-1]

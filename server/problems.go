@@ -70,6 +70,9 @@ var (
 	changed           = kind{"changed", http.StatusConflict, "it changed meanwhile", "Look at it again and decide then."}
 	decidedTwice      = kind{"decided-twice", http.StatusConflict, "you have decided already", "One person counts once."}
 	notGranted        = kind{"not-granted", http.StatusConflict, "it is not granted", "Wait for the decision."}
+	revoked           = kind{"revoked", http.StatusConflict, "it was revoked", "Ask again, if you still need it."}
+	notRevoker        = kind{"not-revoker", http.StatusForbidden, "this is not yours to revoke", "Ask whoever asked for it, decides on it, or holds the office."}
+	lockedOut         = kind{"locked", http.StatusForbidden, "your account is locked", "Ask the operator of the server why."}
 	grantOver         = kind{"grant-over", http.StatusGone, "the grant is over", "Ask again."}
 	tooLarge          = kind{"too-large", http.StatusRequestEntityTooLarge, "too large", "Send less."}
 	misdirected       = kind{"misdirected", http.StatusMisdirectedRequest, "another server was asked for", "Check the address."}
@@ -106,6 +109,7 @@ var problemTable = []problemRow{
 	{authority.ErrUncosigned, unavailable, "too few witnesses have confirmed the ledger, so no certificate was made; the request stays granted"},
 	{authority.ErrVoid, unavailable, "the certificate took too long to be signed and was given up; the request stays granted"},
 	{ca.ErrUnavailable, unavailable, "the authority key can't be reached, so no certificate was made; the request stays granted"},
+	{authority.ErrNoHostKeys, unavailable, ""},
 	{ca.ErrSigner, unavailable, "the authority key gave no signature; no certificate was made"},
 	{oidc.ErrMetadata, unavailable, "the identity provider answered with something that can't be used; tell the operator"},
 	{errAllStreams, unavailable, "too many event streams are open; ask from time to time instead"},
@@ -167,6 +171,9 @@ var problemTable = []problemRow{
 	{approval.ErrDecision, fieldRefused, ""},
 	{approval.ErrNotGranted, notGranted, ""},
 	{approval.ErrGrantOver, grantOver, ""},
+	{approval.ErrRevoked, revoked, ""},
+	{record.ErrNotRevoker, notRevoker, ""},
+	{record.ErrLocked, lockedOut, ""},
 	{authority.ErrShown, changed, ""},
 
 	// What the contract says; most arrive in a *contract.ClauseError, whose text

@@ -32,7 +32,9 @@ var inTable = map[string]error{
 	"approval.ErrSelfApproval": approval.ErrSelfApproval, "approval.ErrDecidedTwice": approval.ErrDecidedTwice,
 	"approval.ErrSettled": approval.ErrSettled, "approval.ErrNotEligible": approval.ErrNotEligible, "approval.ErrNotRequester": approval.ErrNotRequester,
 	"approval.ErrWidening": approval.ErrWidening, "approval.ErrDecision": approval.ErrDecision,
-	"approval.ErrNotGranted": approval.ErrNotGranted, "approval.ErrGrantOver": approval.ErrGrantOver,
+	"approval.ErrNotGranted": approval.ErrNotGranted, "approval.ErrGrantOver": approval.ErrGrantOver, "approval.ErrRevoked": approval.ErrRevoked,
+	"authority.ErrNoHostKeys": authority.ErrNoHostKeys,
+	"record.ErrNotRevoker": record.ErrNotRevoker, "record.ErrLocked": record.ErrLocked,
 
 	"authority.ErrField": authority.ErrField, "authority.ErrTooManyOpen": authority.ErrTooManyOpen, "authority.ErrTooManyCancelled": authority.ErrTooManyCancelled, "authority.ErrShown": authority.ErrShown,
 	"authority.ErrNotYours": authority.ErrNotYours, "authority.ErrHalted": authority.ErrHalted, "authority.ErrIssuer": authority.ErrIssuer,

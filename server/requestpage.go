@@ -37,6 +37,9 @@ type requestView struct {
 	SignIn   bool // signing in again would let the reader decide
 	Next     string
 	Commands []string
+	Revoke   *revokeView // there if the reader could revoke the grant
+
+	now canon.Micros
 }
 
 func (v requestView) title() string {
@@ -112,11 +115,15 @@ func (s *Server) showRequestPage(w http.ResponseWriter, r *http.Request, session
 	}
 	status := http.StatusOK
 	if refused != nil {
+		k, detail := classify(refused.err)
+		status = k.status
+		if refused.revokes && v.Revoke != nil {
+			v.Revoke.Alert, v.Revoke.Because = sentence(detail), refused.words
+			return s.show(w, r, status, "request", me, v)
+		}
 		if v.Form == nil { // there is no form any more to show it in
 			return refused.err
 		}
-		k, detail := classify(refused.err)
-		status = k.status
 		v.Form.Alert, v.Form.Minutes, v.Form.Words = sentence(detail), visible(refused.minutes), refused.words
 	}
 	return s.show(w, r, status, "request", me, v)
@@ -131,7 +138,7 @@ func (s *Server) viewRequest(r *store.Reader, q approval.Request, session store.
 	if err != nil {
 		return requestView{}, err
 	}
-	v := requestView{R: described, Own: q.By == session.Person, PathID: q.Path, Left: left(q), Door: doorOf(q, now)}
+	v := requestView{R: described, Own: q.By == session.Person, PathID: q.Path, now: canon.At(now), Left: left(q), Door: doorOf(q, now)}
 	v.Role, v.Path = clausesOf(version, q)
 	if v.Stages, err = s.viewStages(r, q, version.Terms, described.Decisions, session.Person, now); err != nil {
 		return requestView{}, err
@@ -145,6 +152,9 @@ func (s *Server) viewRequest(r *store.Reader, q approval.Request, session store.
 	}
 	v.Door.Second = slices.ContainsFunc(v.Issued, func(i issuedView) bool { return i.State == certSigned })
 	if err := v.offer(r, q, session, now); err != nil {
+		return requestView{}, err
+	}
+	if err := v.offerRevoking(r, q, session); err != nil {
 		return requestView{}, err
 	}
 	v.settle()

@@ -128,6 +128,16 @@ func (s *Server) describe(r *store.Reader, q approval.Request, now time.Time) (a
 		out.Grant, err = grantOf(r, q, version, now)
 	case approval.Cancelled:
 		out.CancelledAt = q.Cancelled.At
+	case approval.Revoked:
+		if out.Revoked, err = revokedOf(r, q.Revoked); err != nil {
+			return api.Request{}, err
+		}
+		if before := q.BeforeRevocation(); before.Status(q.Revoked.At.Time()).State == approval.Granted {
+			out.Grant, err = grantOf(r, before, version, now)
+			if out.Grant != nil {
+				out.Grant.Active = false
+			}
+		}
 	case approval.Denied:
 	}
 	return out, err

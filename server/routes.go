@@ -50,6 +50,7 @@ func (s *Server) table() []route {
 		{method: http.MethodPost, path: "/requests/{id}/decisions", cookie: s.decide, counts: countsItself},
 		{method: http.MethodPost, path: "/requests/{id}/cancel", cookie: s.cancelForm, counts: countsAsTakingAway},
 		{method: http.MethodGet, path: "/hosts", cookie: s.fleetPage},
+		{method: http.MethodPost, path: "/requests/{id}/revoke", cookie: s.revokeForm, counts: countsAsTakingAway},
 		{method: http.MethodGet, path: "/ledger", cookie: s.ledgerPage},
 		{method: http.MethodGet, path: "/ledger/export", cookie: s.exportFromPage},
 		{method: http.MethodGet, path: "/ledger/{index}", cookie: s.entryPage},

@@ -23,6 +23,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, conf *tls.Config) e
 	}
 	defer s.feed.close()
 	defer context.AfterFunc(ctx, s.feed.close)()
+	defer s.lists.close()
+	defer context.AfterFunc(ctx, s.lists.close)()
 	return s.times.serve(ctx, ln, conf, s, s.logger)
 }
 

@@ -115,6 +115,7 @@ type Server struct {
 	exporting   sync.Map      // whose they are, by the person's id
 	times       times
 	feed        *feed
+	lists       *lists
 	handler     http.Handler
 }
 
@@ -147,6 +148,7 @@ func New(c Config) (*Server, error) {
 		limiter: newLimiter(c.Limits, c.TrustedProxies), readiness: newReadiness(c.Authority, c.Now, c.Logger), times: usualTimes,
 		feed: newFeed(c.Authority.Store(), c.Now, c.Logger),
 	}
+	s.lists = newLists(s)
 	s.handler = s.routes()
 	return s, nil
 }

@@ -16,7 +16,7 @@ import (
 // seen returns a request that the person may see. To everybody else it does not
 // exist.
 func seen(r *store.Reader, id canon.ID, session store.Session, now time.Time) (approval.Request, error) {
-	q, err := record.Request(r, id)
+	q, err := authority.Standing(r, id)
 	if errors.Is(err, record.ErrNotFound) {
 		err = authority.ErrNotYours
 	}

@@ -246,7 +246,7 @@ func (w *world) openAuthority() {
 	logSigner, err := ledger.NewLogSigner(private)
 	must(t, err)
 	w.settings = authority.Config{
-		Store: w.store, CA: signer, Log: logSigner, Mark: w.mark, Now: w.clock.Now, Rand: rand.Reader,
+		Store: w.store, CA: signer, KRL: newKey(t), Log: logSigner, Mark: w.mark, Now: w.clock.Now, Rand: rand.Reader,
 		Secrets: func(string) string { return webSecret }, Logger: slog.New(slog.NewJSONHandler(w.logs, nil)),
 	}
 	w.authority, err = authority.Create(t.Context(), w.settings)

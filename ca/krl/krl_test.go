@@ -116,7 +116,7 @@ func serials() *rapid.Generator[[]krl.Range] {
 }
 
 // What we write is what OpenSSH reads, and what we read ourselves.
-func TestOpenSSHReadsEverySet(t *testing.T) {
+func TestPromiseP09_OpenSSHReadsEverySet(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		list := &krl.List{Number: rapid.Uint64().Draw(rt, "number"), MadeAt: rapid.Uint64Range(1, 1<<34).Draw(rt, "made"), Comment: "of the test"}
@@ -191,7 +191,7 @@ type zeros struct{}
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 // Revokes answers what ssh-keygen -Q answers.
-func TestRevokesAsOpenSSHDoes(t *testing.T) {
+func TestPromiseP09_RevokesAsOpenSSHDoes(t *testing.T) {
 	t.Parallel()
 	ca, other, subject, gone := signer(t, 1), signer(t, 2), signer(t, 3), signer(t, 4)
 	serials := []krl.Range{{First: 7, Last: 7}, {First: 10, Last: 600}, {First: 1000, Last: 1001}, {First: 1 << 63, Last: 1<<64 - 1}}

@@ -155,7 +155,7 @@ Exit codes:
 			*dir = os.Getenv("SALLYD_DIR")
 		}
 	}
-	root.AddCommand(initCommand(), contractCommand(dir), hostsCommand(dir), personCommand(dir), ledgerCommand(dir), migrateCommand(dir), serveCommand(dir), checkCommand(dir))
+	root.AddCommand(initCommand(), contractCommand(dir), hostsCommand(dir), personCommand(dir), revokeCommand(dir), ledgerCommand(dir), migrateCommand(dir), serveCommand(dir), checkCommand(dir))
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args, completion.RunE = cobra.ArbitraryArgs, onlyBelow

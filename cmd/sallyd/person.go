@@ -11,7 +11,7 @@ import (
 )
 
 func personCommand(dir *string) *cobra.Command {
-	return group("person", "Record what is known of people, and erase them", personLinkCommand(dir), eraseDocumentCommand(dir), eraseCommand(dir))
+	return group("person", "Record what is known of people, lock and erase them", personLinkCommand(dir), personLockCommand(dir), personUnlockCommand(dir), eraseDocumentCommand(dir), eraseCommand(dir))
 }
 
 func parsePerson(arg string) (canon.ID, error) {
