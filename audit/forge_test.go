@@ -225,7 +225,9 @@ func TestPromiseP12_EachFabricationIsNamed(t *testing.T) {
 			return f.after(func(r approval.Request) record.Target { return record.Target{Type: record.TargetRole, Role: r.Role} })
 		}, "it was revoked at"},
 		{"the host was revoked", func(f *forger) int64 {
-			return f.after(func(r approval.Request) record.Target { return record.Target{Type: record.TargetHost, Host: r.Hosts[0]} })
+			return f.after(func(r approval.Request) record.Target {
+				return record.Target{Type: record.TargetHost, Host: r.Hosts[0]}
+			})
 		}, "it was revoked at"},
 		{"the person was locked", func(f *forger) int64 {
 			r := f.w.Granted(f.m, 0)

@@ -176,7 +176,7 @@ type Installed struct {
 // installed reads it. The error says what can't be read; a host that was never set up has the zero value and no error.
 func (m Machine) installed() (Installed, error) {
 	folder := Folder{Path: m.Dir, Owner: m.Owner}
-	text, err := folder.Read(FragmentFile, maxConfig)
+	text, err := folder.Read(FragmentFile, MaxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Installed{}, nil
 	}

@@ -16,8 +16,6 @@ import (
 
 // Folders of the agent.
 const (
-	// DefaultState is where sally-host keeps what it knows, for root alone.
-	DefaultState = "/var/lib/sally-host"
 	// SessionsFolder, below it, has the records of sessions.
 	SessionsFolder = "sessions"
 	// EventsFolder, below it, has what the server has not been told yet.

@@ -56,7 +56,9 @@ func TestHostInviteRefuses(t *testing.T) {
 		{"in a lineage that is not in force", bend(func(f *record.HostInvite) { f.Lineage = w.Other.Lineage() }), record.ErrNotFound},
 		{"a name that is none", signed(func(f *record.HostInvite) { f.Address = "DB" }), record.ErrEvent},
 		{"at no port", signed(func(f *record.HostInvite) { f.Port = 0 }), record.ErrEvent},
-		{"with labels out of order", signed(func(f *record.HostInvite) { f.Labels = []record.Label{{Name: "site", Value: "a"}, {Name: "env", Value: "demo"}} }), record.ErrEvent},
+		{"with labels out of order", signed(func(f *record.HostInvite) {
+			f.Labels = []record.Label{{Name: "site", Value: "a"}, {Name: "env", Value: "demo"}}
+		}), record.ErrEvent},
 		{"without secret", signed(func(f *record.HostInvite) { f.Secret = canon.Digest{} }), record.ErrEvent},
 		{"without bundle", signed(func(f *record.HostInvite) { f.Bundle = canon.Digest{} }), record.ErrEvent},
 		{"for no time", signed(func(f *record.HostInvite) { f.ExpiresAt = f.At }), record.ErrInvitation},

@@ -34,7 +34,7 @@ var inTable = map[string]error{
 	"approval.ErrWidening": approval.ErrWidening, "approval.ErrDecision": approval.ErrDecision,
 	"approval.ErrNotGranted": approval.ErrNotGranted, "approval.ErrGrantOver": approval.ErrGrantOver, "approval.ErrRevoked": approval.ErrRevoked,
 	"authority.ErrNoHostKeys": authority.ErrNoHostKeys,
-	"record.ErrNotRevoker": record.ErrNotRevoker, "record.ErrLocked": record.ErrLocked,
+	"record.ErrNotRevoker":    record.ErrNotRevoker, "record.ErrLocked": record.ErrLocked,
 
 	"authority.ErrField": authority.ErrField, "authority.ErrTooManyOpen": authority.ErrTooManyOpen, "authority.ErrTooManyCancelled": authority.ErrTooManyCancelled, "authority.ErrShown": authority.ErrShown,
 	"authority.ErrNotYours": authority.ErrNotYours, "authority.ErrHalted": authority.ErrHalted, "authority.ErrIssuer": authority.ErrIssuer,

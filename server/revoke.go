@@ -132,4 +132,3 @@ func revokedOf(r *store.Reader, by approval.Revocation) (*api.Revoked, error) {
 	}
 	return out, err
 }
-
