@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -87,12 +88,13 @@ func (o PrincipalsOptions) refused(r *Refusal, user string, cert *ssh.Certificat
 // Refused logs that the command was not called as it must be.
 func Refused(log Log, err error) { refused(log, refuse(Usage, err), "", nil) }
 
+// ownFaults are the reasons that lie with the host, not with who knocks.
+var ownFaults = []Reason{Panic, Usage, Files, Policy, Bundle, BundleOver, NoKRL, BadKRL, StaleKRL, FutureKRL}
+
 func refused(log Log, r *Refusal, user string, cert *ssh.Certificate) {
 	severity := Notice
-	switch r.Reason {
-	case Panic, Usage, Files, Policy, Bundle, BundleOver, NoKRL, BadKRL, StaleKRL, FutureKRL: // of the host, not of who knocks
+	if slices.Contains(ownFaults, r.Reason) {
 		severity = Failure
-	default:
 	}
 	log(severity, line("refused", about(r, user, cert)...))
 }

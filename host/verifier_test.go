@@ -129,7 +129,7 @@ func critical(name, value string) func(*hosttest.World, *ssh.Certificate) {
 	return func(_ *hosttest.World, c *ssh.Certificate) { c.CriticalOptions = map[string]string{name: value} }
 }
 
-func unix(at time.Time) uint64 { return uint64(at.Unix()) } //nolint:gosec // a time of our days
+func unix(at time.Time) uint64 { return uint64(at.Unix()) }
 
 // TestPromiseP08_WhatTheLedgerHoldsMustAlsoBeForHere has the ledger hold certificates
 // that the authority never makes: a host refuses them by itself.
