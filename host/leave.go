@@ -53,23 +53,17 @@ func Leave(ctx context.Context, o LeaveOptions) error {
 		return err
 	}
 	l := &leaving{machine: m, journal: j, say: func(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) }}
-	answered := greets(ctx, before)
 	if err := l.undo(ctx, l.told); err != nil {
 		return err
 	}
 	if err := m.sshd().Test(ctx); err != nil {
 		return fmt.Errorf("the fragment is gone, but %w; nothing was reloaded, the files that sshd has read are still there", err)
 	}
-	how, err := o.Reload.run(ctx, before)
+	how, err := o.Reload.tell(ctx, before)
 	if err != nil {
 		return err
 	}
 	l.say("told sshd: %s", how)
-	if answered {
-		if err := answers(ctx, before); err != nil {
-			return err
-		}
-	}
 	for _, name := range agentFiles {
 		if err := os.Remove(m.file(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -29,7 +29,7 @@ const (
 	greetEvery = 50 * time.Millisecond
 )
 
-// run tells sshd. It says how, or that none runs which would have to be told.
+// run tells sshd without waiting. It says how, or that none runs which would have to be told.
 func (r Reload) run(ctx context.Context, s sshdconf.Settings) (how string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reloadTime)
 	defer cancel()
@@ -54,6 +54,15 @@ func (r Reload) run(ctx context.Context, s sshdconf.Settings) (how string, err e
 		return "", err
 	}
 	return "SIGHUP to the process in " + file, nil
+}
+
+// tell tells sshd and waits until it has begun anew and answers, if it answered before.
+func (r Reload) tell(ctx context.Context, s sshdconf.Settings) (how string, err error) {
+	l := r.listening(ctx, s)
+	if how, err = r.run(ctx, s); err != nil {
+		return "", err
+	}
+	return how, l.again(ctx)
 }
 
 // command runs a command that must end well.
@@ -127,18 +136,64 @@ func greetsAt(ctx context.Context, address string) bool {
 	return err == nil && strings.HasPrefix(line, "SSH-2.0-")
 }
 
-// answers waits until sshd greets again.
-func answers(ctx context.Context, s sshdconf.Settings) error {
+// listener is an sshd that answered before it is told. It takes its pid file away when it begins anew, and writes another
+// once it listens: that it greets is not enough, since the one from before may still do so.
+type listener struct {
+	settings sshdconf.Settings
+	file     string
+	info     os.FileInfo // of the pid file before; nil if there is none
+}
+
+// listening looks for an sshd that answers; nil if none does.
+func (r Reload) listening(ctx context.Context, s sshdconf.Settings) *listener {
+	if !greets(ctx, s) {
+		return nil
+	}
+	l := &listener{settings: s, file: r.PIDFile}
+	if l.file == "" {
+		l.file = s.Value("pidfile")
+	}
+	if info, err := os.Stat(l.file); err == nil {
+		l.info = info
+	}
+	return l
+}
+
+// again waits until sshd has begun anew and greets. Nothing is waited for if none answered before.
+func (l *listener) again(ctx context.Context) error {
+	if l == nil {
+		return nil
+	}
+	if !waitFor(ctx, l.anew) {
+		return fmt.Errorf("sshd has not read its configuration again: %s is as it was", l.file)
+	}
+	if !waitFor(ctx, func() bool { return greets(ctx, l.settings) }) {
+		return fmt.Errorf("sshd does not answer any more on %s", strings.Join(l.settings.Values("listenaddress"), ", "))
+	}
+	return nil
+}
+
+// waitFor waits for something to be so, for a while.
+func waitFor(ctx context.Context, so func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, greetTime)
 	defer cancel()
 	tick := time.NewTicker(greetEvery)
 	defer tick.Stop()
-	for !greets(ctx, s) {
+	for !so() {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("sshd does not answer any more on %s", strings.Join(s.Values("listenaddress"), ", "))
+			return false
 		case <-tick.C:
 		}
 	}
-	return nil
+	return true
+}
+
+// anew tells whether the pid file is another one than before.
+func (l *listener) anew() bool {
+	if l.info == nil {
+		return true
+	}
+	info, err := os.Stat(l.file)
+	return err == nil && (!os.SameFile(info, l.info) || !info.ModTime().Equal(l.info.ModTime()))
 }

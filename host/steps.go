@@ -3,7 +3,6 @@ package host
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -162,13 +161,11 @@ func (p plan) tellAgain(ctx context.Context, t *transaction) error {
 	if !t.told {
 		return nil
 	}
-	if _, err := p.reload.run(ctx, p.before); err != nil {
-		return err
+	if p.answered { // it may just be beginning anew
+		waitFor(ctx, func() bool { return greets(ctx, p.before) })
 	}
-	if !p.answered {
-		return nil
-	}
-	return answers(ctx, p.before)
+	_, err := p.reload.tell(ctx, p.before)
+	return err
 }
 
 // check asks sshd what it would make of it, before it does.
@@ -229,17 +226,11 @@ func places(f sshdconf.Finding) string {
 func (p plan) apply(ctx context.Context, t *transaction) error {
 	return t.step(ctx, "reload", func(ctx context.Context) error {
 		t.told = true
-		how, err := p.reload.run(ctx, p.before)
+		how, err := p.reload.tell(ctx, p.before)
 		if err != nil {
 			return err
 		}
 		t.say("told sshd: %s", how)
-		if !p.answered {
-			return nil
-		}
-		if err := answers(ctx, p.before); err != nil {
-			return errors.Join(err, p.machine.sshd().Test(ctx))
-		}
 		return nil
 	}, nil)
 }

@@ -223,6 +223,20 @@ func TestPromiseP08_FailedSetupOfARunningSSHD(t *testing.T) {
 	}
 }
 
+// A command that should have sshd read its configuration, and does not, is noticed: nothing would be in force.
+func TestPromiseP08_SetupNoticesThatSSHDWasNotTold(t *testing.T) {
+	t.Parallel()
+	s := newSettled(t)
+	before := s.files()
+	s.options.Reload = host.Reload{Command: "true"}
+	if err := host.Setup(t.Context(), s.options); err == nil || !strings.Contains(err.Error(), "sshd has not read its configuration again") {
+		t.Errorf("setup: %v", err)
+	}
+	if after := s.files(); !maps.Equal(before, after) {
+		t.Errorf("the files were\n%q\nand are\n%q", before, after)
+	}
+}
+
 // A verifier that is missing, that fails, or that others could have written lets nobody in: OpenSSH's own suite leaves the
 // first two untested.
 func TestPromiseP08_NoVerifierNoLogin(t *testing.T) {
