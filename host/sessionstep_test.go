@@ -35,10 +35,10 @@ func caller(t *testing.T) int {
 
 // stepOf runs the PAM step for a login by a key or certificate and returns what PAM is
 // told, and the log.
-func stepOf(t *testing.T, o host.SessionOptions, kind string, by ssh.PublicKey) (error, string) {
+func stepOf(t *testing.T, o host.SessionOptions, kind string, by ssh.PublicKey) (log string, err error) {
 	t.Helper()
-	var log strings.Builder
-	o.Log, o.Rand, o.Caller = host.WriterLog(&log), rand.Reader, caller(t)
+	var lines strings.Builder
+	o.Log, o.Rand, o.Caller = host.WriterLog(&lines), rand.Reader, caller(t)
 	if o.Now == nil {
 		o.Now = func() time.Time { return now }
 	}
@@ -48,8 +48,8 @@ func stepOf(t *testing.T, o host.SessionOptions, kind string, by ssh.PublicKey) 
 			"SSH_AUTH_INFO_0": "publickey " + by.Type() + " " + base64.StdEncoding.EncodeToString(by.Marshal()) + "\n",
 		}[key]
 	}
-	err := host.SessionStep(o)
-	return err, log.String()
+	err = host.SessionStep(o)
+	return lines.String(), err
 }
 
 // records lists the sessions of a state, and ends them with the test.
@@ -133,7 +133,7 @@ func TestPromiseP09_SessionStep(t *testing.T) {
 			if tt.change != nil {
 				tt.change(t, &o)
 			}
-			err, log := stepOf(t, o, "open_session", tt.by)
+			log, err := stepOf(t, o, "open_session", tt.by)
 			if errors.Is(err, host.ErrSession) != tt.refused || (err != nil) != tt.refused {
 				t.Errorf("PAM is told %v, want refused %t", err, tt.refused)
 			}
@@ -153,7 +153,7 @@ func TestSessionStepSurvivesAFault(t *testing.T) {
 	t.Parallel()
 	w := world(t)
 	o := host.SessionOptions{Folder: folder(t, w), State: t.TempDir(), Now: func() time.Time { panic("no clock") }}
-	err, log := stepOf(t, o, "open_session", w.Issue(template(t, w)))
+	log, err := stepOf(t, o, "open_session", w.Issue(template(t, w)))
 	if !errors.Is(err, host.ErrSession) || !strings.Contains(log, "panic: no clock") {
 		t.Errorf("PAM is told %v; log: %s", err, log)
 	}

@@ -35,9 +35,9 @@ error what it does.`,
 				return err
 			}
 			a, err := agent.New(agent.Config{
-				Folder: host.Folder{Path: dir}, State: state, Refresh: network, Report: network, Renew: network, Spool: spool, Socket: socket, Version: version(), Scopes: session.Scopes{},
+				Folder: host.Folder{Path: dir}, State: state, Refresh: network, Report: network, Renew: network, Spool: spool, Socket: socket, Version: strings.Trim(version(), "()"), Scopes: session.Scopes{},
 				Now:    time.Now,
-				Chance: rand.Float64, //nolint:gosec // it spreads waits
+				Chance: rand.Float64,
 				Log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
 			})
 			if err != nil {

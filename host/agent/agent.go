@@ -209,7 +209,7 @@ func (a *Agent) jobs() []job {
 
 func (a *Agent) refreshList(ctx context.Context) (time.Duration, error) {
 	have, number := a.pinned.have()
-	if have.Number != int64(min(number, 1<<62)) { //nolint:gosec // bounded
+	if have.Number != int64(min(number, 1<<62)) {
 		have = trust.KRL{} // a crash came between the two: both are fetched again
 	}
 	list, err := a.Refresh.List(ctx, have)

@@ -17,6 +17,8 @@ import (
 const (
 	// tick is how often sessions are looked at when nothing is due before.
 	tick = time.Second
+	// settling is how long a session that begins may take to get its terminals.
+	settling = 10 * time.Second
 	// maxEnding bounds one try to end a session: what sleeps in a driver is not killed
 	// at once.
 	maxEnding = 30 * time.Second
@@ -173,8 +175,11 @@ func (e *enders) observe(ctx context.Context, k *known, action session.Action) {
 }
 
 func (e *enders) warn(ctx context.Context, k *known, action session.Action) {
-	k.warned, k.wasTold = action.Level, true
 	told, err := e.scopes.Warn(k.Session, action.Left, action.Level == 0)
+	if err == nil && told == 0 && e.now().Before(k.OpenedAt.Time().Add(settling)) {
+		return // its terminal comes after its record
+	}
+	k.warned, k.wasTold = action.Level, true
 	if err != nil {
 		e.log.LogAttrs(ctx, slog.LevelWarn, "a session could not be warned", about(k.Session, slog.String("error", err.Error()))...)
 		return

@@ -152,6 +152,30 @@ func TestPromiseP09_AnOlderListTakesNothingBack(t *testing.T) {
 	})
 }
 
+// TestWarningsWaitForTheTerminal: a session is recorded before it has one.
+func TestWarningsWaitForTheTerminal(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, f *farm) {
+		f.fake.blind = 3
+		f.login(7, clock().Add(4*time.Minute))
+		stop := f.run()
+		time.Sleep(8 * time.Second)
+		synctest.Wait()
+		if n := len(f.fake.warned); n != 1 {
+			t.Errorf("warned %d times, want once", n)
+		}
+		f.fake.mu.Lock()
+		f.fake.blind = 1000 // later there is none, and nobody looks again and again
+		f.fake.mu.Unlock()
+		time.Sleep(220 * time.Second)
+		synctest.Wait()
+		if n := 1000 - f.fake.blind; n != 1 {
+			t.Errorf("%d more looks for a terminal, want one", n)
+		}
+		stop()
+	})
+}
+
 // TestObserveEndsNothing: it says once what would be ended.
 func TestObserveEndsNothing(t *testing.T) {
 	t.Parallel()

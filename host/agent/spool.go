@@ -30,10 +30,11 @@ const (
 	// maxAside is how many files with refused events are kept.
 	maxAside = 64
 
-	// MaxBatches and MaxSpool bound the spool, in files and in bytes. A host that is
-	// cut off must not fill its disk.
+	// MaxBatches bounds the spool in files. A host that is cut off must not fill its
+	// disk.
 	MaxBatches = 8192
-	MaxSpool   = 4 << 20
+	// MaxSpool bounds it in bytes.
+	MaxSpool = 4 << 20
 )
 
 // ErrSpoolFull says that events were dropped, and counted, since too many wait.

@@ -115,7 +115,7 @@ func currentMount() (mount, error) {
 
 // currentCgroup is the cgroup of a process.
 func currentCgroup(pid int) (string, error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup") //nolint:gosec // a number
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
 	if err != nil {
 		return "", err
 	}

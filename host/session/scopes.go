@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// lastWords is how long the last line may take to whoever is in a session.
+const lastWords = 200 * time.Millisecond
+
 // Scopes warns and ends the sessions of this machine. The zero value does.
 type Scopes struct{}
 
@@ -53,7 +56,12 @@ func (Scopes) End(ctx context.Context, s Session, why Why) (Ended, error) {
 	if err != nil {
 		return Ended{}, err
 	}
-	tell(list, userOf(s, list), endText(why))
+	if tell(list, userOf(s, list), endText(why)) > 0 {
+		select { // sshd passes it on, and is then killed with the rest
+		case <-ctx.Done():
+		case <-time.After(lastWords):
+		}
+	}
 	spared, err := spareListener(s, list)
 	if err != nil {
 		return Ended{}, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -228,7 +229,7 @@ func (m *machine) clear() {
 		cancel()
 	}
 	if m.t.Failed() {
-		m.t.Logf("step:\n%s\nagent:\n%s\nsshd:\n%s", read(m.log), m.agent.Log(), lab.Tail(m.sshd.Log(), 40))
+		m.t.Logf("step:\n%s\nagent:\n%s\nsshd:\n%s", read(m.log), lab.Tail(m.agent.Log(), 20), lab.Tail(m.sshd.Log(), 20))
 	}
 }
 
@@ -260,6 +261,12 @@ func (m *machine) sessions() []session.Session {
 		list = append(list, s)
 	}
 	return list
+}
+
+// of are the sessions by a certificate that are recorded now.
+func (m *machine) of(serial uint64) []session.Session {
+	m.t.Helper()
+	return slices.DeleteFunc(m.sessions(), func(s session.Session) bool { return s.Serial() != serial })
 }
 
 // certificate is a file with a certificate of a grant that ends then, and its serial.
