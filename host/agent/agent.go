@@ -244,7 +244,7 @@ func (a *Agent) refreshBundle(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("the server sent another trust bundle, which is not taken: %w", err)
 	}
 	a.Log.LogAttrs(ctx, slog.LevelInfo, "new trust bundle", slog.Int64("number", next.Number), slog.Time("expires_at", next.ExpiresAt.Time()))
-	return 0, nil
+	return listPause, nil // there may be another
 }
 
 func (a *Agent) heartbeat(ctx context.Context) (time.Duration, error) {
