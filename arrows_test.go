@@ -25,7 +25,7 @@ var imports = map[string][]string{
 	"contract/...": {"sshcert", "contract/..."},                                       // guard: the condition language; strictyaml: the YAML
 	"sshcert":      {},                                                                // names, key ID, TBS, signatures
 	"ledger":       {"sshcert"},                                                       // leaves, tree, checkpoints, proofs
-	"ledger/...":   {"sshcert", "ledger/..."},                                         // certproof and trust, for hosts too
+	"ledger/...":   {"sshcert", "ledger/..."},                                         // certproof, trust and hostcall, for hosts too
 	"approval":     {"sshcert", "contract/..."},                                       // request, decisions, grant
 	"ca":           {"sshcert", "contract/...", "approval", "ledger/..."},             // template, certificate, Signer
 	"ca/...":       {"ca", "sshcert", "contract/...", "approval", "ledger/..."},       // the homes of a signer
@@ -62,7 +62,7 @@ var deciding = []string{"sshcert", "contract/...", "approval", "ca", "ledger/...
 
 // pure are the packages whose answers depend on their arguments only.
 var pure = []string{
-	"canon", "contract", "contract/guard", "contract/strictyaml", "sshcert", "approval", "record", "ledger", "ledger/certproof", "ledger/trust", "ca", "ca/krl",
+	"canon", "contract", "contract/guard", "contract/strictyaml", "sshcert", "approval", "record", "ledger", "ledger/certproof", "ledger/hostcall", "ledger/trust", "ca", "ca/krl",
 }
 
 // impure maps what a pure package may not import to what it does instead. A folder stands for what is below it, too.

@@ -1,7 +1,6 @@
 package authority
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"path/filepath"
@@ -12,12 +11,10 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/sallyport/sallyport/ca"
 	"github.com/sallyport/sallyport/ca/softkey"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
-	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/ledger/trust"
 	"github.com/sallyport/sallyport/record"
@@ -302,144 +299,6 @@ func TestHostCallsRefused(t *testing.T) {
 	}
 }
 
-// TestPromiseP01_HostCertificateIsRecordedFirst: when the host CA is asked to sign,
-// the ledger holds the certificate's leaf under a checkpoint that is signed and kept.
-func TestPromiseP01_HostCertificateIsRecordedFirst(t *testing.T) {
-	t.Parallel()
-	w := newFleet(t)
-	m := w.joined("db-1.demo")
-	asked := 0
-	w.config.HostCA = watched{Signer: w.config.HostCA, before: func(tbs []byte) error {
-		asked++
-		return w.config.Store.Read(context.Background(), func(r *store.Reader) error {
-			size, _, note, err := r.Checkpoint()
-			if err != nil {
-				return err
-			}
-			mark, err := w.config.Mark.Load(context.Background())
-			if err != nil || string(mark) != string(note) {
-				t.Errorf("the mark is not the checkpoint that is kept: %v", err)
-			}
-			entry, err := r.Entry(size - 1)
-			if err != nil {
-				return err
-			}
-			facts, err := record.ParseFacts(entry.Leaf.Kind, entry.Opening.Facts)
-			if f, ok := facts.(record.HostCertify); !ok || f.TBS != canon.B64(tbs) {
-				t.Errorf("the newest leaf under the checkpoint is %T, %v; the host CA was asked for something else", facts, err)
-			}
-			return nil
-		})
-	}}
-	w.reopen()
-	made, err := m.certify()
-	if err != nil || asked != 1 {
-		t.Fatalf("%v, asked %d times", err, asked)
-	}
-	cert := made.Certificate
-	checker := ssh.CertChecker{
-		IsHostAuthority: func(key ssh.PublicKey, _ string) bool {
-			return string(key.Marshal()) == string(w.config.HostCA.PublicKey().Marshal())
-		}, Clock: w.clock,
-	}
-	for host, ok := range map[string]bool{"db-1.demo:22": true, "db-2.demo:22": false, "web-1.demo:22": false} {
-		if err := checker.CheckHostKey(host, nil, cert); (err == nil) != ok {
-			t.Errorf("as %s: %v", host, err)
-		}
-	}
-	if cert.CertType != ssh.HostCert || !slices.Equal(cert.ValidPrincipals, []string{"db-1.demo"}) || cert.Serial != ledger.Serial(made.Leaf) {
-		t.Errorf("%+v", cert)
-	}
-	if life := time.Unix(int64(cert.ValidBefore), 0).Sub(w.clock()); life > ca.HostLife || life < ca.HostLife-time.Minute { //nolint:gosec // seconds of this century
-		t.Errorf("it is good for %s", life)
-	}
-}
-
-// TestPromiseP01_HostCertificateLostInBetween: a server that ends between the leaf and
-// the signature leaves a leaf and no certificate, and makes another one later.
-func TestPromiseP01_HostCertificateLostInBetween(t *testing.T) {
-	t.Parallel()
-	w := newFleet(t)
-	m := w.joined("db-1.demo")
-	good := w.config.HostCA
-	w.config.HostCA = watched{Signer: good, before: func([]byte) error { return errBroken }}
-	w.reopen()
-	size := w.size()
-	if made, err := m.certify(); !errors.Is(err, ca.ErrSigner) || made.Certificate != nil {
-		t.Fatalf("%+v, %v", made, err)
-	}
-	lost := w.size()
-	if lost != size+1 {
-		t.Errorf("%d leaves, want the certificate's", lost-size)
-	}
-	w.config.HostCA = good
-	w.reopen()
-	if _, err := m.certify(); !errors.Is(err, ErrTooSoon) {
-		t.Errorf("at once: %v", err)
-	}
-	w.pass(time.Minute + time.Second)
-	made, err := m.certify()
-	if err != nil || made.Leaf != lost {
-		t.Errorf("leaf %d, %v; want %d", made.Leaf, err, lost)
-	}
-}
-
-// A host key that was put in behind the ledger's back is certified by nobody.
-func TestPromiseP06_EditedHostIsNotCertified(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name  string
-		forge func(w *world, m machine) machine
-	}{
-		{"its key", func(w *world, m machine) machine {
-			mine := machine{w: w, name: m.name, key: newKey(w.t)}
-			w.replace("host", string(m.name), canon.B64(m.key.PublicKey().Marshal()), canon.B64(mine.key.PublicKey().Marshal()))
-			return mine
-		}},
-		{"its name", func(w *world, m machine) machine {
-			w.edit(`UPDATE state SET body = CAST(replace(CAST(body AS TEXT), 'db-1.demo', 'db-2.demo') AS BLOB), id = 'db-2.demo' WHERE tbl = 'host' AND id = 'db-1.demo'`)
-			return machine{w: w, name: "db-2.demo", key: m.key}
-		}},
-		{"its retirement", func(w *world, m machine) machine {
-			before := w.row(record.TableHost, string(m.name))
-			if _, err := w.a.RetireHost(w.t.Context(), m.name); err != nil {
-				w.t.Fatal(err)
-			}
-			w.restore(record.TableHost, string(m.name), before)
-			return m
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newFleet(t)
-			m := w.joined("db-1.demo")
-			if _, err := m.certify(); err != nil {
-				t.Fatal(err)
-			}
-			w.pass(2 * time.Minute)
-			forged := tt.forge(w, m)
-			size := w.size()
-			if made, err := forged.certify(); !errors.Is(err, ErrHalted) || made.Certificate != nil {
-				t.Errorf("%+v, %v; want ErrHalted", made, err)
-			}
-			if w.size() != size {
-				t.Error("a leaf was appended")
-			}
-		})
-	}
-}
-
-func TestHostCertificateNeedsKeys(t *testing.T) {
-	t.Parallel()
-	w := newFleet(t)
-	m := w.joined("db-1.demo")
-	w.config.HostCA, w.config.KRL = nil, nil
-	w.reopen()
-	if _, err := m.certify(); !errors.Is(err, ErrNoHostKeys) {
-		t.Errorf("%v", err)
-	}
-}
-
 // What a host tells is recorded once, each event by itself.
 func TestHostEvents(t *testing.T) {
 	t.Parallel()
@@ -538,93 +397,5 @@ func TestHostAdmins(t *testing.T) {
 	forged := user{w: w, device: newKey(t), session: bob.session}
 	if _, err := forged.act(retire); !errors.Is(err, record.ErrDocument) {
 		t.Errorf("with bob's bearer and another device: %v", err)
-	}
-}
-
-// newestBundle is the trust bundle that invitations name.
-func (w *world) newestBundle() trust.Signed {
-	w.t.Helper()
-	var out trust.Signed
-	err := w.config.Store.Read(w.t.Context(), func(r *store.Reader) (err error) {
-		out, err = newestBundle(r, w.v.Lineage())
-		return err
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return out
-}
-
-// A server gives hosts no bundle that they would not take, nor one under which they
-// would let nobody in.
-func TestBundlesAreHeldToTheServer(t *testing.T) {
-	t.Parallel()
-	w := newFleet(t)
-	before := w.newestBundle()
-	text := w.bundleText(time.Hour, &before.Bundle)
-	next, err := trust.ParseBundle(text)
-	if err != nil || next.Number != 2 || before.Bundle.Number != 1 {
-		t.Fatalf("bundle %d after %d, %v", next.Number, before.Bundle.Number, err)
-	}
-	add := func(bend func(*trust.Bundle)) error {
-		b := next
-		bend(&b)
-		text, err := trust.Make(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file, err := trust.Signed{Text: text}.Marshal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = w.a.PublishBundle(t.Context(), file)
-		return err
-	}
-	key, err := trust.KeyOf(newKey(t).PublicKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name string
-		bend func(*trust.Bundle)
-		want error
-	}{
-		{"without roots there is no next", func(*trust.Bundle) {}, trust.ErrNoRoots},
-		{"of another ledger", func(b *trust.Bundle) { b.Origin = "other.example"; b.LogKeys = []string{otherLogKey(t)} }, ErrBundleKeys},
-		{"another user CA", func(b *trust.Bundle) { b.UserCAs = []trust.Key{key} }, ErrBundleKeys},
-		{"without the key for revocation lists", func(b *trust.Bundle) { b.KRLKeys = nil }, ErrBundleKeys},
-		{"of a lineage that is not in force", func(b *trust.Bundle) { b.Lineage = canon.Digest{1} }, record.ErrNotFound},
-	} {
-		if err := add(tt.bend); !errors.Is(err, tt.want) {
-			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
-		}
-	}
-	file, err := before.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.a.PublishBundle(t.Context(), file); !errors.Is(err, record.ErrExists) {
-		t.Errorf("the same again: %v", err)
-	}
-	if w.newestBundle().Bundle.Number != 1 {
-		t.Error("a refused bundle is given to hosts")
-	}
-}
-
-func otherLogKey(t *testing.T) string {
-	t.Helper()
-	_, public, err := ledger.NewLogKey(rand.Reader, "other.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return public
-}
-
-func TestInvitationNeedsBundle(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	_, err := w.a.InviteHost(t.Context(), NewInvitation{ID: newID(t), Name: "db-1.demo", Address: "127.0.0.1", Port: 22, Secret: canon.Digest{1}, For: time.Hour})
-	if !errors.Is(err, ErrNoBundle) {
-		t.Errorf("%v", err)
 	}
 }

@@ -45,7 +45,7 @@ func (a *Authority) KeepHeartbeat(ctx context.Context, call HostCall) error {
 		return err
 	}
 	return a.store.Write(ctx, func(tx *store.Tx) error {
-		last, err := tx.Heartbeat(o.header.Host)
+		last, err := tx.Heartbeat(string(o.header.Host))
 		switch {
 		case isNotFound(err):
 		case err != nil:
@@ -59,7 +59,7 @@ func (a *Authority) KeepHeartbeat(ctx context.Context, call HostCall) error {
 				return fmt.Errorf("%w; sign another one", ErrReplay)
 			}
 		}
-		return tx.PutHeartbeat(o.header.Host, row)
+		return tx.PutHeartbeat(string(o.header.Host), row)
 	})
 }
 
@@ -124,7 +124,7 @@ func Heartbeats(r *store.Reader) (map[sshcert.Host]Heartbeat, error) {
 		if err := canon.Unmarshal(h.Body, &row); err != nil {
 			return nil, fmt.Errorf("heartbeat of host %s: %w", h.Host, err)
 		}
-		out[h.Host] = Heartbeat{HeartbeatBody: row.Heartbeat, At: h.At, Offset: row.SaidAt.Time().Sub(h.At.Time())}
+		out[sshcert.Host(h.Host)] = Heartbeat{HeartbeatBody: row.Heartbeat, At: h.At, Offset: row.SaidAt.Time().Sub(h.At.Time())}
 	}
 	return out, nil
 }

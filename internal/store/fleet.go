@@ -7,20 +7,19 @@ import (
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/record"
-	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Heartbeat is what a host last said of itself: a plain row, which decides nothing.
 type Heartbeat struct {
-	Host sshcert.Host
+	Host string
 	At   canon.Micros // ledger time at which it came
 	Body []byte       // canonical JSON, the caller's
 }
 
 // PutHeartbeat keeps what a host says in the place of what it said before.
-func (tx *Tx) PutHeartbeat(host sshcert.Host, body []byte) error {
+func (tx *Tx) PutHeartbeat(host string, body []byte) error {
 	return tx.exec(`INSERT INTO heartbeat (host, at_us, body) VALUES ($1, $2, $3) ON CONFLICT (host) DO UPDATE SET at_us = excluded.at_us, body = excluded.body`,
-		string(host), int64(tx.now), body)
+		host, int64(tx.now), body)
 }
 
 // Heartbeats returns what all hosts last said, by name.
@@ -33,7 +32,7 @@ func (r *Reader) Heartbeats() ([]Heartbeat, error) {
 		var host string
 		var at int64
 		err = rows.Scan(&host, &at, &h.Body)
-		h.Host, h.At = sshcert.Host(host), canon.Micros(at)
+		h.Host, h.At = host, canon.Micros(at)
 		return h, err
 	})
 }
@@ -57,10 +56,10 @@ func (r *Reader) Bundle(lineage canon.Digest, number int64) ([]byte, error) {
 }
 
 // Heartbeat returns what a host last said, or record.ErrNotFound.
-func (r *Reader) Heartbeat(host sshcert.Host) (Heartbeat, error) {
+func (r *Reader) Heartbeat(host string) (Heartbeat, error) {
 	h := Heartbeat{Host: host}
 	var at int64
-	err := r.beside.QueryRowContext(r.ctx, `SELECT at_us, body FROM heartbeat WHERE host = $1`, string(host)).Scan(&at, &h.Body)
+	err := r.beside.QueryRowContext(r.ctx, `SELECT at_us, body FROM heartbeat WHERE host = $1`, host).Scan(&at, &h.Body)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("a heartbeat of host %s: %w", host, record.ErrNotFound)
 	}
