@@ -64,7 +64,7 @@ opens a login. It answers from files that only root can write, without network.
 Exit codes:
   0 done    1 refused or failed    2 usage`
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(setupCommand(), leaveCommand(), doctorCommand(), agentCommand(), principalsCommand(), sessionCommand(), versionCommand())
+	root.AddCommand(joinCommand(), setupCommand(), leaveCommand(), doctorCommand(), agentCommand(), principalsCommand(), sessionCommand(), versionCommand())
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args, completion.RunE = cobra.ArbitraryArgs, onlyBelow

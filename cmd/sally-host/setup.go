@@ -53,31 +53,38 @@ have logged in once more.`,
 	}
 	machineFlags(cmd, &o.Machine)
 	reloadFlags(cmd, &o.Reload)
-	cmd.Flags().StringVar(&o.Machine.User, "user", host.DefaultUser, "account that the verifier runs as, `NAME`; made if there is none")
-	cmd.Flags().StringVar(&o.Machine.Program, "program", "", "sally-host itself, `PATH`")
-	cmd.Flags().StringVar(&o.Machine.Log, "log", "", "`FILE` where the verifier says who is refused, instead of the system's log")
-	cmd.Flags().BoolVar(&o.TakeOver, "take-over", false, "replace certificate authorities and lists of revoked keys that sshd has already")
+	verifierFlags(cmd, &o)
 	f.add(cmd)
-	return cmd
-}
-
-// add declares them.
-func (f *setupFlags) add(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringVar(&f.bundle, "bundle", "", "`FILE` of the trust bundle; - is standard input")
 	s.StringVar(&f.digest, "digest", "", "the trust bundle's `DIGEST`, as people told you")
 	s.StringVar(&f.name, "name", "", "the host's `NAME`")
+	s.StringVar(&f.server, "server", "", "`URL` of the authority")
+	for _, name := range []string{"bundle", "digest", "name", "mode", "server"} {
+		_ = cmd.MarkFlagRequired(name) // declared above
+	}
+	return cmd
+}
+
+// verifierFlags say how the verifier runs.
+func verifierFlags(cmd *cobra.Command, o *host.SetupOptions) {
+	s := cmd.Flags()
+	s.StringVar(&o.Machine.User, "user", host.DefaultUser, "account that the verifier runs as, `NAME`; made if there is none")
+	s.StringVar(&o.Machine.Program, "program", "", "sally-host itself, `PATH`")
+	s.StringVar(&o.Machine.Log, "log", "", "`FILE` where the verifier says who is refused, instead of the system's log")
+	s.BoolVar(&o.TakeOver, "take-over", false, "replace certificate authorities and lists of revoked keys that sshd has already")
+}
+
+// add declares those that say what the host will be.
+func (f *setupFlags) add(cmd *cobra.Command) {
+	s := cmd.Flags()
 	s.StringArrayVar(&f.aliases, "alias", nil, "another `NAME` of the host; may be repeated")
 	s.StringVar(&f.mode, "mode", "", "`MODE`: observe or require")
-	s.StringVar(&f.server, "server", "", "`URL` of the authority")
 	s.StringVar(&f.breakGlass, "break-glass", "keys", "the owner's own way in, `WAY`: keys or none")
 	s.StringArrayVar(&f.logins, "login", nil, "only this `LOGIN` may be opened by certificates; may be repeated")
 	s.StringArrayVar(&f.options, "option", nil, "only this extension or critical option, `NAME`, is taken; may be repeated")
 	s.DurationVar(&f.maxCert, "max-cert", 0, "longest life of a certificate, `DURATION`; 0: as the contract says")
 	s.DurationVar(&f.krlMaxAge, "krl-max-age", 0, "refuse everybody when the list of revoked keys is older, `DURATION`; 0: no limit")
-	for _, name := range []string{"bundle", "digest", "name", "mode", "server"} {
-		_ = cmd.MarkFlagRequired(name) // declared above
-	}
 }
 
 // read checks the words and puts them where setup looks for them.
@@ -86,6 +93,16 @@ func (f *setupFlags) read(o *host.SetupOptions) error {
 	if err != nil {
 		return fmt.Errorf("--digest: %w", err)
 	}
+	if err := f.readConfig(o); err != nil {
+		return err
+	}
+	o.Digest = digest
+	o.Bundle, err = readBundle(f.bundle)
+	return err
+}
+
+// readConfig checks the words about what the host will be.
+func (f *setupFlags) readConfig(o *host.SetupOptions) error {
 	name, err := sshcert.ParseHost(f.name)
 	if err != nil {
 		return fmt.Errorf("--name: %w", err)
@@ -109,9 +126,8 @@ func (f *setupFlags) read(o *host.SetupOptions) error {
 	}
 	slices.Sort(f.options)
 	config.Options = slices.Compact(f.options)
-	o.Config, o.Digest, o.BreakGlass = config, digest, f.breakGlass == "keys"
-	o.Bundle, err = readBundle(f.bundle)
-	return err
+	o.Config, o.BreakGlass = config, f.breakGlass == "keys"
+	return nil
 }
 
 // readBundle reads a file, or standard input, up to what a bundle may have.

@@ -58,13 +58,9 @@ func (n *Network) caller() (*host.Caller, trust.Bundle, error) {
 	if err != nil {
 		return nil, trust.Bundle{}, err
 	}
-	text, err := host.Folder{Path: filepath.Dir(n.HostKey), Owner: n.Folder.Owner}.Read(filepath.Base(n.HostKey), maxKeyFile)
+	key, err := host.ReadKey(n.HostKey, n.Folder.Owner)
 	if err != nil {
-		return nil, trust.Bundle{}, fmt.Errorf("the host key: %w", err)
-	}
-	key, err := ssh.ParsePrivateKey(text)
-	if err != nil {
-		return nil, trust.Bundle{}, fmt.Errorf("the host key %s: %w", n.HostKey, err)
+		return nil, trust.Bundle{}, err
 	}
 	return &host.Caller{
 		Server: server, Origin: verifier.Bundle().Origin, Host: verifier.Config().Name, Key: key, Now: n.Now, Rand: rand.Reader, HTTP: n.HTTP,
