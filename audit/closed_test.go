@@ -92,6 +92,34 @@ func TestPromiseP12_UnknownNeverPasses(t *testing.T) {
 	}
 }
 
+// A revocation or a lock that is not shown could be of anything that is issued behind
+// it.
+func TestPromiseP12_AHiddenRevocationIsUnknown(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		leaf func(b told) recordtest.Draft
+	}{
+		{"a revocation", func(b told) recordtest.Draft {
+			return b.w.Revoke(b.m, nil, b.w.Version, record.Target{Type: record.TargetRole, Role: "admin"})
+		}},
+		{"a lock", func(b told) recordtest.Draft { return b.w.Lock(b.m, b.w.Carol) }},
+	} {
+		b := newTold(t, tt.name)
+		b.issue(b.w.Granted(b.m, 0))
+		b.pass(time.Second)
+		hidden := b.m.Next()
+		b.append(tt.leaf(b))
+		b.pass(time.Second)
+		b.issue(b.w.Granted(b.m, 0))
+		report := b.verify(t, b.bundle(shut(b.entries(), hidden)))
+		before, behind := report.Certificates[0], report.Certificates[1]
+		if before.Verdict != audit.Attested || behind.Verdict != audit.Unknown || behind.Cause != hidden || report.OK() {
+			t.Errorf("%s: %s before it, and %s by leaf %d behind it, want leaf %d", tt.name, before.Verdict, behind.Verdict, behind.Cause, hidden)
+		}
+	}
+}
+
 // Where one decision can't be judged, those of the later stages can't either.
 func TestPromiseP12_UnknownGoesOnThroughTheStages(t *testing.T) {
 	t.Parallel()

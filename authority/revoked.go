@@ -25,6 +25,9 @@ const (
 	// long the same statement about it is given out.
 	listLife  = 10 * time.Minute
 	listFresh = 2 * time.Minute
+	// listLook is how long a list is believed to be the newest without a look at the
+	// database.
+	listLook = time.Second
 	// listPage is how many rows are read at once.
 	listPage = 500
 )
@@ -40,7 +43,9 @@ type revocations struct {
 	serials map[uint64]canon.Micros // guarded by mu: when they end, of those that are listed
 	list    RevocationList          // guarded by mu; number 0: none was made yet
 	told    map[canon.Digest]SignedRevocations
-	changed chan struct{} // guarded by mu; closed when there is another list
+	changed chan struct{}   // guarded by mu; closed when there is another list
+	grown   <-chan struct{} // guarded by mu; closed when leaves were committed since the last look; nil: there was none
+	looked  time.Time       // guarded by mu
 }
 
 // RevocationList is a list of revoked certificates, as sshd reads it.
@@ -76,8 +81,30 @@ func (a *Authority) Revocations(ctx context.Context) (RevocationList, error) {
 	c := &a.revoked
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	err := a.store.Read(ctx, func(r *store.Reader) error { return c.catchUp(r, a.ca.PublicKey()) })
-	return c.list, err
+	now := a.now()
+	if c.current(now) {
+		return c.list, nil
+	}
+	grown := a.store.Grown() // before the read, so that nothing is missed
+	if err := a.store.Read(ctx, func(r *store.Reader) error { return c.catchUp(r, a.ca.PublicKey()) }); err != nil {
+		return RevocationList{}, err
+	}
+	c.grown, c.looked = grown, now
+	return c.list, nil
+}
+
+// current reports whether nothing was committed since the last look. What another
+// process has committed may not be heard of at once.
+func (c *revocations) current(now time.Time) bool {
+	if c.grown == nil || now.Sub(c.looked) >= listLook {
+		return false
+	}
+	select {
+	case <-c.grown:
+		return false
+	default:
+		return true
+	}
 }
 
 // SignedRevocations returns the newest list with a statement for the hosts of a
