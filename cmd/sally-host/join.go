@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sallyport/sallyport/host"
 	"github.com/sallyport/sallyport/host/agent"
 	"github.com/sallyport/sallyport/host/join"
 	"github.com/sallyport/sallyport/ledger/hostcall"
