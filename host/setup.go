@@ -74,12 +74,12 @@ func lock(main string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close() // nothing was written
 		return nil, fmt.Errorf("another sally-host is changing this host: %w", err)
 	}
 	return func() {
-		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) //nolint:gosec // a file descriptor; a child may still have it open, so closing is not enough
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // a child may still have it open, so closing is not enough
 		_ = f.Close()                                   // nothing was written
 	}, nil
 }

@@ -216,7 +216,7 @@ func (t *transaction) top(ctx context.Context, path, lines string) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // sshd's configuration
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}

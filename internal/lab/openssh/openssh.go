@@ -29,7 +29,7 @@ const scripts = "/usr/lib/openssh/regress"
 const perScript = 20 * time.Minute
 
 // quick are the types of keys of a quick run. The scripts ask `ssh -Q` which there are, and repeat themselves for each.
-var quick = []string{"ssh-ed25519", "ecdsa-sha2-nistp256"}
+var quick = []string{"ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com"}
 
 // Suite is a copy of the scripts.
 type Suite struct {
@@ -67,10 +67,19 @@ func New(ctx context.Context, dir *lab.Dir, name, standIn string, full bool) (*S
 		return nil, err
 	}
 	if !full {
-		s.ssh, err = dir.Write(0o755, fmt.Sprintf("#!/bin/sh\ncase \"$1 $2\" in\n'-Q key'|'-Q key-plain') printf '%%s\\n' %s ;;\n*) exec %s \"$@\" ;;\nesac\n",
-			strings.Join(quick, " "), s.ssh), name, "ssh-of-few-types")
+		s.ssh, err = dir.Write(0o755, fmt.Sprintf("#!/bin/sh\ncase \"$*\" in\n*'-Q key-plain') printf '%%s\\n' %[1]s ;;\n*'-Q key') printf '%%s\\n' %[1]s %[2]s ;;\n*) exec %[3]s \"$@\" ;;\nesac\n",
+			strings.Join(quick, " "), strings.Join(certified(quick), " "), s.ssh), name, "ssh-of-few-types")
 	}
 	return s, err
+}
+
+// certified are the types of certificates for types of keys.
+func certified(types []string) []string {
+	var list []string
+	for _, t := range types {
+		list = append(list, strings.TrimSuffix(t, "@openssh.com")+"-cert-v01@openssh.com")
+	}
+	return list
 }
 
 func (s *Suite) file(name string) string { return filepath.Join(s.dir, name) }
