@@ -61,7 +61,6 @@ var serversWord = map[string]string{
 	"person.lock facts.lock":         "a random id",
 	"person.lock person.because":     "the operator's",
 	"person.unlock facts.unlock":     "a random id",
-	"person.unlock facts.at":         "the ledger's clock",
 	"person.unlock person.because":   "the operator's",
 
 	"person.snapshot facts.login":  "which of two logins with the same groups",

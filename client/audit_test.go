@@ -131,14 +131,14 @@ func TestAuditVerifyTellsEachVerdict(t *testing.T) {
 		{"whole", b.bundle, nil, ExitOK, []string{
 			"✓ certificate 24  attested  root@web-1.demo root@web-2.demo  until 2026-12-01 08:02:25Z\n",
 			"✓ certificate 25  attested  root@web-1.demo root@web-2.demo  until 2026-12-01 08:02:25Z; void by leaf 25\n",
-			"\nledger       ledger.example/test, 31 leaves, root ", ", under a checkpoint that the pinned log key signed\n",
+			"\nledger       ledger.example/test, 43 leaves, root ", ", under a checkpoint that the pinned log key signed\n",
 			"\ncontract     acme version 1, ", ", signed by chris for acme, dana for acme, in force from 2026-12-01 08:00:00Z; its version 1 is one that you named\n",
-			"\ncertificates 2: 0 proved, 2 attested, 0 unknown, 0 unjustified; of these 1 void, and 0 without a signed one\n",
+			"\ncertificates 3: 0 proved, 3 attested, 0 unknown, 0 unjustified; of these 1 void, and 0 without a signed one\n",
 		}, ""},
 		{"a closed leaf", b.closed(t, 9), nil, ExitFailed, []string{
 			"? certificate 24  unknown  root@web-1.demo root@web-2.demo  until 2026-12-01 08:02:25Z; leaf 9 (person.snapshot): its facts are not shown\n",
 			"\nclosed       1 leaf whose facts the bundle does not show\n",
-		}, "the ledger does not pass: 2 of 2 certificates; ask whoever runs it, and keep the bundle"},
+		}, "the ledger does not pass: 3 of 3 certificates; ask whoever runs it, and keep the bundle"},
 		{"waived", b.closed(t, 9), []string{"leaf:9"}, ExitOK, []string{"? certificate 24  unknown, waived  "}, ""},
 		{"a waiver too many", b.bundle, []string{"leaf:9"}, ExitOK, nil, ""},
 	} {
@@ -251,11 +251,11 @@ func TestAuditVerifyRefuses(t *testing.T) {
 		},
 		{
 			"a changed leaf", with(func(o *AuditVerifyOptions) { o.Bundle = b.changed(t, `\nhost.join\n`, `\nhost.left\n`) }), ExitFailed,
-			"the 31 leaves do not have the root that the checkpoint signs; nothing in it counts",
+			"the 43 leaves do not have the root that the checkpoint signs; nothing in it counts",
 		},
 		{
 			"a changed checkpoint", with(func(o *AuditVerifyOptions) {
-				o.Bundle = b.changed(t, `"checkpoint":"ledger.example/test\n31`, `"checkpoint":"ledger.example/test\n32`)
+				o.Bundle = b.changed(t, `"checkpoint":"ledger.example/test\n43`, `"checkpoint":"ledger.example/test\n44`)
 			}), ExitFailed,
 			"does not verify; nothing in it counts",
 		},
@@ -263,7 +263,7 @@ func TestAuditVerifyRefuses(t *testing.T) {
 			o.Bundle = filepath.Join(t.TempDir(), "cut.jsonl")
 			b.write(t, o.Bundle, b.text[:len(b.text)/2])
 		}), ExitFailed, "not a whole export bundle: the file ends here"},
-		{"another contract", with(func(o *AuditVerifyOptions) { o.Contracts = []string{canon.Sum("x").String()} }), ExitFailed, "the ledger does not pass: 2 of 2 certificates, and 2 findings"},
+		{"another contract", with(func(o *AuditVerifyOptions) { o.Contracts = []string{canon.Sum("x").String()} }), ExitFailed, "the ledger does not pass: 3 of 3 certificates, and 2 findings"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -294,7 +294,7 @@ func TestAuditExplainTellsTheStory(t *testing.T) {
 			"  in a login through https://login.acme.example, groups engineers, as said at 2026-12-01 08:00:00Z  [leaf 6]\n",
 			"to which the ID token of the login in leaf 6 is bound",
 			"Bob <bob@acme.example> (person ", " approved it for 6m40s at most, in stage lead  [leaf 20, attested]\n  | seen the ticket\n",
-			": erased person ", " (leaf 30) approved it for ", "in stage owner  [leaf 22, attested]",
+			": erased person ", " (leaf 42) approved it for ", "in stage owner  [leaf 22, attested]",
 			"\nCertificate\n  2026-12-01 08:00:25Z: recorded for key SHA256:", "[leaf 23, proved]\n  made again from the grant, byte for byte",
 			"\nLogins\n  no host has reported one",
 		}},
@@ -338,7 +338,7 @@ func TestAuditExplainRefuses(t *testing.T) {
 		{"zero", "0", func(*AuditExplainOptions) {}, ExitUsage, "a number from 1"},
 		{"another spelling", "024", func(*AuditExplainOptions) {}, ExitUsage, "a number from 1"},
 		{"another kind", "23", func(*AuditExplainOptions) {}, ExitFailed, "there is no certificate 23: leaf 22 is of another kind"},
-		{"beyond", "32", func(*AuditExplainOptions) {}, ExitFailed, "there is no certificate 32: the bundle has 31 leaves"},
+		{"beyond", "44", func(*AuditExplainOptions) {}, ExitFailed, "there is no certificate 44: the bundle has 43 leaves"},
 		{"without bundle and login", "24", func(o *AuditExplainOptions) { o.Bundle, o.Pin = "", "" }, ExitLogin, "log in first"},
 		{"the server's, by another pin", "24", func(o *AuditExplainOptions) { o.Bundle = "" }, ExitUsage, "go with --bundle FILE"},
 		{"of a pipe", "24", func(o *AuditExplainOptions) { o.Bundle = "/dev/null" }, ExitUsage, "give a file and no pipe"},
@@ -419,7 +419,7 @@ func TestLedgerExportChecksWhatItGets(t *testing.T) {
 			if kept := err == nil; kept != tt.kept || kept && info.Mode().Perm() != 0o600 {
 				t.Errorf("the file: %v, %v", info, err)
 			}
-			if tt.code == ExitOK && !strings.Contains(w.stdout(), out+"\n31 leaves of ledger.example/test under a checkpoint that the pinned log key signed; you are shown the facts of 31, the person parts of ") {
+			if tt.code == ExitOK && !strings.Contains(w.stdout(), out+"\n43 leaves of ledger.example/test under a checkpoint that the pinned log key signed; you are shown the facts of 43, the person parts of ") {
 				t.Errorf("it says %s", w.stdout())
 			}
 		})
