@@ -75,9 +75,13 @@ func TestPromiseP01_HostCertificateIsProvedFirst(t *testing.T) {
 		bend(&c)
 		return &c
 	}
-	user := bent(func(c *ssh.Certificate) { c.CertType = ssh.UserCert })
+	next := func() uint64 { return ledger.Serial(i.log.Tree().Size) }
+	user := bent(func(c *ssh.Certificate) { c.CertType, c.Serial = ssh.UserCert, next() })
 	userLeaf, userProof := i.recordHost(user, ledger.HostCertify)
-	issueLeaf, issueProof := i.recordHost(cert, ledger.CertificateIssue)
+	issue := bent(func(c *ssh.Certificate) { c.Serial = next() })
+	issueLeaf, issueProof := i.recordHost(issue, ledger.CertificateIssue)
+	shifted := bent(func(c *ssh.Certificate) { c.Serial = next() + 1 })
+	shiftedLeaf, shiftedProof := i.recordHost(shifted, ledger.HostCertify)
 	other := newHostIssue(t)
 	other.log = ledgertest.New(t, "other.example", "another")
 	foreign, foreignProof := other.recordHost(cert, ledger.HostCertify)
@@ -91,7 +95,8 @@ func TestPromiseP01_HostCertificateIsProvedFirst(t *testing.T) {
 		want  error
 	}{
 		{"a certificate for people", user, userLeaf, userProof, ca.ErrLint},
-		{"a leaf of another kind", cert, issueLeaf, issueProof, ca.ErrLint},
+		{"a leaf of another kind", issue, issueLeaf, issueProof, ca.ErrLint},
+		{"another serial than the leaf's", shifted, shiftedLeaf, shiftedProof, ca.ErrLint},
 		{"a leaf that is not there", cert, late, proof, ca.ErrLint},
 		{"no proof", cert, leaf, nil, ca.ErrLint},
 		{"another ledger's proof", cert, foreign, foreignProof, ca.ErrLint},

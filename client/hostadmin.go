@@ -134,11 +134,11 @@ func HostsInvite(ctx context.Context, o HostAdminOptions) error {
 	if _, err := a.act(ctx, doc); err != nil {
 		return err
 	}
+	o.say("host %s can join until %s, once, by the line below; whoever has it can, so hand it over as a secret", doc.Host, o.clock(doc.JoinBy.Time()))
+	o.say("on the host: sally-host join %s --invite LINE", a.at.server)
 	if o.JSON {
 		return o.printJSON(invitationResult{Host: doc.Host, ID: i.ID, Invitation: i.Reveal(), Bundle: bundle, ExpiresAt: doc.JoinBy})
 	}
-	o.say("host %s can join until %s, once, by the line below; whoever has it can, so hand it over as a secret", doc.Host, o.clock(doc.JoinBy.Time()))
-	o.say("on the host: sally-host join %s --invite LINE", a.at.server)
 	return o.write([]byte(i.Reveal() + "\n"))
 }
 
@@ -220,14 +220,17 @@ func HostsLabel(ctx context.Context, o HostAdminOptions) error {
 	if err != nil {
 		return err
 	}
+	if acted.Waits {
+		o.say("proposed; host %s keeps its labels until another host admin runs: sally hosts label %s%s --change %s", doc.Host, doc.Host, labelFlags(o.Labels), doc.ID)
+	} else {
+		o.say("host %s has the labels %s now", doc.Host, first(strings.Join(o.Labels, " "), "none"))
+	}
 	switch {
 	case o.JSON:
 		return o.printJSON(acted)
 	case acted.Waits:
-		o.say("proposed; host %s keeps its labels until another host admin runs: sally hosts label %s%s --change %s", doc.Host, doc.Host, labelFlags(o.Labels), doc.ID)
 		return o.write([]byte(string(doc.ID) + "\n"))
 	}
-	o.say("host %s has the labels %s now", doc.Host, first(strings.Join(o.Labels, " "), "none"))
 	return nil
 }
 
@@ -257,10 +260,10 @@ func HostsRetire(ctx context.Context, o HostAdminOptions) error {
 	if err != nil {
 		return err
 	}
+	o.say("host %s is retired: nobody can ask for it, and what was granted on it gives no certificate any more", doc.Host)
 	if o.JSON {
 		return o.printJSON(acted)
 	}
-	o.say("host %s is retired: nobody can ask for it, and what was granted on it gives no certificate any more", doc.Host)
 	return nil
 }
 

@@ -192,26 +192,38 @@ func (c *cli) host(t *testing.T, name sshcert.Host) api.Host {
 	return api.Host{}
 }
 
+func newID(t *testing.T) canon.ID {
+	t.Helper()
+	id, err := canon.NewID(rand.Reader)
+	must(t, err)
+	return id
+}
+
+// signAct is what somebody does about a host, signed by a key.
+func (c *cli) signAct(key ssh.Signer, doc record.HostsDoc) api.HostActRequest {
+	c.w.t.Helper()
+	doc.V, doc.Origin, doc.Person, doc.Contract, doc.ExpiresAt = record.HostsVersion, origin, c.Person, c.w.version.Digest, c.w.clock.in(time.Minute)
+	text, err := canon.Marshal(doc)
+	must(c.w.t, err)
+	signature, err := sshcert.Sign(rand.Reader, key, sshcert.NamespaceDevice, text)
+	must(c.w.t, err)
+	return api.HostActRequest{Document: string(text), Signature: signature}
+}
+
+// act does something about a host.
+func (c *cli) act(doc record.HostsDoc) reply {
+	c.w.t.Helper()
+	return c.call("/v1/hosts/acts", c.signAct(c.device, doc))
+}
+
 // Host admins act by signed documents; a bearer alone does nothing, and nobody else
 // does either.
 func TestHostActs(t *testing.T) {
 	t.Parallel()
 	w, bundle := fleetWorld(t)
 	bob, carol, mallory := w.logIn("bob"), w.logIn("carol"), w.logIn("mallory")
-	id := func() canon.ID {
-		id, err := canon.NewID(rand.Reader)
-		must(t, err)
-		return id
-	}
-	sign := func(c *cli, key ssh.Signer, doc record.HostsDoc) api.HostActRequest {
-		doc.V, doc.Origin, doc.Person, doc.Contract, doc.ExpiresAt = record.HostsVersion, origin, c.Person, w.version.Digest, w.clock.in(time.Minute)
-		text, err := canon.Marshal(doc)
-		must(t, err)
-		signature, err := sshcert.Sign(rand.Reader, key, sshcert.NamespaceDevice, text)
-		must(t, err)
-		return api.HostActRequest{Document: string(text), Signature: signature}
-	}
-	act := func(c *cli, doc record.HostsDoc) reply { return c.call("/v1/hosts/acts", sign(c, c.device, doc)) }
+	id := func() canon.ID { return newID(t) }
+	act := func(c *cli, doc record.HostsDoc) reply { return c.act(doc) }
 	invite := record.HostsDoc{
 		Act: record.ActInvite, ID: id(), Host: "app-1.demo", Address: "127.0.0.1", Port: 22, Labels: []record.Label{{Name: "env", Value: "demo"}},
 		Secret: canon.Digest{1}, Bundle: bundle.Digest(), JoinBy: w.clock.in(time.Hour),
@@ -220,7 +232,7 @@ func TestHostActs(t *testing.T) {
 	bad.Address = "Not an address"
 	act(bob, bad).wantProblem(t, http.StatusUnprocessableEntity, "field-refused")
 	act(mallory, invite).wantProblem(t, http.StatusForbidden, "contract-forbids")
-	bob.call("/v1/hosts/acts", sign(bob, newKey(t), invite)).wantProblem(t, http.StatusUnprocessableEntity, "field-refused")
+	bob.call("/v1/hosts/acts", bob.signAct(newKey(t), invite)).wantProblem(t, http.StatusUnprocessableEntity, "field-refused")
 	if r := act(bob, invite); r.status != http.StatusOK {
 		t.Fatalf("%d %s", r.status, r.body)
 	}

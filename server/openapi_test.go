@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/docs"
 	"github.com/sallyport/sallyport/internal/lab/redocly"
 	"github.com/sallyport/sallyport/oidc"
+	"github.com/sallyport/sallyport/record"
 )
 
 // TestOpenAPIIsServed: anybody may read the document, and it is the one that is
@@ -40,7 +41,7 @@ func TestOpenAPIIsGoodByOthers(t *testing.T) {
 // an operation adds its call here.
 func TestEveryDocumentedAnswer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w, bundle := fleetWorld(t)
 	alice := w.logIn("alice")
 	for _, path := range []string{
 		"/v1/openapi.json", "/v1/sessions/current", "/v1/hosts", "/v1/roles?login=ops&host=web-1.demo&host=web-2.demo", "/v1/requests?scope=mine",
@@ -82,6 +83,18 @@ func TestEveryDocumentedAnswer(t *testing.T) {
 	renewed, _ := c.renew(p, got, rz)
 	into[api.Session](t, renewed, http.StatusOK)
 	w.send(http.MethodDelete, "/v1/sessions/current", http.Header{"Authorization": {"Bearer " + c.bearer}}, nil)
+
+	// A host, and its host admin.
+	app := w.caller("app-1.demo")
+	_, err := app.Bundle(t.Context(), w.version.Lineage(), 1)
+	must(t, err)
+	_, err = app.Join(t.Context(), w.invited("app-1.demo", bundle.Digest()))
+	must(t, err)
+	_, _, err = app.Certify(t.Context())
+	must(t, err)
+	if r := alice.act(record.HostsDoc{Act: record.ActRetire, ID: newID(t), Host: "app-1.demo"}); r.status != http.StatusOK {
+		t.Errorf("%d %s", r.status, r.body)
+	}
 
 	w.askOpenings(w.openingsOf(w.oversee(), nil))
 

@@ -121,6 +121,7 @@ func (s *shots) play(ctx context.Context) error {
 		func() error { return s.picture(ctx, "granted", web, light, phone) },
 		func() error { return s.audit(ctx) },
 		func() error { return s.deny(ctx) },
+		func() error { return s.picture(ctx, "hosts", "/hosts", light, night) },
 		func() error { return s.picture(ctx, "problem", "/requests/mzxw6ytboi2dqmrvgm4tanrwge", dark) },
 	} {
 		if err := step(); err != nil {

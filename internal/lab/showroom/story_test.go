@@ -41,6 +41,7 @@ func TestStoryInChromium(t *testing.T) {
 			}{
 				{"narrowed and approved", narrowed},
 				{"audited", audited},
+				{"the fleet", fleet},
 				{"two stages", stages},
 				{"denied", denied},
 				{"her own", own},
