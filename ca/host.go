@@ -21,8 +21,9 @@ const (
 	// HostLife is how long a host certificate is good unless something else is
 	// said. A host renews it long before.
 	HostLife = 7 * 24 * time.Hour
-	// MinHostLife and MaxHostLife bound it.
+	// MinHostLife is the shortest that it may be good.
 	MinHostLife = time.Hour
+	// MaxHostLife is the longest.
 	MaxHostLife = 30 * 24 * time.Hour
 )
 

@@ -33,7 +33,7 @@ var inTable = map[string]error{
 	"approval.ErrSettled": approval.ErrSettled, "approval.ErrNotEligible": approval.ErrNotEligible, "approval.ErrNotRequester": approval.ErrNotRequester,
 	"approval.ErrWidening": approval.ErrWidening, "approval.ErrDecision": approval.ErrDecision,
 	"approval.ErrNotGranted": approval.ErrNotGranted, "approval.ErrGrantOver": approval.ErrGrantOver, "approval.ErrRevoked": approval.ErrRevoked,
-	"record.ErrNotRevoker":    record.ErrNotRevoker, "record.ErrLocked": record.ErrLocked,
+	"record.ErrNotRevoker": record.ErrNotRevoker, "record.ErrLocked": record.ErrLocked,
 
 	"authority.ErrField": authority.ErrField, "authority.ErrTooManyOpen": authority.ErrTooManyOpen, "authority.ErrTooManyCancelled": authority.ErrTooManyCancelled, "authority.ErrShown": authority.ErrShown,
 	"authority.ErrNotYours": authority.ErrNotYours, "authority.ErrHalted": authority.ErrHalted, "authority.ErrIssuer": authority.ErrIssuer,

@@ -235,7 +235,9 @@ func (v *verbs) publish() {
 	must(v.t, v.s.StopServing())
 	file := v.s.Operator.Home("bundle.json")
 	for _, args := range [][]string{
-		{"hosts", "keys"}, {"hosts", "bundle", "--out", file}, {"hosts", "publish", file},
+		{"hosts", "keys"},
+		{"hosts", "bundle", "--out", file},
+		{"hosts", "publish", file},
 		{"hosts", "add", "gone.demo", "--addr", "127.0.0.1:22", "--host-key", v.s.Hosts[site.Web1].HostKeyFile(), "--label", "env=demo"},
 	} {
 		_, err := v.s.Operator.Must(v.ctx, append(append([]string{"sallyd"}, args...), "--dir", v.s.ServerDir())...)

@@ -53,7 +53,7 @@ func TestPromiseP15_InvitationsAreNotPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var logged bytes.Buffer
-	slog.New(slog.NewJSONHandler(&logged, nil)).Info("invited", "invitation", i, "pointer", &i)
+	slog.New(slog.NewJSONHandler(&logged, nil)).InfoContext(t.Context(), "invited", slog.Any("invitation", i), slog.Any("pointer", &i))
 	text, _ := json.Marshal(i) // it refuses
 	secret := i.Reveal()[50:70]
 	for _, s := range []string{fmt.Sprint(i), fmt.Sprintf("%+v", i), fmt.Sprintf("%#v", &i), fmt.Sprintf("%x", i), fmt.Sprintf("%q", i), string(text), logged.String()} {
