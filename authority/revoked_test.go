@@ -96,8 +96,17 @@ func TestPromiseP09_ListModel(t *testing.T) {
 		m := listModel{before: make(map[uint64]canon.Micros), gone: make(map[uint64]bool)}
 		var running revocations
 		for range rapid.IntRange(20, 60).Draw(rt, "steps") {
-			clock = clock.Add(story.Pause())
-			_ = s.Write(t.Context(), func(tx *store.Tx) error { return story.Step(storetest.Ledger{Tx: tx}) })
+			clock = clock.Add(time.Microsecond + time.Duration(dice.IntN(60))*time.Second)
+			_ = s.Write(t.Context(), func(tx *store.Tx) error {
+				switch l := (storetest.Ledger{Tx: tx}); dice.IntN(3) {
+				case 0:
+					return story.GetIn(l)
+				case 1:
+					return story.Takes(l)
+				default:
+					return story.Step(l)
+				}
+			})
 			must(s.Read(t.Context(), func(r *store.Reader) error {
 				if err := m.read(r); err != nil {
 					return err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/record"
@@ -149,4 +150,54 @@ func (s *Story) lock(l Ledger) error {
 	}
 	_, err := l.Append(s.w.Lock(l, s.person()))
 	return err
+}
+
+// GetIn is an episode in which somebody gets a certificate: by themselves, stories
+// seldom come so far. Whoever is locked is unlocked first.
+func (s *Story) GetIn(l Ledger) error {
+	for i, groups := range [][]string{{"engineers"}, {"leads"}} {
+		u := s.people[i]
+		u.Groups, u.GroupsKnown = groups, true
+		if row, err := record.Person(l, u.Person); err == nil && row.Lock.Holds() {
+			if _, err := l.Append(s.w.Unlock(l, u)); err != nil {
+				return err
+			}
+		}
+		if err := s.w.LogIn(l, u); err != nil {
+			return err
+		}
+	}
+	a := s.w.Ask(l, s.people[0])
+	if s.Pick("hosts", 2) == 0 {
+		a.Doc.Hosts = append(a.Doc.Hosts, "web-2.demo")
+	}
+	a.Doc.Seconds = []int64{600, 60}[s.Pick("seconds", 2)]
+	if _, err := l.Append(s.w.Submit(l, s.people[0], a)); err != nil {
+		return err
+	}
+	r := s.w.Request(l, a.Doc.Request)
+	if _, err := l.Append(s.w.Decide(l, s.people[1], r, approval.Approve, 0)); err != nil {
+		return err
+	}
+	s.requests = append(s.requests, r.ID)
+	f, err := s.w.Issue(l, s.people[0], s.w.Request(l, r.ID), s.w.Key())
+	if err != nil {
+		return err
+	}
+	if _, err := l.Append(Draft{Facts: f}); err != nil {
+		return err
+	}
+	s.serials = append(s.serials, f.Serial)
+	return nil
+}
+
+// Takes is a step that takes something away.
+func (s *Story) Takes(l Ledger) error {
+	switch s.Pick("takes", 4) {
+	case 0:
+		return s.void(l)
+	case 1:
+		return s.lock(l)
+	}
+	return s.revoke(l)
 }
