@@ -169,7 +169,7 @@ func (v *verbs) withSilentServer() {
 		{verb: "whoami", line: "sally whoami"},
 		{verb: "wait", line: "sally wait $PENDING", says: "the request stays as it is; go on with: sally wait $PENDING"},
 		{verb: "cancel", line: "sally cancel $PENDING", says: "whether request $PENDING was cancelled, this says: sally status $PENDING"},
-		{verb: "revoke", line: "sally revoke --request $PENDING --because why"},
+		{verb: "revoke", line: "sally revoke --request $PENDING --because why", says: "interrupted"},
 		{verb: "status", line: "sally status"},
 		{verb: "list", line: "sally list"},
 		{verb: "hosts", line: "sally hosts"},
