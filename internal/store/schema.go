@@ -52,6 +52,10 @@ func Steps(t Types) []Step {
 		{Version: 4, Oldest: 1, Statements: []string{
 			`CREATE TABLE heartbeat (host ` + t.Text + ` PRIMARY KEY, at_us ` + t.Integer + ` NOT NULL, body ` + t.Blob + ` NOT NULL)`,
 			`CREATE TABLE bundle (lineage ` + t.Blob + ` NOT NULL, number ` + t.Integer + ` NOT NULL, body ` + t.Blob + ` NOT NULL, PRIMARY KEY (lineage, number))`,
+			// Void certificates are listed by the leaf that voids them, for lists of revoked
+			// ones.
+			`INSERT INTO state_index (tbl, name, val, leaf, id) SELECT 'certificate', 'void', '', s.leaf, s.id FROM state s JOIN leaf l ON l.idx = s.leaf
+				WHERE s.tbl = 'certificate' AND l.kind = 'certificate.void'`,
 		}},
 	}
 }

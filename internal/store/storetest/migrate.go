@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/record"
 )
 
 // Bare is a database on which nothing was done yet.
@@ -33,6 +35,7 @@ func ExerciseMigrations(t *testing.T, bare func(t *testing.T) Bare) {
 		{"SeveralAtOnce", testMigrationsAtOnce},
 		{"EndedInBetween", testMigrationEnds},
 		{"FillsTheIndex", testMigrationFills},
+		{"ListsWhatIsVoid", testMigrationListsVoid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -264,5 +267,61 @@ func testMigrationFills(t *testing.T, b Bare) {
 			t.Fatal(err)
 		}
 		f.indexed(fmt.Sprintf("filled from leaf %d on", from))
+	}
+}
+
+// testMigrationListsVoid: void certificates of a database from before are listed by
+// the leaves that void them, as those that come later are.
+func testMigrationListsVoid(t *testing.T, b Bare) {
+	if _, err := b.migrate(t); err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, func(t *testing.T) store.Engine {
+		e, err := b.Open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	})
+	f.setup()
+	f.tale(80)
+	listed := func() (out []store.Listed) {
+		f.mustRead(func(r *store.Reader) (err error) {
+			out, err = r.Before(record.TableCertificate, "void", "", 1<<40, 100)
+			return err
+		})
+		return out
+	}
+	want := listed()
+	if len(want) == 0 {
+		t.Fatal("no certificate is void")
+	}
+	m, end := b.Connect(t)
+	tx, err := m.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`DELETE FROM state_index WHERE tbl = 'certificate' AND name = 'void'`, `DROP TABLE heartbeat`, `DROP TABLE bundle`,
+		`DELETE FROM schema_version WHERE version > 3`,
+	} {
+		if _, err := tx.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	if len(listed()) != 0 {
+		t.Fatal("they are still listed")
+	}
+	if _, err := b.migrate(t); err != nil {
+		t.Fatal(err)
+	}
+	if got := listed(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%d are listed, want %d", len(got), len(want))
 	}
 }
