@@ -153,7 +153,12 @@ func hostOf(r *store.Reader, row record.HostRow) (h Host, err error) {
 		h.Joined, err = r.Writer(record.TableHost, string(row.Name))
 		return h, err
 	}
-	if h.Joined, err = r.LeafIndex(row.Leaf); err != nil || row.Labelled.IsZero() {
+	if row.Leaf.IsZero() { // the operator's, and the first about this name
+		h.Joined, err = r.First(record.TableHost, string(row.Name))
+	} else {
+		h.Joined, err = r.LeafIndex(row.Leaf)
+	}
+	if err != nil || row.Labelled.IsZero() {
 		return h, err
 	}
 	h.Labelled, err = r.LeafIndex(row.Labelled)

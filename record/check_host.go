@@ -26,9 +26,11 @@ const MaxInvitation = 7 * 24 * time.Hour
 
 // HostRow is a host as it stands.
 type HostRow struct {
-	Join      canon.ID     `json:"join"`
-	At        canon.Micros `json:"at"` // when it joined last
-	Leaf      canon.Digest `json:"leaf"`
+	Join canon.ID     `json:"join"`
+	At   canon.Micros `json:"at"` // when it joined last
+	// Leaf is the hash of the leaf by which it joined last; absent where that is the
+	// first leaf about this name and the operator's, as all were before invitations.
+	Leaf      canon.Digest `json:"leaf,omitzero"`
 	Lineage   canon.Digest `json:"lineage"`
 	Name      sshcert.Host `json:"name"`
 	Address   string       `json:"address"`
@@ -236,6 +238,7 @@ func joinByOperator(v View, f HostJoin, row HostRow) ([]Change, error) {
 	}
 	switch old, err := Host(v, f.Name); {
 	case errors.Is(err, ErrNotFound):
+		row.Leaf = canon.Digest{} // so that rows from before invitations stay what the leaves fold to
 		return changes(fresh(putHost(row)))
 	case err != nil:
 		return nil, err

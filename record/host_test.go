@@ -300,3 +300,30 @@ func TestLabellingExpires(t *testing.T) {
 		t.Errorf("after %s: %v", record.LabellingLife, err)
 	}
 }
+
+// TestHostRowsFromBefore: what a database holds of a host that the operator added
+// before there were invitations is still what its leaf folds to.
+func TestHostRowsFromBefore(t *testing.T) {
+	t.Parallel()
+	w, m := newLedger(t)
+	join := w.Join(m, "old-1.demo", "demo")
+	if _, err := m.Append(plain(join)); err != nil {
+		t.Fatal(err)
+	}
+	before, err := canon.Marshal(struct {
+		At      canon.Micros   `json:"at"`
+		Join    canon.ID       `json:"join"`
+		Lineage canon.Digest   `json:"lineage"`
+		Name    sshcert.Host   `json:"name"`
+		Address string         `json:"address"`
+		Port    int            `json:"port"`
+		HostKey string         `json:"host_key"`
+		Labels  []record.Label `json:"labels,omitempty"`
+	}{join.At, join.Join, join.Lineage, join.Name, join.Address, join.Port, join.HostKey, join.Labels})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, err := m.Row(record.TableHost, "old-1.demo"); err != nil || string(row) != string(before) {
+		t.Errorf("%s, %v, want %s", row, err, before)
+	}
+}
