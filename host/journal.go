@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/host/wholefile"
 )
 
 // journalFile is in the state folder: what setup has changed, so that leave can undo it, after a crash as well. Each
@@ -79,7 +80,7 @@ func (j journal) write(state string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, text, 0o600)
+	return wholefile.Write(path, text, 0o600)
 }
 
 // knows tells whether a thing was changed before; what it was then stays written down.
@@ -121,45 +122,11 @@ func (c change) putBack() error {
 		if err := os.Remove(c.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		return syncDir(filepath.Dir(c.Name))
+		return wholefile.SyncFolder(filepath.Dir(c.Name))
 	}
 	text, err := base64.StdEncoding.DecodeString(c.Before)
 	if err != nil {
 		return err
 	}
-	return replaceFile(c.Name, text, fs.FileMode(c.Mode).Perm()) //nolint:gosec // nine bits
-}
-
-// replaceFile writes a file whole or not at all: beside it, onto the disk, then under its name.
-func replaceFile(path string, text []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".sallyport-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // what was half written is of no use
-		}
-	}()
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a name durable.
-func syncDir(path string) error {
-	d, err := os.Open(path) //nolint:gosec // a folder of the host's configuration
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // gone with what was in it
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return wholefile.Write(c.Name, text, fs.FileMode(c.Mode).Perm()) //nolint:gosec // nine bits
 }

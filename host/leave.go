@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/sallyport/sallyport/host/sshdconf"
+	"github.com/sallyport/sallyport/host/wholefile"
 )
 
 // LeaveOptions are the settings of [Leave].
@@ -77,7 +78,7 @@ func Leave(ctx context.Context, o LeaveOptions) error {
 }
 
 // agentFiles are what the agent puts into the host's folder after setup.
-var agentFiles = []string{SignedFile, "host-cert.pub"}
+var agentFiles = []string{SignedFile, HostCertFile}
 
 // leaving is what is left to undo.
 type leaving struct {
@@ -158,7 +159,7 @@ func (l *leaving) removeTop(c change) error {
 		return nil
 	}
 	l.say("took the Include out of %s", c.Name)
-	return replaceFile(c.Name, []byte(before+after), info.Mode().Perm())
+	return wholefile.Write(c.Name, []byte(before+after), info.Mode().Perm())
 }
 
 // Installed is what setup has put on a host, as its files say.

@@ -22,9 +22,10 @@ const (
 
 // More files in the host's folder.
 const (
-	AuthoritiesFile  = "user-ca.pub" // TrustedUserCAKeys, written from the bundle
-	FragmentFile     = "sshd.conf"   // a copy of what sshd is told
-	BreakGlassFolder = "break-glass" // the owner's own keys, one file an account
+	AuthoritiesFile  = "user-ca.pub"   // TrustedUserCAKeys, written from the bundle
+	HostCertFile     = "host-cert.pub" // HostCertificate
+	FragmentFile     = "sshd.conf"     // a copy of what sshd is told
+	BreakGlassFolder = "break-glass"   // the owner's own keys, one file an account
 )
 
 // Machine is a host as setup, doctor and leave see it. [Machine.Fill] puts in what is not said.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/host/wholefile"
 )
 
 // undoTime is how long putting back may take, whatever ended the steps before.
@@ -171,7 +173,7 @@ func makeFolder(path string, mode fs.FileMode, uid, gid int) error {
 	if err := os.Mkdir(path, mode); err != nil {
 		return err
 	}
-	return errors.Join(os.Chmod(path, mode), os.Lchown(path, uid, gid), syncDir(filepath.Dir(path))) // whatever the umask
+	return errors.Join(os.Chmod(path, mode), os.Lchown(path, uid, gid), wholefile.SyncFolder(filepath.Dir(path))) // whatever the umask
 }
 
 // file writes a file, unless it is as it should be already.
@@ -190,7 +192,7 @@ func (t *transaction) file(ctx context.Context, path string, text []byte, mode f
 			return err
 		}
 		t.say("wrote %s", path)
-		return replaceFile(path, text, mode)
+		return wholefile.Write(path, text, mode)
 	}, &undo{says(before), func(context.Context) error {
 		if err := before.putBack(); err != nil || strike == nil {
 			return err
@@ -230,7 +232,7 @@ func (t *transaction) top(ctx context.Context, path, lines string) error {
 			return err
 		}
 		t.say("put an Include at the top of %s", path)
-		return replaceFile(path, append([]byte(lines), text...), fs.FileMode(before.Mode).Perm()) //nolint:gosec // nine bits
+		return wholefile.Write(path, append([]byte(lines), text...), fs.FileMode(before.Mode).Perm()) //nolint:gosec // nine bits
 	}, &undo{path, func(context.Context) error {
 		if err := before.putBack(); err != nil || strike == nil {
 			return err

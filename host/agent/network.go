@@ -14,14 +14,13 @@ import (
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/host"
+	"github.com/sallyport/sallyport/host/wholefile"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/ledger/trust"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
 const (
-	// HostCertFile is what sshd reads as HostCertificate.
-	HostCertFile = "host-cert.pub"
 	// DefaultHostKey signs what a host tells the server.
 	DefaultHostKey = "/etc/ssh/ssh_host_ed25519_key"
 
@@ -156,10 +155,10 @@ func (n *Network) Renew(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if !signsHosts(bundle, authority) {
+	if !bundle.SignsHosts(authority) {
 		return 0, errors.New("the host certificate that the server made is signed by a key that the trust bundle does not name; it is not taken")
 	}
-	if err := writeFile(filepath.Join(n.Folder.Path, HostCertFile), ssh.MarshalAuthorizedKey(cert), 0o644); err != nil {
+	if err := wholefile.Write(filepath.Join(n.Folder.Path, host.HostCertFile), ssh.MarshalAuthorizedKey(cert), 0o644); err != nil {
 		return 0, err
 	}
 	if n.Reload != nil {
@@ -172,7 +171,7 @@ func (n *Network) Renew(ctx context.Context) (time.Duration, error) {
 
 // goodFor is how long the host certificate at hand need not be renewed.
 func (n *Network) goodFor(c *host.Caller) time.Duration {
-	text, err := n.Folder.Read(HostCertFile, maxKeyFile)
+	text, err := n.Folder.Read(host.HostCertFile, maxKeyFile)
 	if err != nil {
 		return 0
 	}
@@ -186,13 +185,4 @@ func (n *Network) goodFor(c *host.Caller) time.Duration {
 	}
 	from, until := time.Unix(int64(cert.ValidAfter), 0), time.Unix(int64(cert.ValidBefore), 0) //nolint:gosec // times of our days
 	return from.Add(until.Sub(from) / 2).Sub(n.Now())
-}
-
-func signsHosts(bundle trust.Bundle, key ssh.PublicKey) bool {
-	for _, k := range bundle.HostCAs {
-		if k.Is(key) {
-			return true
-		}
-	}
-	return false
 }

@@ -151,7 +151,7 @@ func TestHostCertificatesAreRenewed(t *testing.T) {
 	if err != nil || pause <= 0 || pause > 3*time.Minute {
 		t.Fatalf("Renew = %s, %v", pause, err)
 	}
-	first := d.f.read(agent.HostCertFile)
+	first := d.f.read(host.HostCertFile)
 	if pause, err := n.Renew(t.Context()); err != nil || pause <= 0 || len(d.bodies) != 1 {
 		t.Errorf("it was renewed at once: %s, %v", pause, err)
 	}
@@ -164,7 +164,7 @@ func TestHostCertificatesAreRenewed(t *testing.T) {
 	if _, err := n.Renew(t.Context()); err == nil || !strings.Contains(err.Error(), "the trust bundle does not name") {
 		t.Errorf("signed by another: %v", err)
 	}
-	if got := d.f.read(agent.HostCertFile); got != first {
+	if got := d.f.read(host.HostCertFile); got != first {
 		t.Errorf("the file holds %s", got)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/ca/krl"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/host"
+	"github.com/sallyport/sallyport/host/wholefile"
 	"github.com/sallyport/sallyport/ledger/trust"
 )
 
@@ -214,10 +214,10 @@ func (p *pinned) takeList(l List) (says trust.KRL, isNew bool, err error) {
 	case says.Number == had.Number && list.Number == number && says.MadeAt <= had.MadeAt:
 		return says, false, nil
 	}
-	if err := writeFile(filepath.Join(p.folder.Path, host.KRLFile), l.KRL, 0o644); err != nil {
+	if err := wholefile.Write(filepath.Join(p.folder.Path, host.KRLFile), l.KRL, 0o644); err != nil {
 		return trust.KRL{}, false, err
 	}
-	return says, list.Number > highest, writeFile(filepath.Join(p.folder.Path, host.SignedFile), file, 0o644)
+	return says, list.Number > highest, wholefile.Write(filepath.Join(p.folder.Path, host.SignedFile), file, 0o644)
 }
 
 // takeBundles pins what comes after the bundle at hand, if the roots in that have
@@ -238,33 +238,17 @@ func (p *pinned) takeBundles(files [][]byte) (trust.Bundle, error) {
 	if err != nil {
 		return trust.Bundle{}, err
 	}
-	authorities, err := authorizedKeys(next.Bundle.UserCAs)
+	authorities, err := host.Authorities(next.Bundle)
 	if err != nil {
 		return trust.Bundle{}, err
 	}
-	if err := writeFile(filepath.Join(p.folder.Path, host.BundleFile), text, 0o644); err != nil {
+	if err := wholefile.Write(filepath.Join(p.folder.Path, host.BundleFile), text, 0o644); err != nil {
 		return trust.Bundle{}, err
 	}
 	p.mu.Lock()
 	p.signed.seen = "" // another key may have to have signed it
 	p.mu.Unlock()
-	return next.Bundle, writeFile(filepath.Join(p.folder.Path, UserCAFile), authorities, 0o644)
-}
-
-// UserCAFile is what sshd reads as TrustedUserCAKeys.
-const UserCAFile = "user-ca.pub"
-
-// authorizedKeys writes keys as sshd reads them.
-func authorizedKeys(keys []trust.Key) ([]byte, error) {
-	var b strings.Builder
-	for _, k := range keys {
-		public, err := k.Public()
-		if err != nil {
-			return nil, err
-		}
-		b.Write(ssh.MarshalAuthorizedKey(public))
-	}
-	return []byte(b.String()), nil
+	return next.Bundle, wholefile.Write(filepath.Join(p.folder.Path, host.AuthoritiesFile), authorities, 0o644)
 }
 
 // mend makes the authorities that sshd knows those of the bundle: a crash may have
@@ -276,16 +260,16 @@ func (p *pinned) mend() error {
 	if err != nil {
 		return err
 	}
-	want, err := authorizedKeys(bundle.UserCAs)
+	want, err := host.Authorities(bundle)
 	if err != nil {
 		return err
 	}
-	have, err := p.folder.Read(UserCAFile, trust.MaxText)
+	have, err := p.folder.Read(host.AuthoritiesFile, trust.MaxText)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if slices.Equal(have, want) {
 		return nil
 	}
-	return writeFile(filepath.Join(p.folder.Path, UserCAFile), want, 0o644)
+	return wholefile.Write(filepath.Join(p.folder.Path, host.AuthoritiesFile), want, 0o644)
 }

@@ -170,7 +170,7 @@ func TestPromiseP08_AServerCanNotSwapKeys(t *testing.T) {
 			bubble(t, func(t *testing.T, f *farm) {
 				stop := f.run()
 				time.Sleep(5 * time.Second)
-				before, authorities := f.read(host.BundleFile), f.read(agent.UserCAFile)
+				before, authorities := f.read(host.BundleFile), f.read(host.AuthoritiesFile)
 				list := tt.bundles(f)
 				f.serv.set(func() { f.serv.bundles = list })
 				time.Sleep(11 * time.Minute)
@@ -178,12 +178,12 @@ func TestPromiseP08_AServerCanNotSwapKeys(t *testing.T) {
 				stop()
 				if tt.taken {
 					want := string(ssh.MarshalAuthorizedKey(mallory(f).PublicKey()))
-					if f.read(host.BundleFile) != string(list[len(list)-1]) || f.read(agent.UserCAFile) != want {
+					if f.read(host.BundleFile) != string(list[len(list)-1]) || f.read(host.AuthoritiesFile) != want {
 						t.Error("the bundle was not taken, or sshd knows other authorities")
 					}
 					return
 				}
-				if f.read(host.BundleFile) != before || f.read(agent.UserCAFile) != authorities {
+				if f.read(host.BundleFile) != before || f.read(host.AuthoritiesFile) != authorities {
 					t.Error("the bundle was taken")
 				}
 				if !f.log.has("another trust bundle, which is not taken") {

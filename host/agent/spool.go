@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/host/wholefile"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 )
 
@@ -81,7 +82,7 @@ func OpenSpool(path string) (*Spool, error) {
 		return nil, fmt.Errorf("the spool: %w", err)
 	}
 	for _, n := range names {
-		if strings.HasPrefix(n.Name(), tempPrefix) { // it was being written when everything stopped
+		if strings.HasPrefix(n.Name(), wholefile.TempPrefix) { // it was being written when everything stopped
 			if err := os.Remove(filepath.Join(path, n.Name())); err != nil {
 				return nil, fmt.Errorf("the spool: %w", err)
 			}
@@ -157,7 +158,7 @@ func (s *Spool) append(events []hostcall.Event) (int, error) {
 	if err != nil || n < len(all) {
 		return 0, err
 	}
-	if err := writeFile(s.file(last.number), text, 0o600); err != nil {
+	if err := wholefile.Write(s.file(last.number), text, 0o600); err != nil {
 		return 0, fmt.Errorf("the spool: %w", err)
 	}
 	last.bytes, last.events = int64(len(text)), n
@@ -176,7 +177,7 @@ func (s *Spool) put(text []byte, events int) error {
 	if len(s.batches) >= MaxBatches || s.bytes()+int64(len(text)) > s.most {
 		return s.lose(events)
 	}
-	if err := writeFile(s.file(s.next), text, 0o600); err != nil {
+	if err := wholefile.Write(s.file(s.next), text, 0o600); err != nil {
 		return fmt.Errorf("the spool: %w", err)
 	}
 	s.batches = append(s.batches, batch{s.next, int64(len(text)), events})
@@ -187,7 +188,7 @@ func (s *Spool) put(text []byte, events int) error {
 // lose counts events that are dropped.
 func (s *Spool) lose(events int) error {
 	s.lost += int64(events)
-	err := writeFile(filepath.Join(s.path, lostFile), []byte(strconv.FormatInt(s.lost, 10)), 0o600)
+	err := wholefile.Write(filepath.Join(s.path, lostFile), []byte(strconv.FormatInt(s.lost, 10)), 0o600)
 	return errors.Join(fmt.Errorf("%w: %d events wait to be told, %d were dropped so far", ErrSpoolFull, s.waiting(), s.lost), err)
 }
 
@@ -258,7 +259,7 @@ func (s *Spool) PutAside(events []hostcall.Event) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(s.file(s.batches[0].number)+asideSuffix, text, 0o600)
+	return wholefile.Write(s.file(s.batches[0].number)+asideSuffix, text, 0o600)
 }
 
 // Waiting is how many events have not been told.

@@ -83,7 +83,7 @@ func (o Options) certify(ctx context.Context) error {
 	if _, err := network.Renew(ctx); err != nil {
 		return fmt.Errorf("the verifier is in force, but the host has no certificate yet: %w", err)
 	}
-	o.Setup.HostCertificate = filepath.Join(folder.Path, agent.HostCertFile)
+	o.Setup.HostCertificate = filepath.Join(folder.Path, host.HostCertFile)
 	if err := host.Setup(ctx, o.Setup); err != nil {
 		return fmt.Errorf("the verifier is in force, but sshd does not show the host's certificate: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/host/wholefile"
 )
 
 const (
@@ -58,12 +59,12 @@ func (f Folder) put(r Record) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(f.file(r.ID, recordSuffix), text)
+	return wholefile.Write(f.file(r.ID, recordSuffix), text, 0o600)
 }
 
 // Close notes that PAM closed a session.
 func (f Folder) Close(id canon.ID, at canon.Micros) error {
-	return writeFile(f.file(id, closedSuffix), []byte(strconv.FormatInt(int64(at), 10)))
+	return wholefile.Write(f.file(id, closedSuffix), []byte(strconv.FormatInt(int64(at), 10)), 0o600)
 }
 
 // IDs lists the sessions that there are records of.
@@ -168,29 +169,4 @@ func readFile(path string, most int64) ([]byte, error) {
 		err = fmt.Errorf("%s has over %d bytes", path, most)
 	}
 	return text, err
-}
-
-// writeFile puts a file in its place in one step, on disk when it returns.
-func writeFile(path string, text []byte) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temp.Name()) // what went wrong is in err
-		}
-	}()
-	_, err = temp.Write(text)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err = os.Rename(temp.Name(), path); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

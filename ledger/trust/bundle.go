@@ -118,6 +118,9 @@ func cosignerKeys(vkeys []string) ([]ledger.CosignerKey, error) {
 // SignsUsers reports whether a key is an authority's for people's certificates.
 func (b Bundle) SignsUsers(public ssh.PublicKey) bool { return oneOf(b.UserCAs, public) }
 
+// SignsHosts reports whether a key is an authority's for hosts' certificates.
+func (b Bundle) SignsHosts(public ssh.PublicKey) bool { return oneOf(b.HostCAs, public) }
+
 // SignsLists reports whether a key signs revocation lists.
 func (b Bundle) SignsLists(public ssh.PublicKey) bool { return oneOf(b.KRLKeys, public) }
 
