@@ -135,7 +135,7 @@ func HostsInvite(ctx context.Context, o HostAdminOptions) error {
 		return err
 	}
 	o.say("host %s can join until %s, once, by the line below; whoever has it can, so hand it over as a secret", doc.Host, o.clock(doc.JoinBy.Time()))
-	o.say("on the host: sally-host join %s --invite LINE", a.at.server)
+	o.say("on the host, as root: sally-host join %s --invite - --name %s --mode observe, then the line (or --mode require)", a.at.server, doc.Host)
 	if o.JSON {
 		return o.printJSON(invitationResult{Host: doc.Host, ID: i.ID, Invitation: i.Reveal(), Bundle: bundle, ExpiresAt: doc.JoinBy})
 	}

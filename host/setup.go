@@ -98,6 +98,20 @@ type plan struct {
 	now      time.Time
 }
 
+// Check refuses settings that Setup would refuse on any host and with any bundle: whoever has something to lose by a
+// failed setup asks first.
+func (o SetupOptions) Check() error {
+	config := o.Config
+	config.Lineage = canon.Digest{1} // the bundle's is not known yet
+	if _, err := config.Marshal(); err != nil {
+		return err
+	}
+	if os.Geteuid() != o.Machine.Owner {
+		return fmt.Errorf("%w: run it as root", ErrMachine)
+	}
+	return nil
+}
+
 // prepare looks and changes nothing.
 func (o SetupOptions) prepare(ctx context.Context) (plan, error) {
 	m, err := o.Machine.Fill()

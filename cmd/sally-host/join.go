@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -64,20 +65,27 @@ from the command line, which everybody on this host can see.`,
 	return cmd
 }
 
-// readInvitation reads one line; its errors never repeat it.
+// readInvitation reads one line: from standard input up to its end, from a file all
+// there is. Its errors never repeat it.
 func readInvitation(in io.Reader, path string) (hostcall.Invitation, error) {
-	if path != "-" {
-		file, err := os.Open(path) //nolint:gosec // the administrator's own file
-		if err != nil {
-			return hostcall.Invitation{}, fmt.Errorf("--invite: %w", hidden(err))
-		}
-		defer func() { _ = file.Close() }() // it was only read
-		in = file
-	}
 	const most = 1 << 10
-	text, err := io.ReadAll(io.LimitReader(in, most))
+	var text []byte
+	var err error
+	if path == "-" {
+		text, err = bufio.NewReader(io.LimitReader(in, most)).ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+	} else {
+		file, openErr := os.Open(path) //nolint:gosec // the administrator's own file
+		if openErr != nil {
+			return hostcall.Invitation{}, fmt.Errorf("--invite: %w", hidden(openErr))
+		}
+		text, err = io.ReadAll(io.LimitReader(file, most))
+		err = errors.Join(err, file.Close())
+	}
 	if err != nil {
-		return hostcall.Invitation{}, fmt.Errorf("reading the invitation: %w", err)
+		return hostcall.Invitation{}, fmt.Errorf("reading the invitation: %w", hidden(err))
 	}
 	return hostcall.ParseInvitation(strings.TrimSpace(string(text)))
 }

@@ -47,6 +47,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.HTTP == nil {
 		o.HTTP = host.NewHTTP()
 	}
+	if err := o.Setup.Check(); err != nil { // before the invitation is used up
+		return err
+	}
 	caller, err := o.caller()
 	if err != nil {
 		return err
