@@ -40,7 +40,7 @@ const (
 // makes the same one, and its number rises with the leaf.
 type revocations struct {
 	mu      sync.Mutex
-	serials map[uint64]canon.Micros // guarded by mu: when they end, of those that are listed
+	serials map[uint64]canon.Micros // guarded by mu: when they and their sessions end, of those that are listed
 	list    RevocationList          // guarded by mu; number 0: none was made yet
 	told    map[canon.Digest]SignedRevocations
 	changed chan struct{}   // guarded by mu; closed when there is another list
@@ -193,9 +193,7 @@ func (c *revocations) catchUp(r *store.Reader, ca ssh.PublicKey) error {
 			return err
 		}
 	}
-	maps.DeleteFunc(serials, func(_ uint64, before canon.Micros) bool {
-		return record.CertificateRow{Before: before}.Over(entry.At)
-	})
+	maps.DeleteFunc(serials, func(_ uint64, end canon.Micros) bool { return record.Over(end, entry.At) })
 	text, err := marshalList(last+1, entry.At, ca, serials)
 	if err != nil {
 		return err
@@ -270,7 +268,8 @@ func takingSince(r *store.Reader, from, last int64) ([]store.Entry, error) {
 	return out, nil
 }
 
-// longestLife is how long a certificate lives at most under any contract.
+// longestLife is how long a certificate, or a session by it, lives at most under any
+// contract.
 func longestLife(r *store.Reader) (time.Duration, error) {
 	rows, err := Contracts(r)
 	if err != nil {
@@ -282,7 +281,7 @@ func longestLife(r *store.Reader) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		longest = max(longest, v.Terms.Ceilings.CertTTL)
+		longest = max(longest, v.Terms.Ceilings.CertTTL, v.Terms.Ceilings.Grant)
 	}
 	return longest, nil
 }
@@ -321,8 +320,11 @@ func (t *taking) take(e store.Entry, into map[uint64]canon.Micros) error {
 		if err != nil {
 			return err
 		}
-		if record.Covers(facts, c.row, q) {
-			into[c.row.Serial] = c.row.Before
+		if !record.Covers(facts, c.row, q) {
+			continue
+		}
+		if into[c.row.Serial], err = record.Ends(t.r, c.row, q); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -375,7 +377,7 @@ func (t *taking) listed(name, value string) ([]issuedRow, error) {
 			if err := canon.Unmarshal(row.Body, &one.row); err != nil {
 				return nil, err
 			}
-			if (record.CertificateRow{Before: canon.At(one.row.Before.Time().Add(t.longest))}).Over(t.now) {
+			if record.Over(canon.At(one.row.Before.Time().Add(t.longest)), t.now) {
 				return out, nil
 			}
 			out = append(out, one)

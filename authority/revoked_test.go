@@ -93,7 +93,7 @@ func TestPromiseP09_ListModel(t *testing.T) {
 		must(s.Write(t.Context(), func(tx *store.Tx) error { w.Setup(storetest.Ledger{Tx: tx}); return nil }))
 		dice := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "dice"), 1)) // rapid's own numbers are mostly small, and revoking stands last
 		story := w.NewStory(func(_ string, n int) int { return dice.IntN(n) })
-		m := listModel{before: make(map[uint64]canon.Micros), gone: make(map[uint64]bool)}
+		m := listModel{ends: make(map[uint64]canon.Micros), gone: make(map[uint64]bool)}
 		var running revocations
 		for range rapid.IntRange(20, 60).Draw(rt, "steps") {
 			clock = clock.Add(time.Microsecond + time.Duration(dice.IntN(60))*time.Second)
@@ -138,8 +138,8 @@ func TestPromiseP09_ListModel(t *testing.T) {
 type listModel struct {
 	next   int64
 	number int64
-	at     canon.Micros // of the leaf that the number names
-	before map[uint64]canon.Micros
+	at     canon.Micros            // of the leaf that the number names
+	ends   map[uint64]canon.Micros // of the grants
 	gone   map[uint64]bool
 }
 
@@ -159,11 +159,9 @@ func (m *listModel) read(r *store.Reader) error {
 		}
 		switch f := facts.(type) {
 		case record.CertificateIssue:
-			row, err := record.Certificate(r, f.Serial)
-			if err != nil {
+			if m.ends[f.Serial], err = grantEnd(f); err != nil {
 				return err
 			}
-			m.before[f.Serial] = row.Before
 			continue
 		case record.CertificateVoid:
 			m.gone[f.Serial] = true
@@ -179,9 +177,23 @@ func (m *listModel) read(r *store.Reader) error {
 	return nil
 }
 
+// grantEnd is what a host reads in the certificate: until then it lets sessions run.
+func grantEnd(f record.CertificateIssue) (canon.Micros, error) {
+	tbs, err := canon.ParseB64(f.TBS)
+	if err != nil {
+		return 0, err
+	}
+	cert, err := sshcert.ParseTBS(tbs)
+	if err != nil {
+		return 0, err
+	}
+	id, err := sshcert.ParseKeyID(cert.KeyId)
+	return canon.At(id.End), err
+}
+
 // take asks of each certificate what somebody would who reads the page about it.
 func (m *listModel) take(r *store.Reader, facts record.Facts) error {
-	for serial := range m.before {
+	for serial := range m.ends {
 		row, err := record.Certificate(r, serial)
 		if err != nil {
 			return err
@@ -205,7 +217,7 @@ func (m *listModel) take(r *store.Reader, facts record.Facts) error {
 func (m *listModel) list() []uint64 {
 	var out []uint64
 	for _, serial := range slices.Sorted(maps.Keys(m.gone)) {
-		if m.gone[serial] && m.at.Time().Before(m.before[serial].Time().Add(time.Minute)) {
+		if m.gone[serial] && m.at.Time().Before(m.ends[serial].Time().Add(time.Minute)) {
 			out = append(out, serial)
 		}
 	}

@@ -161,11 +161,15 @@ func revokeCertificate(v View, f AccessRevoke, by approval.Revocation) ([]Change
 	if err := checkRevoker(v, f, &r); err != nil {
 		return nil, "", err
 	}
+	end, err := Ends(v, row, r)
+	if err != nil {
+		return nil, "", err
+	}
 	switch {
 	case row.Revoked.At != 0:
 		return nil, "", fmt.Errorf("certificate %d: %w at %s", row.Serial, approval.ErrRevoked, row.Revoked.At.Time().Format(time.RFC3339))
-	case row.Over(f.At):
-		return nil, "", fmt.Errorf("certificate %d ended at %s, so there is nothing to revoke: %w", row.Serial, row.Before.Time().Format(time.RFC3339), approval.ErrGrantOver)
+	case Over(end, f.At):
+		return nil, "", fmt.Errorf("certificate %d and its grant ended at %s, so there is nothing to revoke: %w", row.Serial, end.Time().Format(time.RFC3339), approval.ErrGrantOver)
 	}
 	row.Revoked = by
 	cert, err := putCertificate(row)

@@ -96,14 +96,28 @@ func wholes(r approval.Request) []Target {
 	return out
 }
 
-// CertificateOver is how long after its end a certificate may still be taken by a
-// host whose clock is late.
+// CertificateOver is how long after its end a certificate may still be taken, and a
+// session go on, on a host whose clock is late.
 const CertificateOver = time.Minute
 
-// Over reports whether no host takes the certificate any more, revoked or not.
-func (c CertificateRow) Over(now canon.Micros) bool {
-	return now.Time().Sub(c.Before.Time()) >= CertificateOver
+// Ends is when a certificate of a request opens nothing any more, and nothing that it
+// opened runs: sessions last until the grant's end, and no certificate outlives it.
+func Ends(v View, c CertificateRow, r approval.Request) (canon.Micros, error) {
+	version, err := v.Version(r.Contract)
+	if err != nil {
+		return 0, err
+	}
+	r.Revoked, r.Cancelled = approval.Revocation{}, approval.Cancellation{} // the end that it had
+	grant, err := r.Grant(version.Terms)
+	if err != nil {
+		return 0, err
+	}
+	return max(c.Before, canon.At(grant.End)), nil
 }
+
+// Over reports whether a certificate that ends then is of no use on any host, revoked
+// or not.
+func Over(end, now canon.Micros) bool { return now.Time().Sub(end.Time()) >= CertificateOver }
 
 // Covers reports whether a leaf takes away a certificate that was recorded before
 // it, under a request: a revocation, a lock, or that it is void. From then on every
