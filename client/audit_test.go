@@ -296,7 +296,7 @@ func TestAuditExplainTellsTheStory(t *testing.T) {
 			"Bob <bob@acme.example> (person ", " approved it for 6m40s at most, in stage lead  [leaf 20, attested]\n  | seen the ticket\n",
 			": erased person ", " (leaf 42) approved it for ", "in stage owner  [leaf 22, attested]",
 			"\nCertificate\n  2026-12-01 08:00:25Z: recorded for key SHA256:", "[leaf 23, proved]\n  made again from the grant, byte for byte",
-			"\nLogins\n  no host has reported one",
+			"\nLogins on hosts\n  no host has reported one\n",
 		}},
 		{"void", "25", b.bundle, ExitOK, []string{"✓ certificate 25 of", "  void: it was never signed  [leaf 25]\n"}},
 		{"unknown", "24", b.closed(t, 9), ExitFailed, []string{

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/api"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/record"
 )
 
 // LedgerListOptions are the settings of [LedgerList].
@@ -138,15 +139,38 @@ func (o LedgerListOptions) entryRow(e api.Entry) []string {
 	if err != nil {
 		return []string{index, at, "(malformed)", err.Error()}
 	}
-	about := leaf.Reference
-	if leaf.Kind == ledger.CertificateIssue {
-		about = fmt.Sprintf("serial %d", ledger.Serial(e.Index))
-	}
-	row := []string{index, at, string(leaf.Kind), about}
+	row := []string{index, at, string(leaf.Kind), aboutEntry(e, leaf)}
 	if o.People {
 		row = append(row, peopleIn(e))
 	}
 	return row
+}
+
+// aboutEntry is what an entry is about, in a few words.
+func aboutEntry(e api.Entry, leaf ledger.Leaf) string {
+	if leaf.Kind == ledger.CertificateIssue {
+		return fmt.Sprintf("serial %d", ledger.Serial(e.Index))
+	}
+	facts, err := record.ParseFacts(leaf.Kind, []byte(e.Facts))
+	if err != nil { // not shown, or not what this sally knows
+		return leaf.Reference
+	}
+	switch f := facts.(type) {
+	case record.LoginOpen:
+		if f.Serial == 0 {
+			return fmt.Sprintf("%s@%s, by no certificate", f.Login, f.Host)
+		}
+		return fmt.Sprintf("%s@%s, serial %d", f.Login, f.Host, f.Serial) + unexplained(f.Finding)
+	case record.LoginClose:
+		return fmt.Sprintf("%s, %s", f.Host, f.How)
+	case record.LoginRefuse:
+		refused := int64(0)
+		for _, c := range f.Counts {
+			refused += c.Count
+		}
+		return fmt.Sprintf("%s, %d refused", f.Host, refused)
+	}
+	return leaf.Reference
 }
 
 // peopleIn is what a person part says in words: what somebody wrote, or is called.

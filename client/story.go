@@ -31,6 +31,7 @@ type story struct {
 	endedAt    int64 // leaf of its expiry or cancellation, 0 for none
 	ended      string
 	logins     map[canon.Digest]loginLeaf
+	sessions   []sessionLeaf
 	erased     map[canon.ID]int64 // leaf by which somebody was erased
 	closed     int                // leaves of the contract that could belong to it and are not shown
 }
@@ -142,9 +143,9 @@ func (s *story) take(e audit.Entry, leaf ledger.Leaf) error {
 			s.endedAt, s.ended = e.Index, "silence ended it"
 		}
 	case record.AccessRevoke:
-		if t := f.Target; (t.Type == record.TargetGrant || t.Type == record.TargetRequest) && t.ID == s.certificate.Request {
-			s.endedAt, s.ended = e.Index, "it was revoked"
-		}
+		s.takeRevocation(e.Index, f)
+	case record.LoginOpen, record.LoginClose:
+		s.takeSession(e.Index, facts)
 	case record.RequestCancel:
 		if f.Request == s.certificate.Request {
 			s.endedAt, s.ended = e.Index, "it was taken back"

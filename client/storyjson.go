@@ -13,6 +13,7 @@ type storyResult struct {
 	Contract    *storyContract    `json:"contract,omitempty"`
 	Request     *storyRequest     `json:"request,omitempty"`
 	Decisions   []storyDecision   `json:"decisions,omitempty"`
+	Sessions    []storySession    `json:"sessions,omitempty"` // logins on hosts, by the hosts' word
 }
 
 type storyContract struct {
@@ -69,6 +70,7 @@ func (s *story) result() storyResult {
 			Seconds: d.facts.Seconds, Words: d.words,
 		})
 	}
+	out.Sessions = s.sessionResults()
 	return out
 }
 

@@ -53,8 +53,7 @@ func (s *story) print(e Env) error {
 	p.request()
 	p.decisions()
 	p.certificate()
-	p.title("Logins")
-	p.plain("no host has reported one: hosts do not report to the ledger yet")
+	p.sessions()
 	return e.write(p.b.Bytes())
 }
 
