@@ -27,7 +27,7 @@ const accountLock = "/var/lib"
 
 // accountName is what an account made here may be called. Nothing else is ever
 // removed.
-var accountName = regexp.MustCompile(`^ops(-[0-9a-f]{4})?$`)
+var accountName = regexp.MustCompile(`^(ops|verify)(-[0-9a-f]{4})?$`)
 
 // Exit codes of useradd(8), userdel(8) and groupdel(8).
 const (
@@ -58,6 +58,19 @@ func NewAccount(ctx context.Context, dir *Dir) (*Account, error) {
 	if os.Geteuid() != 0 {
 		return ownAccount()
 	}
+	return newAccount(ctx, dir, "ops", "/bin/sh")
+}
+
+// NewVerifier makes an account that logs in nowhere, as which sshd runs what it asks
+// about certificates. Only root can.
+func NewVerifier(ctx context.Context, dir *Dir) (*Account, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("only root makes accounts: run this as root")
+	}
+	return newAccount(ctx, dir, "verify", "/usr/sbin/nologin")
+}
+
+func newAccount(ctx context.Context, dir *Dir, base, shell string) (*Account, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	unlock, err := lockAccounts(ctx)
@@ -69,7 +82,7 @@ func NewAccount(ctx context.Context, dir *Dir) (*Account, error) {
 		return nil, err
 	}
 	for range 20 {
-		name, err := freeName()
+		name, err := freeName(base)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +90,7 @@ func NewAccount(ctx context.Context, dir *Dir) (*Account, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch code, err := useradd(ctx, name, home, self()); {
+		switch code, err := useradd(ctx, name, home, shell, self()); {
 		case err != nil:
 			return nil, err
 		case code == exitNameUsed:
@@ -89,7 +102,7 @@ func NewAccount(ctx context.Context, dir *Dir) (*Account, error) {
 		}
 		return a, nil
 	}
-	return nil, errors.New("ops and twenty names like ops-12ab are all taken: userdel the accounts that earlier runs left")
+	return nil, fmt.Errorf("%s and twenty names like %[1]s-12ab are all taken: userdel the accounts that earlier runs left", base)
 }
 
 // lockAccounts lets one run at a time look for accounts and make its own:
@@ -179,8 +192,8 @@ func (a *Account) Remove() error {
 }
 
 // freeName proposes a name that no user and no group has.
-func freeName() (string, error) {
-	name := "ops"
+func freeName(base string) (string, error) {
+	name := base
 	for range 20 {
 		_, userErr := user.Lookup(name)
 		_, groupErr := user.LookupGroup(name)
@@ -191,14 +204,14 @@ func freeName() (string, error) {
 		if _, err := rand.Read(suffix); err != nil {
 			return "", err
 		}
-		name = "ops-" + hex.EncodeToString(suffix)
+		name = base + "-" + hex.EncodeToString(suffix)
 	}
 	return name, nil // useradd has the last word
 }
 
-func useradd(ctx context.Context, name, home string, of owner) (int, error) {
+func useradd(ctx context.Context, name, home, shell string, of owner) (int, error) {
 	return admin(ctx, []int{0, exitNameUsed}, "useradd", "--system", "--user-group", "--no-create-home", "--no-log-init",
-		"--home-dir", home, "--shell", "/bin/sh", "--password", "*", "--comment", accountNote+of.String(), name)
+		"--home-dir", home, "--shell", shell, "--password", "*", "--comment", accountNote+of.String(), name)
 }
 
 // removeAccount is done when neither the user nor its group is there.

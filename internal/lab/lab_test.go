@@ -226,7 +226,7 @@ func TestStaleAccountsAreRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if code, err := useradd(t.Context(), name, t.TempDir(), dead(t)); err != nil || code != 0 {
+		if code, err := useradd(t.Context(), name, t.TempDir(), "/bin/sh", dead(t)); err != nil || code != 0 {
 			t.Fatalf("useradd: %d, %v", code, err)
 		}
 		_, err = user.Lookup(name)

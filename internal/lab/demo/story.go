@@ -45,6 +45,14 @@ type story struct {
 	certFile string
 	cert     *ssh.Certificate
 	kept     []site.Log // from before the end
+
+	// Of the chapter of the hosts that join.
+	invitations map[string]string // by host
+	granted     string            // path of the last granted request
+	short       *open             // the session of a minute
+	shortEnd    time.Time         // of its grant
+	shortSerial uint64
+	open        []*open // sessions that a revocation will end
 }
 
 func newStory(s *site.Site, p *player, keep bool) *story {
@@ -73,17 +81,27 @@ func (s *story) steps() []step {
 		{"Twenty seconds later the same certificate is worthless", s.expire},
 		{"Nothing is left running", s.end},
 	}
-	proved := slices.IndexFunc(all, func(st step) bool { return strings.HasPrefix(st.name, "The ledger proves") })
-	all = slices.Insert(all, proved+1, s.auditSteps()...)
+	if joining() {
+		all = slices.Insert(all, at(all, "The authority serves"), step{"The operator writes down what hosts are to trust", s.publish})
+		all = slices.Insert(all, at(all, "Alice asks for "), s.joinSteps()...)
+		all = slices.Insert(all, at(all, "Twenty seconds later"), step{"Alice is let in on " + site.App1 + " for a minute, and stays", s.minute})
+		all = slices.Insert(all, at(all, "Nothing is left"), s.enforceSteps()...)
+	}
+	all = slices.Insert(all, at(all, "Nothing is left"), s.auditSteps()...)
 	if s.Site == nil || s.Vault == nil {
 		return all
 	}
 	// Bob approves while Vault is sealed.
-	approve := slices.IndexFunc(all, func(st step) bool { return strings.HasPrefix(st.name, "Bob approves") })
+	approve := at(all, "Bob approves")
 	all = slices.Insert(all, approve+1,
 		step{"The waiting ssh says what is wrong, and that the request stays granted", s.waitsForKey},
 		step{"Vault's keeper unseals it, and Alice tries again", s.tryAgain})
 	return slices.Insert(all, approve, step{"Vault, where the CA key lies, is sealed", s.seal})
+}
+
+// at is where the step is whose name begins so.
+func at(all []step, name string) int {
+	return slices.IndexFunc(all, func(st step) bool { return strings.HasPrefix(st.name, name) })
 }
 
 func (s *story) initialise(ctx context.Context) (string, error) {

@@ -211,6 +211,13 @@ func (s *Site) Logs(lines int) []Log {
 			logs = append(logs, Log{"sshd of " + name, lab.Tail(h.Log(), lines)})
 		}
 	}
+	for _, name := range sortedKeys(s.Joined) {
+		h := s.Joined[name]
+		logs = append(logs, Log{"sshd of " + name, lab.Tail(h.sshd.Log(), lines)}, Log{"sally-host of " + name, lab.Tail(h.VerifierLog(), lines)})
+		if h.Agent != nil {
+			logs = append(logs, Log{"sally-host agent of " + name, lab.Tail(h.Agent.Log(), lines)})
+		}
+	}
 	return logs
 }
 

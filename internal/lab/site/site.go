@@ -95,13 +95,15 @@ type Site struct {
 	Bob      *Person   // a lead
 	Others   map[string]*Person
 	Hosts    map[string]*lab.SSHD
-	Vault    *vault.Server     // nil without Config.Vault and Config.Replicas
-	Postgres *postgres.Cluster // nil without Config.Postgres
-	Database string            // in it
+	Joined   map[string]*Joined // by name; see NewJoined
+	Vault    *vault.Server      // nil without Config.Vault and Config.Replicas
+	Postgres *postgres.Cluster  // nil without Config.Postgres
+	Database string             // in it
 
 	cfg      Config
-	front    *front    // nil without Config.Front
-	cosigner *cosigner // nil without Config.Cosigner
+	verifier *lab.Account // of the joined hosts; nil without them
+	front    *front       // nil without Config.Front
+	cosigner *cosigner    // nil without Config.Cosigner
 	port     *lab.Port
 	figures  *lab.Port   // nil without Config.Metrics
 	spare    []*lab.Port // of the replicas that are not there yet
@@ -121,7 +123,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		return nil, err
 	}
 	cfg.Bin = bin
-	s := &Site{cfg: cfg, Hosts: map[string]*lab.SSHD{}, Others: map[string]*Person{}}
+	s := &Site{cfg: cfg, Hosts: map[string]*lab.SSHD{}, Joined: map[string]*Joined{}, Others: map[string]*Person{}}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -294,6 +296,9 @@ func (s *Site) Close() error {
 	for _, h := range s.Hosts {
 		errs = append(errs, h.Stop())
 	}
+	for _, h := range s.Joined {
+		errs = append(errs, h.close())
+	}
 	for _, p := range s.people() {
 		p.Browser.Close()
 	}
@@ -322,8 +327,10 @@ func (s *Site) Close() error {
 	for _, port := range s.spare {
 		errs = append(errs, port.Release())
 	}
-	if s.Account != nil {
-		errs = append(errs, s.Account.Remove())
+	for _, a := range []*lab.Account{s.Account, s.verifier} {
+		if a != nil {
+			errs = append(errs, a.Remove())
+		}
 	}
 	if s.Dir != nil && !s.cfg.Keep {
 		errs = append(errs, s.Dir.Remove())
@@ -343,7 +350,11 @@ func (s *Site) Running(ctx context.Context) []string {
 		}
 	}
 	addrs := []string{s.port.Addr()}
-	for _, h := range s.Hosts {
+	hosts := slices.Collect(maps.Values(s.Hosts))
+	for _, h := range s.Joined {
+		hosts = append(hosts, h.sshd)
+	}
+	for _, h := range hosts {
 		if h.PID() != 0 && lab.Alive(h.PID()) {
 			list = append(list, "sshd of "+h.Name)
 		}

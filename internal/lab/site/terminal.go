@@ -22,6 +22,9 @@ type Terminal struct {
 	env  []string
 }
 
+// NewTerminal is that of somebody more, who has no account.
+func (s *Site) NewTerminal(who string) (*Terminal, error) { return s.terminal(who) }
+
 func (s *Site) terminal(who string) (*Terminal, error) {
 	home, err := s.Dir.Mkdir(0o700, "people", who)
 	if err != nil {
@@ -78,6 +81,31 @@ func (t *Terminal) Run(ctx context.Context, argv ...string) (lab.Result, error) 
 	t.site.cfg.Tell.Typed(t.Who, t.site.line(argv))
 	r, err := lab.Run(ctx, c)
 	t.site.cfg.Tell.Answered(r.Output)
+	return r, err
+}
+
+// Secret is Run for a command that prints a secret, which is told as asterisks.
+func (t *Terminal) Secret(ctx context.Context, secret *regexp.Regexp, argv ...string) (lab.Result, error) {
+	c, err := t.command(argv)
+	if err != nil {
+		return lab.Result{}, err
+	}
+	t.site.cfg.Tell.Typed(t.Who, t.site.line(argv))
+	r, err := lab.Run(ctx, c)
+	t.site.cfg.Tell.Answered(secret.ReplaceAllString(r.Output, "********"))
+	return r, err
+}
+
+// Quietly is Must for a question that is asked again and again: it is not told.
+func (t *Terminal) Quietly(ctx context.Context, argv ...string) (lab.Result, error) {
+	c, err := t.command(argv)
+	if err != nil {
+		return lab.Result{}, err
+	}
+	r, err := lab.Run(ctx, c)
+	if err == nil {
+		err = Exit(r, 0, argv[0])
+	}
 	return r, err
 }
 
