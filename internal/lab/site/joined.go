@@ -82,6 +82,9 @@ func (h *Joined) file(name string) string { return filepath.Join(h.dir, name) }
 // Addr is where its sshd listens.
 func (h *Joined) Addr() string { return h.sshd.Addr() }
 
+// State is the folder of its agent.
+func (h *Joined) State() string { return h.file("state") }
+
 // SSHD is its sshd.
 func (h *Joined) SSHD() *lab.SSHD { return h.sshd }
 
