@@ -53,7 +53,7 @@ func TestOpen(t *testing.T) {
 }
 `,
 	"red/red.go":      "package red\n\nconst One = 1\n",
-	"red/red_test.go": "package red\n\nimport \"testing\"\n\nfunc TestRed(t *testing.T) { t.Error(\"always red\") }\n",
+	"red/red_test.go": "package red\n\nimport \"testing\"\n\nfunc TestRed(t *testing.T) { t.Error(\"always red\") }\n\nfunc TestOne(t *testing.T) {\n\tif One != 1 {\n\t\tt.Error(One)\n\t}\n}\n",
 	"cmd/main.go":     "package main\n\nfunc main() {\n\tprintln(\"hello\")\n}\n",
 	"cmd/main_test.go": `package main
 
@@ -80,6 +80,7 @@ var planted = map[string]string{
 	"break-the-tests":  "promise: P03\nfile: door/door.go\ntest: ./door\n--- old\nfunc Open(asker, approver string) error {\n--- new\nfunc Shut(asker, approver string) error {\n",
 	"hang":             "promise: P05\nfile: door/door.go\ntest: ./door\n--- old\n\t\tbreak\n--- new\n",
 	"on-red":           "promise: P01\nfile: red/red.go\ntest: ./red\n--- old\nconst One = 1\n--- new\nconst One = 2\n",
+	"beside-red":       "promise: P01\nfile: red/red.go\ntest: ./red\nrun: TestOne\n--- old\nconst One = 1\n--- new\nconst One = 2\n",
 	"no-test":          "promise: P01\nfile: door/door.go\ntest: ./door\nrun: TestNone\n--- old\n\treturn \"green\"\n--- new\n\treturn \"red\"\n",
 	"gone":             "promise: P01\nfile: door/door.go\ntest: ./door\n--- old\n\treturn \"blue\"\n--- new\n",
 	"no-file":          "promise: P01\nfile: door/window.go\ntest: ./door\n--- old\n\treturn \"blue\"\n--- new\n",
@@ -165,6 +166,14 @@ func TestSabotage(t *testing.T) {
 		{name: "a program that a test builds does not compile", faults: []string{"no-compile-there"}, code: 1, stdout: []string{`(?m)^INVALID .*does not compile`, `undefined: hello`}},
 		{name: "hangs", faults: []string{"hang"}, args: []string{"-timeout=2s"}, code: 1, stdout: []string{`(?m)^TIMED OUT  P05 .*hung`, `1 planted, 0 caught\n$`}},
 		{name: "tests red without it", faults: []string{"on-red"}, code: 1, stdout: []string{`(?m)^UNFOUNDED .*red even without the fault: TestRed`, `always red`}},
+		{
+			name: "red tests speak only against those that need them", faults: []string{"beside-red", "on-red"}, code: 1,
+			stdout: []string{`(?m)^caught     P01  beside-red .*TestOne`, `(?m)^UNFOUNDED .*red even without the fault: TestRed`},
+		},
+		{
+			name: "no test runs for one of two", faults: []string{"drop-the-check", "no-test"}, code: 1,
+			stdout: []string{`(?m)^caught     P03  drop-the-check`, `(?m)^SURVIVED   P01  no-test .*TestNone`, `2 planted, 1 caught\n$`},
+		},
 		{name: "no test runs", faults: []string{"no-test"}, code: 1, stdout: []string{`(?m)^UNFOUNDED .*no test ran`}},
 		{name: "does not apply", faults: []string{"drop-the-check", "gone"}, code: 1, stdout: []string{`^$`}, stderr: "gone: fault does not apply: the old text of edit 1 stands 0 times in door/door.go"},
 		{name: "for a file that is not there", faults: []string{"no-file"}, code: 1, stderr: "no-file: fault does not apply: open "},

@@ -69,18 +69,7 @@ const compileTime = 15 * time.Minute
 
 // Run judges all faults; done is called for each as it is judged, from one goroutine at a time.
 func (r *Runner) Run(ctx context.Context, faults []Fault, done func(Result)) {
-	// Red proves something only where the same tests are green before.
-	baselines := map[string]Result{}
-	var sets []Fault
-	for _, f := range faults {
-		if _, ok := baselines[f.tests()]; !ok {
-			baselines[f.tests()] = Result{}
-			sets = append(sets, f)
-		}
-	}
-	r.each(sets, func(dir string, f Fault) Result { return r.baseline(ctx, dir, f) }, func(res Result) {
-		baselines[res.Fault.tests()] = res
-	})
+	baselines := r.baselines(ctx, faults)
 	r.each(faults, func(dir string, f Fault) Result {
 		base := baselines[f.tests()]
 		if base.Verdict == Survived {
@@ -91,8 +80,87 @@ func (r *Runner) Run(ctx context.Context, faults []Fault, done func(Result)) {
 	}, done)
 }
 
-// tests is what two faults must share to share a run without any fault.
+// tests is what two faults must share to share a verdict without any fault.
 func (f *Fault) tests() string { return f.Run + "\x00" + strings.Join(f.Packages, "\x00") }
+
+// baselines runs the tests of all faults without any, and returns the results by what tests are: red proves something
+// only where the same tests are green before. The tests of the same packages are run at once; where one of them is red,
+// they are asked for each by itself, so that it speaks only against those that need it.
+func (r *Runner) baselines(ctx context.Context, faults []Fault) map[string]Result {
+	results := map[string]Result{}
+	take := func(res Result) { results[res.Fault.tests()] = res }
+	sets := byTests(faults)
+	joined := map[string][]Fault{} // what was put together, by the tests of the whole
+	var first, second []Fault
+	for _, group := range together(sets) {
+		whole := join(group)
+		joined[whole.tests()] = group
+		first = append(first, whole)
+	}
+	r.each(first, func(dir string, f Fault) Result { return r.baseline(ctx, dir, f) }, func(res Result) {
+		group := joined[res.Fault.tests()]
+		if res.Verdict != Survived && len(group) > 1 {
+			second = append(second, group...)
+			return
+		}
+		for _, f := range group {
+			res.Fault = f
+			take(res)
+		}
+	})
+	r.each(second, func(dir string, f Fault) Result { return r.baseline(ctx, dir, f) }, take)
+	return results
+}
+
+// byTests returns one fault of each that have the same tests, in order.
+func byTests(faults []Fault) []Fault {
+	seen := map[string]bool{}
+	var sets []Fault
+	for _, f := range faults {
+		if !seen[f.tests()] {
+			seen[f.tests()] = true
+			sets = append(sets, f)
+		}
+	}
+	return sets
+}
+
+// together groups those whose tests one run can have: of the same packages, and without a pattern of subtests, which
+// has no "or" across its levels.
+func together(sets []Fault) [][]Fault {
+	place := map[string]int{}
+	var groups [][]Fault
+	for _, f := range sets {
+		key := strings.Join(f.Packages, "\x00")
+		if strings.Contains(f.Run, "/") {
+			key = f.tests()
+		}
+		i, ok := place[key]
+		if !ok {
+			i = len(groups)
+			place[key], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], f)
+	}
+	return groups
+}
+
+// join is a fault that has the tests of all of a group.
+func join(group []Fault) Fault {
+	whole := group[0]
+	var runs []string
+	for _, f := range group {
+		if f.Run == "" { // every test
+			whole.Run = ""
+			return whole
+		}
+		runs = append(runs, "("+f.Run+")")
+	}
+	if len(runs) > 1 {
+		whole.Run = strings.Join(runs, "|")
+	}
+	return whole
+}
 
 // each calls work for all faults on Parallel goroutines, and done for the results, one at a time. Each goroutine keeps
 // one folder: the build cache knows a package by where it lies, so a new folder each time would compile all anew.
