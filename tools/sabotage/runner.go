@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path"
 	"strings"
@@ -309,7 +310,9 @@ func (r *Runner) test(ctx context.Context, dir string, f Fault) ([]gotest.Packag
 	if f.Run != "" {
 		args = append(args, "-run="+f.Run)
 	}
-	return gotest.Run(ctx, gotest.Config{Dir: dir, Args: append(args, f.Packages...), Reap: true})
+	// That a story was found which shows the fault is enough; the shortest one is for people.
+	env := append(os.Environ(), "RAPID_SHRINKTIME=0s", "RAPID_NOFAILFILE=true")
+	return gotest.Run(ctx, gotest.Config{Dir: dir, Args: append(args, f.Packages...), Env: env, Reap: true})
 }
 
 func broken(f Fault, err error) Result { return Result{Fault: f, Verdict: Broken, Why: err.Error()} }
