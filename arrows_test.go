@@ -41,7 +41,8 @@ var imports = map[string][]string{
 		"api", "docs", "authority", "audit", "oidc", "record", "sshcert", "contract/...", "approval", "ca", "ledger/...", "internal/store",
 	}, // HTTP, sessions, pages
 	"client":         append([]string{"api", "oidc", "audit", "audit/cosign", "host/sshdconf"}, deciding...),
-	"host":           {"api", "sshcert", "ledger/...", "ca/krl", "host/..."}, // what runs on a host decides nothing
+	"deploy/systemd": {},                                                                       // the agent's unit, as a text
+	"host":           {"api", "sshcert", "ledger/...", "ca/krl", "host/...", "deploy/systemd"}, // what runs on a host decides nothing
 	"host/...":       {"api", "sshcert", "ledger/...", "ca/krl", "host/..."},
 	"internal/store": {"contract/...", "approval", "ca", "ledger/...", "record"}, // the queries, once
 	"internal/store/...": {

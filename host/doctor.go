@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/host/sshdconf"
 	"github.com/sallyport/sallyport/ledger/trust"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 // DoctorOptions are the settings of [Doctor].
@@ -46,8 +47,15 @@ func Examine(ctx context.Context, m Machine) (Health, error) {
 	if in.Wanted.Program != "" {
 		m.Program, m.User = in.Wanted.Program, in.Wanted.User
 	}
-	if h.Report, err = sshdconf.Inspect(ctx, m.inspection(in.Wanted, bundle)); err != nil {
+	look := m.inspection(in.Wanted, bundle)
+	if _, err := m.hostCertificate(bundle, sshcert.Host(h.Name)); err == nil {
+		look.HostCertificate = m.file(HostCertFile)
+	}
+	if h.Report, err = sshdconf.Inspect(ctx, look); err != nil {
 		return Health{}, err
+	}
+	if in.Wanted.Program != "" {
+		h.Findings = append(h.Findings, m.judgeSessions(in)...)
 	}
 	if unread != nil {
 		h.Findings = append([]sshdconf.Finding{{
@@ -60,6 +68,7 @@ func Examine(ctx context.Context, m Machine) (Health, error) {
 			ID: "mode-differs", Severity: sshdconf.Bypass, Says: fmt.Sprintf("host.json says mode %s, and sshd is told otherwise", h.Mode), Mend: "run sally-host setup again",
 		}}, h.Findings...)
 	}
+	sshdconf.Sort(h.Findings)
 	return h, nil
 }
 

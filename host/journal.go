@@ -31,13 +31,15 @@ const (
 	changeFolder  changeKind = "folder"  // made
 	changeFile    changeKind = "file"    // written
 	changeTop     changeKind = "top"     // lines put at the top of a file
+	changePAM     changeKind = "pam"     // lines put into sshd's file of PAM
+	changeUnit    changeKind = "unit"    // enabled and started
 )
 
 // change is one thing that setup has changed.
 type change struct {
 	Kind   changeKind `json:"kind"`
 	Name   string     `json:"name"`             // path or account
-	Before string     `json:"before,omitempty"` // of a file that was there: its content, base64; of a top: the lines
+	Before string     `json:"before,omitempty"` // of a file that was there: its content, base64; of a top and of PAM: the lines; of a unit: what it was
 	Mode   int64      `json:"mode,omitempty"`   // of a file that was there: its permissions; 0: there was none
 }
 
@@ -86,6 +88,15 @@ func (j journal) write(state string) error {
 // knows tells whether a thing was changed before; what it was then stays written down.
 func (j journal) knows(c change) bool {
 	return slices.ContainsFunc(j.Changes, func(have change) bool { return have.Kind == c.Kind && have.Name == c.Name })
+}
+
+// of is what is written down about a thing.
+func (j journal) of(kind changeKind, name string) (change, bool) {
+	i := slices.IndexFunc(j.Changes, func(have change) bool { return have.Kind == kind && have.Name == name })
+	if i < 0 {
+		return change{}, false
+	}
+	return j.Changes[i], true
 }
 
 // without is the journal without one change.

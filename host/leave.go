@@ -65,10 +65,16 @@ func Leave(ctx context.Context, o LeaveOptions) error {
 		return err
 	}
 	l.say("told sshd: %s", how)
+	if err := l.undo(ctx, func(c change) bool { return c.Kind == changeUnit }); err != nil { // it writes what goes next
+		return err
+	}
 	for _, name := range agentFiles {
 		if err := os.Remove(m.file(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+	}
+	if err := m.clearState(); err != nil {
+		return err
 	}
 	if err := l.undo(ctx, func(change) bool { return true }); err != nil {
 		return err
@@ -125,7 +131,7 @@ func (l *leaving) undoOne(ctx context.Context, c change) error {
 	case changeFolder:
 		err := os.Remove(c.Name)
 		switch {
-		case errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST):
+		case notEmpty(err):
 			l.say("left the folder %s, which holds what sally-host setup did not put there", c.Name)
 			return nil
 		case errors.Is(err, fs.ErrNotExist):
@@ -136,11 +142,22 @@ func (l *leaving) undoOne(ctx context.Context, c change) error {
 		return err
 	case changeFile:
 		l.say("put back: %s", says(c))
-		return c.putBack()
+		if err := c.putBack(); err != nil {
+			return err
+		}
+		return l.forget(ctx, c)
 	case changeTop:
 		return l.removeTop(c)
+	case changePAM:
+		return l.removePAM(c)
+	case changeUnit:
+		return l.stopAgent(ctx, c)
 	}
 	return fmt.Errorf("a change of an unknown kind %.40q", c.Kind)
+}
+
+func notEmpty(err error) bool {
+	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST)
 }
 
 // removeTop removes our lines from the top of a file that may have been edited since, and nothing else.

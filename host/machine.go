@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
+	"github.com/sallyport/sallyport/deploy/systemd"
 	"github.com/sallyport/sallyport/host/sshdconf"
 	"github.com/sallyport/sallyport/ledger/trust"
 )
@@ -18,6 +21,12 @@ const (
 	DefaultMain = "/etc/ssh/sshd_config"
 	// DefaultUser is the account that the verifier runs as, of its own.
 	DefaultUser = "sally-verify"
+	// DefaultPAM is what PAM does for sshd.
+	DefaultPAM = "/etc/pam.d/sshd"
+	// DefaultUnit is where the administrator's own unit of the agent lies.
+	DefaultUnit = "/etc/systemd/system/" + systemd.AgentUnit
+	// DefaultSystemd is a folder that is there where systemd runs.
+	DefaultSystemd = "/run/systemd/system"
 )
 
 // More files in the host's folder.
@@ -38,29 +47,41 @@ type Machine struct {
 	SSHD     string // sshd's program
 	Program  string // sally-host itself
 	User     string // [DefaultUser]
+	PAM      string // sshd's file of PAM, [DefaultPAM]
+	Unit     string // the agent's unit, [DefaultUnit]
+	Systemd  string // [DefaultSystemd]
 	Passwd   string // /etc/passwd
 	Nsswitch string // /etc/nsswitch.conf
 	Log      string // where the verifier says who is refused; empty: the system's log
 	Owner    int    // whom the files belong to; 0 is root
+	Now      func() time.Time
 }
 
 // Fill returns the machine with what was not said put in.
 func (m Machine) Fill() (Machine, error) {
+	if m.State == "" {
+		m.State = DefaultState
+	}
 	for _, field := range []struct {
 		value    *string
 		fallback string
 	}{
 		{&m.Dir, DefaultDir},
-		{&m.State, DefaultState},
 		{&m.Spool, DefaultSpool},
 		{&m.Main, DefaultMain},
 		{&m.User, DefaultUser},
+		{&m.PAM, m.knownPAM()},
+		{&m.Unit, DefaultUnit},
+		{&m.Systemd, DefaultSystemd},
 		{&m.Passwd, "/etc/passwd"},
 		{&m.Nsswitch, "/etc/nsswitch.conf"},
 	} {
 		if *field.value == "" {
 			*field.value = field.fallback
 		}
+	}
+	if m.Now == nil {
+		m.Now = time.Now
 	}
 	if m.Fragment == "" {
 		m.Fragment = filepath.Join(filepath.Dir(m.Main), "sshd_config.d", sshdconf.FragmentName)
@@ -82,6 +103,19 @@ func (m Machine) Fill() (Machine, error) {
 	return m, nil
 }
 
+// knownPAM is the file that an earlier setup has put the line into, else the
+// distribution's.
+func (m Machine) knownPAM() string {
+	j, err := readJournal(m.State)
+	if err != nil {
+		return DefaultPAM
+	}
+	if i := slices.IndexFunc(j.Changes, func(c change) bool { return c.Kind == changePAM }); i >= 0 {
+		return j.Changes[i].Name
+	}
+	return DefaultPAM
+}
+
 // program finds a system program. Administrators' folders are looked into first: what an environment says is not asked.
 func program(name string) (string, error) {
 	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/bin", "/bin"} {
@@ -99,14 +133,7 @@ func (m Machine) sshd() sshdconf.SSHD { return sshdconf.SSHD{Path: m.SSHD, Confi
 
 // wanted is what sshd is to be told.
 func (m Machine) wanted(mode Mode, breakGlass bool) sshdconf.Wanted {
-	args := []string{"principals"}
-	for _, flag := range []struct{ name, value, fallback string }{
-		{"--dir", m.Dir, DefaultDir}, {"--spool", m.Spool, DefaultSpool}, {"--log", m.Log, ""},
-	} {
-		if flag.value != flag.fallback {
-			args = append(args, flag.name, flag.value)
-		}
-	}
+	args := calls("principals", place{"--dir", m.Dir, DefaultDir}, place{"--spool", m.Spool, DefaultSpool}, place{"--log", m.Log, ""})
 	w := sshdconf.Wanted{
 		Program: m.Program, Args: args, User: m.User, CAKeys: m.file(AuthoritiesFile), RevokedKeys: m.file(KRLFile), Require: mode == Require,
 	}
@@ -114,6 +141,20 @@ func (m Machine) wanted(mode Mode, breakGlass bool) sshdconf.Wanted {
 		w.BreakGlass = m.file(BreakGlassFolder)
 	}
 	return w
+}
+
+// place is a flag for what may be elsewhere.
+type place struct{ flag, value, fallback string }
+
+// calls is a verb with the flags for what is not where it mostly is.
+func calls(verb string, places ...place) []string {
+	words := []string{verb}
+	for _, p := range places {
+		if p.value != p.fallback {
+			words = append(words, p.flag, p.value)
+		}
+	}
+	return words
 }
 
 func (m Machine) programPlace() sshdconf.Place {
@@ -130,6 +171,7 @@ func (m Machine) places() []sshdconf.Place {
 		{ID: "revoked-open", Path: m.file(KRLFile), Severity: sshdconf.Bypass, Means: "others say what is revoked"},
 		{ID: "fragment-open", Path: m.Fragment, Severity: sshdconf.Bypass, Means: "others say what sshd does"},
 		{ID: "config-open", Path: m.Main, Severity: sshdconf.Bypass, Means: "others say what sshd does"},
+		{ID: "pam-open", Path: m.PAM, Severity: sshdconf.Bypass, Means: "others say what runs as root when somebody logs in", Optional: true},
 		{ID: "break-glass-open", Path: m.file(BreakGlassFolder), Severity: sshdconf.Bypass, Means: "others open the owner's way in", Optional: true},
 	}
 }

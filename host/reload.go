@@ -40,10 +40,8 @@ func (r Reload) run(ctx context.Context, s sshdconf.Settings) (how string, err e
 		return "SIGHUP to the process in " + r.PIDFile, hangUp(r.PIDFile)
 	}
 	if _, err := os.Stat("/run/systemd/system"); err == nil {
-		for _, unit := range []string{"ssh.service", "sshd.service"} {
-			if command(ctx, []string{"systemctl", "is-active", "--quiet", unit}) == nil {
-				return "systemctl reload " + unit, command(ctx, []string{"systemctl", "reload", unit})
-			}
+		if how := serviceReload(ctx); how != "" {
+			return how, command(ctx, strings.Fields(how))
 		}
 		return "sshd does not run as a service; the next one to start reads it", nil
 	}
@@ -54,6 +52,17 @@ func (r Reload) run(ctx context.Context, s sshdconf.Settings) (how string, err e
 		return "", err
 	}
 	return "SIGHUP to the process in " + file, nil
+}
+
+// serviceReload is the command by which systemd has sshd read its configuration again,
+// empty if sshd does not run as a service.
+func serviceReload(ctx context.Context) string {
+	for _, unit := range []string{"ssh.service", "sshd.service"} {
+		if command(ctx, []string{"systemctl", "is-active", "--quiet", unit}) == nil {
+			return "systemctl reload " + unit
+		}
+	}
+	return ""
 }
 
 // tell tells sshd and waits until it has begun anew and answers, if it answered before.

@@ -20,6 +20,8 @@ const (
 	SessionsFolder = "sessions"
 	// EventsFolder, below it, has what the server has not been told yet.
 	EventsFolder = "spool"
+	// AgentLock, below it, is a file that the agent holds locked as long as it runs.
+	AgentLock = "lock"
 )
 
 // ErrSession says that PAM is told to let nobody in.

@@ -24,7 +24,12 @@ type SetupOptions struct {
 	Digest  canon.Digest // what the host was told that the bundle is
 	// BreakGlass keeps the owner's own way in: root puts keys into break-glass/LOGIN. Without it there is none.
 	BreakGlass bool
-	// HostCertificate is the file of the host's own certificate, if it has one; sshd has the key to it.
+	// Sessions puts the line into the file of PAM by which sessions end with their grants.
+	Sessions bool
+	// Agent has systemd run the agent, where systemd runs.
+	Agent bool
+	// HostCertificate is the file of the host's own certificate, for which sshd has the key. Where it is empty, the one
+	// that the agent or sally-host join has got is named, if it is good.
 	HostCertificate string
 	// TakeOver replaces certificate authorities, a list of revoked keys and such that sshd has already.
 	TakeOver bool
@@ -40,9 +45,11 @@ type SetupOptions struct {
 //  1. look: may it be done at all, and what is in force now;
 //  2. the folders, the account of the verifier, the files that it answers from;
 //  3. an empty list of revoked keys, before anything names it: without the file sshd lets nobody in;
-//  4. what sshd is told, and an Include for it if it would not be read;
-//  5. `sshd -t`, then `sshd -T`: is what is wanted in force, for everybody and in each Match block;
-//  6. sshd reads it, and answers still.
+//  4. the line for PAM, without which a session would not end with its grant;
+//  5. what sshd is told, and an Include for it if it would not be read;
+//  6. `sshd -t`, then `sshd -T`: is what is wanted in force, for everybody and in each Match block;
+//  7. sshd reads it, and answers still;
+//  8. the agent runs.
 func Setup(ctx context.Context, o SetupOptions) error {
 	p, err := o.prepare(ctx)
 	if err != nil {
@@ -95,6 +102,9 @@ type plan struct {
 	fragment string
 	before   sshdconf.Settings // in force without us
 	answered bool              // sshd answered before
+	session  bool              // sessions are to end with their grants
+	pam      bool              // sshd knows PAM
+	runAgent bool
 	now      time.Time
 }
 
@@ -118,7 +128,7 @@ func (o SetupOptions) prepare(ctx context.Context) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	p := plan{machine: m, reload: o.Reload, config: o.Config, bundle: o.Bundle, now: o.Now()}
+	p := plan{machine: m, reload: o.Reload, config: o.Config, bundle: o.Bundle, now: o.Now(), session: o.Sessions, runAgent: o.Agent}
 	if os.Geteuid() != m.Owner {
 		return plan{}, fmt.Errorf("%w: run it as root", ErrMachine)
 	}
@@ -147,8 +157,18 @@ func (o SetupOptions) prepare(ctx context.Context) (plan, error) {
 	if p.before, err = m.without(ctx); err != nil {
 		return plan{}, err
 	}
+	if p.session {
+		if err := m.checkPAM(); err != nil {
+			return plan{}, err
+		}
+	}
+	p.pam = p.before.Value("usepam") != ""
 	p.wanted = m.wanted(o.Config.Mode, o.BreakGlass)
 	p.wanted.OpenSSH, p.wanted.HostCertificate = version, o.HostCertificate
+	p.wanted.PAM = p.session && p.pam
+	if p.wanted.HostCertificate == "" {
+		p.wanted.HostCertificate = p.hostCertificate()
+	}
 	p.wanted.FurtherFactors = p.before.BehindKey()
 	p.wanted.KeepRootLogin = p.before.Value("permitrootlogin") != "yes"
 	if p.fragment, err = p.wanted.Fragment(); err != nil {

@@ -18,7 +18,7 @@ import (
 
 // run takes the steps.
 func (p plan) run(ctx context.Context, t *transaction) error {
-	for _, step := range []func(context.Context, *transaction) error{p.folders, p.files, p.tell, p.check, p.apply} {
+	for _, step := range []func(context.Context, *transaction) error{p.folders, p.files, p.sessions, p.tell, p.check, p.apply, p.agent} {
 		if err := step(ctx, t); err != nil {
 			return err
 		}

@@ -45,6 +45,7 @@ not look.`,
 		}),
 	}
 	machineFlags(cmd, &o.Machine)
+	cmd.Flags().StringVar(&o.Machine.PAM, "pam-file", "", "sshd's `FILE` of PAM; unless told otherwise the one that setup has changed, or "+host.DefaultPAM)
 	cmd.Flags().BoolVar(&o.JSON, "json", false, "print JSON")
 	return cmd
 }
@@ -54,8 +55,8 @@ func leaveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "leave",
 		Short: "Undo what setup has done to this host",
-		Long: `Takes back what sshd was told and has it read that, then removes the files, the
-folders and the account that setup has made. What was there before is as it was. What
+		Long: `Takes back what sshd was told and has it read that, stops the agent, then removes the
+files, the line for PAM, the folders and the account that setup has made. What was there before is as it was. What
 others have put into those folders stays, and is named.`,
 		Example: `  sally-host leave`,
 		Args:    exactly(),

@@ -19,6 +19,7 @@ import (
 // setupFlags are the words of the command line before they are read.
 type setupFlags struct {
 	bundle, digest, name, mode, server, breakGlass string
+	pam, agent                                     string
 	aliases, logins, options                       []string
 	maxCert, krlMaxAge                             time.Duration
 }
@@ -29,10 +30,11 @@ func setupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Put the verifier in force on this host, from files",
-		Long: `Makes the verifier's account and folders, an empty list of revoked keys, what sshd is
-told, and has sshd read it. Before that it asks sshd whether what is wanted is in
-force, for everybody and in each Match block. If anything fails, everything is put
-back, and it says what. Run it again to repair.
+		Long: `Makes the verifier's account and folders, an empty list of revoked keys, the line in
+sshd's file of PAM by which sessions end with their grants, what sshd is told, and has
+sshd read it. Before that it asks sshd whether what is wanted is in force, for everybody
+and in each Match block. At last the agent is started. If anything fails, everything is
+put back, and it says what. Run it again to repair.
 
 The digest of the trust bundle has to come to you on another way than the file.
 
@@ -81,6 +83,8 @@ func (f *setupFlags) add(cmd *cobra.Command) {
 	s.StringArrayVar(&f.aliases, "alias", nil, "another `NAME` of the host; may be repeated")
 	s.StringVar(&f.mode, "mode", "", "`MODE`: observe or require")
 	s.StringVar(&f.breakGlass, "break-glass", "keys", "the owner's own way in, `WAY`: keys or none")
+	s.StringVar(&f.pam, "pam-file", "", "sshd's `FILE` of PAM, which gets the line that ends sessions, "+host.DefaultPAM+" unless told otherwise; or none")
+	s.StringVar(&f.agent, "agent", "systemd", "how the agent is started, `WAY`: systemd, where that runs, or none")
 	s.StringArrayVar(&f.logins, "login", nil, "only this `LOGIN` may be opened by certificates; may be repeated")
 	s.StringArrayVar(&f.options, "option", nil, "only this extension or critical option, `NAME`, is taken; may be repeated")
 	s.DurationVar(&f.maxCert, "max-cert", 0, "longest life of a certificate, `DURATION`; 0: as the contract says")
@@ -124,9 +128,28 @@ func (f *setupFlags) readConfig(o *host.SetupOptions) error {
 			return fmt.Errorf("--login: %w", err)
 		}
 	}
+	if err := f.readSessions(o); err != nil {
+		return err
+	}
 	slices.Sort(f.options)
 	config.Options = slices.Compact(f.options)
 	o.Config, o.BreakGlass = config, f.breakGlass == "keys"
+	return nil
+}
+
+// readSessions checks the words about what ends sessions. Which file of PAM counts for an
+// sshd of another configuration is not guessed: the wrong one would be changed.
+func (f *setupFlags) readSessions(o *host.SetupOptions) error {
+	switch {
+	case f.agent != "systemd" && f.agent != "none":
+		return fmt.Errorf("--agent is %.40q; say systemd or none", f.agent)
+	case f.pam == "" && o.Machine.Main != host.DefaultMain:
+		return fmt.Errorf("sshd has another configuration than %s, so say with --pam-file which file of PAM its service has, or none", host.DefaultMain)
+	}
+	o.Sessions, o.Agent = f.pam != "none", f.agent == "systemd"
+	if o.Sessions {
+		o.Machine.PAM = f.pam
+	}
 	return nil
 }
 

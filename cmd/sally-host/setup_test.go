@@ -47,6 +47,10 @@ func TestSetupDoctorLeave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pam, err := dir.Write(0o644, "session required pam_unix.so\n", "pam")
+	if err != nil {
+		t.Fatal(err)
+	}
 	places := []string{"--dir", dir.Path("sallyport"), "--state", dir.Path("state"), "--spool", dir.Path("spool"), "--sshd-config", main}
 	call := func(code int, verb string, args ...string) string {
 		t.Helper()
@@ -58,8 +62,12 @@ func TestSetupDoctorLeave(t *testing.T) {
 	}
 	setup := []string{
 		"--bundle", bundle, "--digest", signed.Digest().String(), "--name", "web-1.demo", "--alias", "www.demo", "--server", "https://ca.example", "--mode", "require",
-		"--login", "ops", "--option", "permit-pty", "--max-cert", "15m", "--reload-command", "true", "--program", program, "--user", fmt.Sprintf("sallyv-%d", os.Getpid()),
+		"--login", "ops", "--option", "permit-pty", "--max-cert", "15m", "--reload-command", "true", "--program", program, "--user", fmt.Sprintf("sallyv-%d", os.Getpid()), "--agent", "none",
 	}
+	if says := call(exitFailed, "setup", setup...); !strings.Contains(says, "say with --pam-file") {
+		t.Errorf("setup says %q", says)
+	}
+	setup = append(setup, "--pam-file", pam)
 	if os.Geteuid() != 0 {
 		if says := call(exitFailed, "setup", setup...); !strings.Contains(says, "run it as root") {
 			t.Errorf("setup says %q", says)
@@ -75,6 +83,12 @@ func TestSetupDoctorLeave(t *testing.T) {
 	if err != nil || string(host) != want {
 		t.Errorf("host.json is %s (%v), want %s", host, err, want)
 	}
+	if text := string(mustRead(t, pam)); !strings.Contains(text, " session --dir "+dir.Path("sallyport")+" --state "+dir.Path("state")+"\n") {
+		t.Errorf("the file of PAM is\n%s", text)
+	}
+	if says := call(exitOK, "doctor"); strings.Contains(says, "session-step") || !strings.Contains(says, "[agent-not-running]") {
+		t.Errorf("doctor says %q", says)
+	}
 	if says := call(exitOK, "doctor"); !strings.HasPrefix(says, "web-1.demo requires the ledger's word.") {
 		t.Errorf("doctor says %q", says)
 	}
@@ -85,6 +99,9 @@ func TestSetupDoctorLeave(t *testing.T) {
 		t.Errorf("doctor says %q", says)
 	}
 	call(exitOK, "leave", "--reload-command", "true")
+	if got := string(mustRead(t, pam)); got != "session required pam_unix.so\n" {
+		t.Errorf("the file of PAM is\n%s", got)
+	}
 	if got := string(mustRead(t, main)); got != "PasswordAuthentication yes\n"+config {
 		t.Errorf("the configuration is\n%s", got)
 	}

@@ -131,7 +131,7 @@ func lockState(state string) (*os.File, error) {
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return nil, fmt.Errorf("the agent's folder: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(state, "lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the administrator names the folder
+	lock, err := os.OpenFile(filepath.Join(state, host.AgentLock), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the administrator names the folder
 	if err != nil {
 		return nil, fmt.Errorf("locking the agent's folder: %w", err)
 	}

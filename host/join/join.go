@@ -6,6 +6,7 @@ package join
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,7 +25,7 @@ const maxOlder = 64
 
 // Options are the settings of [Run].
 type Options struct {
-	// Setup says what becomes of the host. Bundle, Digest and HostCertificate are put in.
+	// Setup says what becomes of the host. Bundle and Digest are put in.
 	Setup      host.SetupOptions
 	Invitation hostcall.Invitation
 	HostKey    string       // file of the private host key that sshd uses
@@ -38,8 +39,8 @@ type Options struct {
 //     server can't give another;
 //  3. the verifier is put in force ([host.Setup]), or everything on the host is as
 //     before;
-//  4. the host gets its certificate, from a key that the bundle names, and sshd is
-//     told of it.
+//  4. the host gets its certificate, from a key that the bundle names, sshd is told of
+//     it, and the agent started.
 //
 // The invitation is used up by the first step. Running it again with the same host
 // key is safe after every failure, and carries on.
@@ -70,27 +71,41 @@ func Run(ctx context.Context, o Options) error {
 	case signed.Bundle.Origin != o.Invitation.Origin || signed.Bundle.Lineage != joined.Lineage:
 		return again(fmt.Errorf("%w: it is of %s and lineage %s", trust.ErrOther, signed.Bundle.Origin, signed.Bundle.Lineage))
 	}
-	if err := host.Setup(ctx, o.Setup); err != nil {
-		return again(err)
-	}
-	if len(signed.Bundle.HostCAs) == 0 {
-		return nil
-	}
-	return again(o.certify(ctx))
+	return again(o.putInForce(ctx, len(signed.Bundle.HostCAs) > 0))
 }
 
-// certify gets the host's certificate and has sshd show it.
+// putInForce does what setup does, gets the host's certificate, and then has sshd show it
+// and the agent started: a host gets one certificate a minute, and the agent would ask
+// for it at the same time. Without a certificate the rest is in force all the same.
+func (o Options) putInForce(ctx context.Context, certify bool) error {
+	first := o.Setup
+	first.Agent = false
+	if err := host.Setup(ctx, first); err != nil {
+		return err
+	}
+	var uncertified error
+	if certify {
+		uncertified = o.certify(ctx)
+	}
+	if !certify && !o.Setup.Agent {
+		return nil
+	}
+	if err := host.Setup(ctx, o.Setup); err != nil {
+		return errors.Join(uncertified, fmt.Errorf("the verifier is in force, but not all is done: %w", err))
+	}
+	if certify && uncertified == nil {
+		o.say("host certificate in %s", canon.Visible(filepath.Join(o.Setup.Machine.Dir, host.HostCertFile)))
+	}
+	return uncertified
+}
+
+// certify gets the host's certificate.
 func (o Options) certify(ctx context.Context) error {
 	folder := host.Folder{Path: o.Setup.Machine.Dir, Owner: o.Setup.Machine.Owner}
 	network := agent.Network{Folder: folder, HostKey: o.HostKey, Now: o.Setup.Now, HTTP: o.HTTP}
 	if _, err := network.Renew(ctx); err != nil {
 		return fmt.Errorf("the verifier is in force, but the host has no certificate yet: %w", err)
 	}
-	o.Setup.HostCertificate = filepath.Join(folder.Path, host.HostCertFile)
-	if err := host.Setup(ctx, o.Setup); err != nil {
-		return fmt.Errorf("the verifier is in force, but sshd does not show the host's certificate: %w", err)
-	}
-	o.say("host certificate in %s", canon.Visible(o.Setup.HostCertificate))
 	return nil
 }
 

@@ -62,11 +62,16 @@ func (f *findings) add(where string, found ...Finding) {
 
 // sorted is all that was found, the worst first.
 func (f *findings) sorted() []Finding {
-	slices.SortStableFunc(f.list, func(a, b Finding) int {
+	Sort(f.list)
+	return f.list
+}
+
+// Sort puts the worst first.
+func Sort(list []Finding) {
+	slices.SortStableFunc(list, func(a, b Finding) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(order, a.Severity), slices.Index(order, b.Severity)),
 			strings.Compare(a.ID, b.ID), strings.Compare(a.Says, b.Says),
 		)
 	})
-	return f.list
 }

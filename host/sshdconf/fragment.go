@@ -33,6 +33,8 @@ type Wanted struct {
 	HostCertificate string
 	// Require shuts every other way in. Without it, in observe mode, the fragment adds certificates to what there is.
 	Require bool
+	// PAM says that PAM has a part in sessions: it ends them with their grants. In observe mode that is left as it is.
+	PAM bool
 	// FurtherFactors says that AuthenticationMethods asks for more than a key, so that what is asked stays on.
 	FurtherFactors bool
 	// KeepRootLogin leaves PermitRootLogin as it is, where root can't log in with a password anyway.
@@ -155,6 +157,9 @@ func (w Wanted) settings() []setting {
 		{"PermitUserEnvironment", "no"},
 		{"LogLevel", "VERBOSE"}, // names the certificate's serial and key ID
 	}...)
+	if w.PAM {
+		list = append(list, setting{"UsePAM", "yes"})
+	}
 	if !w.KeepRootLogin {
 		list = append(list, setting{"PermitRootLogin", "prohibit-password"})
 	}
@@ -234,6 +239,8 @@ func ParseFragment(text string) (Wanted, error) {
 			}
 		case "passwordauthentication":
 			w.FurtherFactors = false
+		case "usepam":
+			w.PAM = true
 		case "permitrootlogin":
 			w.KeepRootLogin = false
 		}

@@ -20,6 +20,8 @@ type Inspection struct {
 	Fragment string
 	// Authorities are the keys of the trust bundle that sign people's certificates, as SSH wire bytes.
 	Authorities [][]byte
+	// HostCertificate is the host's certificate, where there is one that sshd should show.
+	HostCertificate string
 	// Places are our files, which nobody but Owner, an account's number, and root may change.
 	Places []Place
 	Owner  uint32
@@ -174,6 +176,12 @@ func (in Inspection) judgeHost(users []Account, global Settings) []Finding {
 		if global.Value("trustedusercakeys") == in.Wanted.CAKeys {
 			found = append(found, JudgeAuthorities(in.Wanted.CAKeys, in.Authorities)...)
 		}
+	}
+	if in.HostCertificate != "" && !slices.Contains(global.Values("hostcertificate"), in.HostCertificate) {
+		found = append(found, Finding{
+			ID: "host-certificate-unnamed", Severity: Weak, Says: "sshd does not show clients the host certificate " + in.HostCertificate,
+			Mend: "run sally-host setup again, which names it",
+		})
 	}
 	if !global.none("revokedkeys") {
 		for _, path := range strings.Fields(global.Value("revokedkeys")) {

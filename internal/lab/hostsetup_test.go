@@ -27,7 +27,13 @@ type settled struct {
 
 func newSettled(t *testing.T) *settled {
 	t.Helper()
-	s := &settled{askedHost: newHostWithoutUs(t)}
+	return settle(t, newHostWithoutUs(t, ""))
+}
+
+// settle says how a host is set up.
+func settle(t *testing.T, v *askedHost) *settled {
+	t.Helper()
+	s := &settled{askedHost: v}
 	me, err := user.Lookup(string(s.account.Login))
 	if err != nil {
 		t.Fatal(err)
@@ -62,14 +68,19 @@ func newSettled(t *testing.T) *settled {
 	return s
 }
 
-// newHostWithoutUs is an askedHost whose sshd is as the distribution has it.
-func newHostWithoutUs(t *testing.T) *askedHost {
+// newHostWithoutUs is an askedHost whose sshd is as the distribution has it, with a copy of the machine's /etc/pam.d in
+// this folder of the host's; empty: without PAM.
+func newHostWithoutUs(t *testing.T, pam string) *askedHost {
 	t.Helper()
 	v := prepareHost(t)
 	v.install()
 	var err error
 	if v.sshd, err = lab.NewSSHD(t.Context(), v.dir, "web-1.demo"); err != nil {
 		t.Fatal(err)
+	}
+	if pam != "" {
+		v.sshd.PAM = v.root.Path(pam)
+		run(t, 0, lab.Command{Path: "cp", Args: []string{"-r", "/etc/pam.d", v.sshd.PAM}})
 	}
 	if err := v.sshd.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -22,8 +22,9 @@ const privsepDir = "/run/sshd"
 // configuration of its own. NewSSHD prepares it, Start starts it.
 type SSHD struct {
 	Name string // as it joins, "web-1.demo"
-	// PAM is a file that stands for /etc/pam.d/sshd, for this sshd and what it starts;
-	// empty: it does without PAM. Only root can have one.
+	// PAM is a file that stands for /etc/pam.d/sshd, for this sshd and what it starts, or
+	// a folder that stands for /etc/pam.d, where the file is replaced while it runs; empty:
+	// it does without PAM. Only root can have one.
 	PAM string
 
 	dir  string
@@ -151,7 +152,7 @@ func (s *SSHD) withPAM(c Command) Command {
 	if s.PAM == "" {
 		return c
 	}
-	script := `mount --bind "$1" /etc/pam.d/sshd && shift && exec "$@"`
+	script := `if test -d "$1"; then at=/etc/pam.d; else at=/etc/pam.d/sshd; fi; mount --bind "$1" $at && shift && exec "$@"`
 	args := []string{"--mount", "--propagation", "private", "sh", "-c", script, "sh", s.PAM, c.Path}
 	return Command{Path: "unshare", Args: append(args, c.Args...)}
 }
