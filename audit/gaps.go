@@ -101,7 +101,7 @@ func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 	switch l.Kind {
 	case ledger.PersonRead:
 		return false, lineage // nothing rests on who looked
-	case ledger.HostInvite, ledger.HostCertify, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse:
+	case ledger.HostInvite, ledger.HostCertify, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline:
 		return false, lineage // no certificate of a person rests on it but through a leaf that names it
 	case ledger.HostLabel, ledger.HostRetire:
 		return true, l.Lineage // a host that the role does not reach any more
@@ -307,7 +307,7 @@ func missing(err error, missed record.Key) []ledger.Kind {
 	case record.TableInvitation:
 		return []ledger.Kind{ledger.HostInvite}
 	case record.TableSession:
-		return []ledger.Kind{ledger.LoginOpen}
+		return []ledger.Kind{ledger.LoginOpen, ledger.LoginOffline}
 	case record.TableLabelling, record.TableHostCertificate, record.TableRefusal:
 		return nil // what misses them begins something
 	case record.TableHost:
@@ -333,7 +333,7 @@ func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 		return canon.Digest{}
 	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonRead, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
 		ledger.AccessRevoke, ledger.CertificateIssue, ledger.CertificateVoid,
-		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse:
+		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline:
 	}
 	return lineage
 }

@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/record/recordtest"
 )
@@ -44,6 +47,30 @@ func TestUnexplainedLoginsAreFindings(t *testing.T) {
 	closed := b.verify(t, b.bundle(shut(b.entries(), at["issue"])))
 	if slices.ContainsFunc(closed.Findings, func(f audit.Finding) bool { return want[f.Leaf] == "" }) {
 		t.Errorf("with a closed certificate: %+v", closed.Findings)
+	}
+}
+
+// A login by a key for when everything else is down is a finding until somebody has reviewed it, whoever used the key.
+func TestOfflineLoginsAreOwedAReview(t *testing.T) {
+	t.Parallel()
+	b, _ := twoGrants(t)
+	f := b.w.Offline(b.m, b.w.Version, "web-1.demo")
+	b.append(recordtest.Draft{Facts: f})
+	leaf := b.m.Next() - 1
+	report := b.verify(t, b.bundle(b.entries()))
+	if report.OK() || len(report.Findings) != 1 {
+		t.Fatalf("OK = %t, findings %+v", report.OK(), report.Findings)
+	}
+	key, err := hostcall.ParseOfflineKey(f.Key)
+	must(t, err)
+	want := "host web-1.demo says that it let in ops by the offline key " + ssh.FingerprintSHA256(key) + ": nobody approved it, and it is owed a review"
+	if got := report.Findings[0]; got.Leaf != leaf || got.Rule != want || got.Kind != string(ledger.LoginOffline) {
+		t.Errorf("%+v, want %s", got, want)
+	}
+	// That it was there can be seen by whoever can't read it, and makes no certificate doubtful.
+	closed := b.verify(t, b.bundle(shut(b.entries(), leaf)))
+	if len(closed.Findings) != 0 {
+		t.Errorf("with the leaf closed: %+v", closed.Findings)
 	}
 }
 

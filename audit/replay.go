@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
+	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/record"
 )
 
@@ -251,14 +252,28 @@ func (p *Replay) note(o Opened, bound bool) {
 // noteLogin reports a login on a host that the ledger can't explain: the host let
 // somebody in by something else than a certificate of this ledger, or says so.
 func (p *Replay) noteLogin(o Opened) {
-	f, ok := o.facts.(record.LoginOpen)
-	if !ok || f.Finding == record.LoginExplained {
+	rule := ""
+	switch f := o.facts.(type) {
+	case record.LoginOpen:
+		if f.Finding != record.LoginExplained {
+			rule = fmt.Sprintf("host %s says that it let in %s, and %s", f.Host, f.Login, f.Finding.Words(f.Serial))
+		}
+	case record.LoginOffline:
+		rule = fmt.Sprintf("host %s says that it let in %s by the offline key %s: nobody approved it, and it is owed a review", f.Host, f.Login, offlineKey(f.Key))
+	}
+	if rule == "" {
 		return
 	}
-	p.report.Findings = append(p.report.Findings, Finding{
-		Leaf: o.Index, Kind: string(o.leaf.Kind), Rule: fmt.Sprintf("host %s says that it let in %s, and %s", f.Host, f.Login, f.Finding.Words(f.Serial)),
-		Cause: o.Index, CauseKind: string(o.leaf.Kind),
-	})
+	p.report.Findings = append(p.report.Findings, Finding{Leaf: o.Index, Kind: string(o.leaf.Kind), Rule: rule, Cause: o.Index, CauseKind: string(o.leaf.Kind)})
+}
+
+// offlineKey is the fingerprint of a key that the fold has read.
+func offlineKey(b64 string) string {
+	key, err := hostcall.ParseOfflineKey(b64)
+	if err != nil {
+		return "that can't be read"
+	}
+	return ssh.FingerprintSHA256(key)
 }
 
 // checkOpen holds leaf 0 to what is pinned.

@@ -98,6 +98,10 @@ func factsOf(tx *store.Tx, o openedCall, e hostcall.Event, id canon.ID) (record.
 		found, err := record.ExplainLogin(tx, f)
 		f.Finding, f.Certificate = found.Finding, found.Certificate
 		return f, err
+	case hostcall.Offline:
+		return record.LoginOffline{
+			At: tx.Now(), Session: e.Session, Lineage: host.Lineage, Host: host.Name, Login: e.Login, Key: e.Key, OpenedAt: e.OpenedAt, Call: o.digest,
+		}, nil
 	case hostcall.Closed:
 		row, err := record.HostSession(tx, e.Session)
 		return record.LoginClose{

@@ -29,6 +29,7 @@ const (
 	LoginOpen        Kind = "login.open"
 	LoginClose       Kind = "login.close"
 	LoginRefuse      Kind = "login.refuse"
+	LoginOffline     Kind = "login.offline"
 	PersonLogin      Kind = "person.login"
 	PersonSnapshot   Kind = "person.snapshot"
 	PersonLock       Kind = "person.lock"
@@ -67,7 +68,7 @@ func ParseKind(s string) (Kind, error) {
 func (k Kind) Known() bool {
 	switch k {
 	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonSnapshot, PersonLock, PersonUnlock, PersonLink, PersonErase, PersonRead,
-		HostInvite, HostCertify, HostLabel, HostRetire, LoginOpen, LoginClose, LoginRefuse,
+		HostInvite, HostCertify, HostLabel, HostRetire, LoginOpen, LoginClose, LoginRefuse, LoginOffline,
 		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, AccessRevoke, CertificateIssue, CertificateVoid:
 		return true
 	default:

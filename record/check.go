@@ -70,6 +70,8 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.loginClose(v, f)
 	case LoginRefuse:
 		return e.loginRefuse(v, f)
+	case LoginOffline:
+		return e.loginOffline(v, f)
 	case PersonLogin:
 		return e.personLogin(v, f)
 	case PersonSnapshot:

@@ -21,8 +21,9 @@ type SessionRow struct {
 	Serial   uint64        `json:"serial,omitempty"`
 	Person   canon.ID      `json:"person,omitempty"` // whose certificate it is
 	Finding  LoginFinding  `json:"finding,omitempty"`
+	Key      string        `json:"key,omitempty"` // of a login by a security key of its own, b64
 	OpenedAt canon.Micros  `json:"opened_at"`
-	Leaf     canon.Digest  `json:"leaf"` // of login.open
+	Leaf     canon.Digest  `json:"leaf"` // of login.open or login.offline
 	How      hostcall.How  `json:"how,omitempty"`
 	ClosedAt canon.Micros  `json:"closed_at,omitempty"`
 }
@@ -74,15 +75,44 @@ func (e Event) loginOpen(v View, f LoginOpen) ([]Change, error) {
 	if found.Finding != f.Finding || found.Certificate != f.Certificate {
 		return nil, fmt.Errorf("%w: what is wrong with the login is %q, not %q", ErrEvent, found.Finding, f.Finding)
 	}
-	switch _, err := HostSession(v, f.Session); {
-	case err == nil:
-		return nil, fmt.Errorf("session %s: %w", f.Session, ErrExists)
-	case !errors.Is(err, ErrNotFound):
+	if err := newSession(v, f.Session); err != nil {
 		return nil, err
 	}
 	return changes(fresh(putSession(SessionRow{
 		Session: f.Session, Host: f.Host, Lineage: f.Lineage, Login: f.Login, Serial: f.Serial, Person: found.Person,
 		Finding: f.Finding, OpenedAt: f.OpenedAt, Leaf: e.LeafHash,
+	})))
+}
+
+// newSession refuses a session that is recorded already.
+func newSession(v View, id canon.ID) error {
+	switch _, err := HostSession(v, id); {
+	case err == nil:
+		return fmt.Errorf("session %s: %w", id, ErrExists)
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	return nil
+}
+
+// loginOffline records a login by a key that opens the host when everything else is
+// down. Whether the contract lists the key, its terms do not say yet: which keys open a
+// host, the host pins.
+func (e Event) loginOffline(v View, f LoginOffline) ([]Change, error) {
+	if _, err := telling(v, f.Host, f.Lineage, f.Call); err != nil {
+		return nil, err
+	}
+	if f.OpenedAt <= 0 || f.OpenedAt.Time().Sub(f.At.Time()) > hostcall.Skew {
+		return nil, fmt.Errorf("%w: a login that is still to come", ErrEvent)
+	}
+	if _, err := hostcall.ParseOfflineKey(f.Key); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	if err := newSession(v, f.Session); err != nil {
+		return nil, err
+	}
+	return changes(fresh(putSession(SessionRow{
+		Session: f.Session, Host: f.Host, Lineage: f.Lineage, Login: f.Login, Key: f.Key, OpenedAt: f.OpenedAt, Leaf: e.LeafHash,
 	})))
 }
 

@@ -198,6 +198,7 @@ func everyHostKind(t testing.TB, w *recordtest.World, m *recordtest.Map, serial 
 	add(w.Leave(m, enter, add(enter)))
 	add(w.Enter(m, fleet, "db-1.demo", 0))
 	add(w.Refuse(m, fleet, "db-1.demo"))
+	add(w.Offline(m, fleet, "db-1.demo"))
 	add(w.Retire(m, w.Bob, fleet, "db-1.demo"))
 }
 

@@ -111,7 +111,7 @@ type LoginClose struct {
 	Session  canon.ID     `json:"session"`
 	Lineage  canon.Digest `json:"lineage"`
 	Host     sshcert.Host `json:"host"`
-	Open     canon.Digest `json:"open"` // hash of the login.open leaf
+	Open     canon.Digest `json:"open"` // hash of the login.open or login.offline leaf
 	How      hostcall.How `json:"how"`
 	ClosedAt canon.Micros `json:"closed_at"`
 	Call     canon.Digest `json:"call"`
@@ -126,6 +126,20 @@ type LoginRefuse struct {
 	MinuteAt canon.Micros     `json:"minute_at"`
 	Counts   []hostcall.Count `json:"counts"`
 	Call     canon.Digest     `json:"call"`
+}
+
+// LoginOffline records that a host let somebody in by a security key that opens it when
+// everything else is down. It is the host's word, and the use is owed a review: nobody
+// approved it.
+type LoginOffline struct {
+	At       canon.Micros  `json:"at"`
+	Session  canon.ID      `json:"session"` // drawn by the host
+	Lineage  canon.Digest  `json:"lineage"`
+	Host     sshcert.Host  `json:"host"`
+	Login    sshcert.Login `json:"login"`
+	Key      string        `json:"key"`       // b64 of its SSH wire form
+	OpenedAt canon.Micros  `json:"opened_at"` // by the host's clock
+	Call     canon.Digest  `json:"call"`      // SHA-256 of the document in which the host told it
 }
 
 func (HostInvite) Kind() ledger.Kind         { return ledger.HostInvite }
@@ -170,3 +184,8 @@ func (LoginRefuse) Kind() ledger.Kind         { return ledger.LoginRefuse }
 func (f LoginRefuse) When() canon.Micros      { return f.At }
 func (f LoginRefuse) Reference() string       { return string(f.Refusal) }
 func (f LoginRefuse) InLineage() canon.Digest { return f.Lineage }
+
+func (LoginOffline) Kind() ledger.Kind         { return ledger.LoginOffline }
+func (f LoginOffline) When() canon.Micros      { return f.At }
+func (f LoginOffline) Reference() string       { return string(f.Session) }
+func (f LoginOffline) InLineage() canon.Digest { return f.Lineage }

@@ -24,7 +24,7 @@ type MentionName string
 // What leaves mention.
 const (
 	MentionRequest  MentionName = "request"  // a request's id
-	MentionKey      MentionName = "key"      // fingerprint of a device key or a certificate's key: SHA256:…
+	MentionKey      MentionName = "key"      // fingerprint of a device key, a certificate's key or an offline key: SHA256:…
 	MentionPerson   MentionName = "person"   // id of whoever did it or whom it is about
 	MentionHost     MentionName = "host"     // a host's name
 	MentionLogin    MentionName = "login"    // a login on a host
@@ -130,6 +130,10 @@ func (l *mentions) of(v View, facts Facts) error {
 		return l.session(v, f.Host, f.Session)
 	case LoginRefuse:
 		l.add(MentionHost, string(f.Host))
+	case LoginOffline:
+		l.add(MentionHost, string(f.Host))
+		l.add(MentionLogin, string(f.Login))
+		l.addKey(f.Key)
 	case PersonLogin:
 		l.add(MentionPerson, string(f.Person))
 		l.addKey(f.DeviceKey)

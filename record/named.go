@@ -16,7 +16,7 @@ func Named(facts Facts) []canon.Digest {
 		}
 	}
 	switch f := facts.(type) {
-	case LedgerOpen, ContractPropose, ContractSign, KeyAdd, PersonLogin, PersonLink, PersonErase, PersonLock, HostCertify, LoginRefuse:
+	case LedgerOpen, ContractPropose, ContractSign, KeyAdd, PersonLogin, PersonLink, PersonErase, PersonLock, HostCertify, LoginRefuse, LoginOffline:
 	case HostInvite:
 		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
 	case HostJoin:

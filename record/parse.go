@@ -38,6 +38,8 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[LoginClose](text)
 	case ledger.LoginRefuse:
 		return parseFacts[LoginRefuse](text)
+	case ledger.LoginOffline:
+		return parseFacts[LoginOffline](text)
 	case ledger.PersonLogin:
 		return parseFacts[PersonLogin](text)
 	case ledger.PersonSnapshot:
@@ -87,7 +89,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 	case ledger.PersonLock, ledger.PersonUnlock:
 		return parsePart[LockPerson](text)
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.KeyAdd, ledger.HostJoin,
-		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse,
+		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline,
 		ledger.PersonSnapshot, ledger.PersonErase, ledger.PersonRead, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
 		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)
 	default:

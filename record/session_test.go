@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -153,5 +154,48 @@ func TestSessionsRefuse(t *testing.T) {
 		if err := m.Check(d); !errors.Is(err, record.ErrHostRetired) {
 			t.Errorf("%s on a retired host: %v", name, err)
 		}
+	}
+}
+
+// A login by an offline key is recorded with the key, once, and ends as others do; a key
+// that can be copied is none.
+func TestPromiseP08_OfflineLogins(t *testing.T) {
+	t.Parallel()
+	w, m := newFleet(t)
+	honest := w.Offline(m, w.Version, "web-1.demo")
+	offline := plain(honest)
+	bends := func(bend func(*record.LoginOffline)) recordtest.Draft { return bent(offline, bend) }
+	refuses(t, m, offline, []refusal{
+		{"on a host that is none", bends(func(f *record.LoginOffline) { f.Host = "db-1.demo" }), record.ErrNotFound},
+		{"in another lineage", bends(func(f *record.LoginOffline) { f.Lineage = w.Other.Lineage() }), record.ErrEvent},
+		{"told in no call", bends(func(f *record.LoginOffline) { f.Call = canon.Digest{} }), record.ErrEvent},
+		{"tomorrow", bends(func(f *record.LoginOffline) { f.OpenedAt += micros(time.Hour) }), record.ErrEvent},
+		{"at no time", bends(func(f *record.LoginOffline) { f.OpenedAt = 0 }), record.ErrEvent},
+		{"by a key in a file", bends(func(f *record.LoginOffline) { f.Key = recordtest.Wire(w.Key().PublicKey()) }), record.ErrEvent},
+		{"by no key", bends(func(f *record.LoginOffline) { f.Key = "AAAA" }), record.ErrEvent},
+	})
+	leaf, err := m.Append(offline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Check(offline); !errors.Is(err, record.ErrExists) {
+		t.Errorf("a session twice: %v", err)
+	}
+	row, err := record.HostSession(m, honest.Session)
+	if err != nil || row.Key != honest.Key || row.Login != "ops" || row.Person != "" || row.Serial != 0 || row.Finding != "" {
+		t.Errorf("the session: %+v, %v", row, err)
+	}
+	end := record.LoginClose{At: m.Now(), Session: honest.Session, Lineage: honest.Lineage, Host: honest.Host, Open: leaf, How: hostcall.Left, ClosedAt: m.Now(), Call: w.Digest()}
+	appendAll(t, m, plain(end))
+	if row, err = record.HostSession(m, honest.Session); err != nil || row.ClosedAt != end.ClosedAt {
+		t.Errorf("the session that ended: %+v, %v", row, err)
+	}
+	mentions, err := record.Mentions(m, honest)
+	if err != nil || !slices.Contains(mentions, record.Mention{Name: record.MentionHost, Value: "web-1.demo"}) || !slices.Contains(mentions, record.Mention{Name: record.MentionLogin, Value: "ops"}) {
+		t.Errorf("%v %+v", err, mentions)
+	}
+	appendAll(t, m, plain(w.Retire(m, nil, w.Version, "web-1.demo")))
+	if err := m.Check(plain(w.Offline(m, w.Version, "web-1.demo"))); !errors.Is(err, record.ErrHostRetired) {
+		t.Errorf("on a retired host: %v", err)
 	}
 }

@@ -177,6 +177,7 @@ func TestNamed(t *testing.T) {
 		record.LoginOpen{},
 		record.LoginClose{},
 		record.LoginRefuse{},
+		record.LoginOffline{},
 		record.PersonLogin{},
 		record.PersonSnapshot{},
 		record.PersonLink{},

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/record/recordtest"
 	"github.com/sallyport/sallyport/sshcert"
@@ -135,4 +136,17 @@ func (v *vectors) addHosts(t *testing.T, w *recordtest.World, m *recordtest.Map)
 		documentVector{"hosts: signed by another key", invite.Who.Document, []signatureVector{{sshcert.NamespaceDevice, line(ivan.Device), invite.Who.Signature}}},
 		documentVector{"call: no such call", other, []signatureVector{{sshcert.NamespaceHost, line(w.Key()), w.Signature(key, sshcert.NamespaceHost, other)}}},
 	)
+}
+
+// addOffline tells of a login by a key for when everything else is down, and of its end.
+func (v *vectors) addOffline(t *testing.T, w *recordtest.World, m *recordtest.Map) {
+	t.Helper()
+	offline := w.Offline(m, w.Version, "web-1.demo")
+	leaf, err := m.Append(plain(offline))
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, m, plain(record.LoginClose{
+		At: m.Now(), Session: offline.Session, Lineage: offline.Lineage, Host: offline.Host, Open: leaf, How: hostcall.Left, ClosedAt: m.Now(), Call: w.Digest(),
+	}))
 }

@@ -131,6 +131,7 @@ func makeVectors(t *testing.T) vectors {
 	appendAll(t, m, plain(w.AddKey(m, record.KeyHostCA)), plain(w.AddKey(m, record.KeyKRL)))
 	v.addHosts(t, w, m)
 	v.addRevocations(t, w, m)
+	v.addOffline(t, w, m)
 	var hashes []tlog.Hash
 	for _, e := range m.Entries {
 		leaf := leafOf(t, e)

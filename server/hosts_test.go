@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ import (
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/server"
 	"github.com/sallyport/sallyport/sshcert"
+	"github.com/sallyport/sallyport/sshcert/sshcerttest"
 )
 
 // fleetWorld is a world whose contract has host admins, the leads, and whose server
@@ -160,11 +162,17 @@ func TestHostsJoinAndCall(t *testing.T) {
 	}
 	id, err := canon.NewID(rand.Reader)
 	must(t, err)
+	offline := newID(t)
 	told, err := c.Events(t.Context(), []hostcall.Event{
 		{What: hostcall.Opened, Session: id, Login: "ops", Serial: 4711, OpenedAt: canon.At(w.clock.Now())},
 		{What: hostcall.Closed, Session: id, How: hostcall.Left, ClosedAt: canon.At(w.clock.Now())},
 		{What: hostcall.Closed, Session: canon.ID(strings.Repeat("a", 26)), How: hostcall.Left, ClosedAt: canon.At(w.clock.Now())},
+		{What: hostcall.Offline, Session: offline, Login: "ops", Key: canon.B64(sshcerttest.SKEd25519(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))[32:], "ssh:")), OpenedAt: canon.At(w.clock.Now())},
+		{What: hostcall.Closed, Session: offline, How: hostcall.Left, ClosedAt: canon.At(w.clock.Now())},
 	})
+	if err == nil && (len(told) != 5 || !told[3].Recorded || !told[4].Recorded) {
+		t.Errorf("an offline login and its end: %+v", told)
+	}
 	if err != nil || !told[0].Recorded || told[0].Finding != "unknown" || !told[1].Recorded || told[2].Recorded || told[2].Refused == "" {
 		t.Errorf("%+v, %v", told, err)
 	}

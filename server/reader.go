@@ -130,6 +130,8 @@ func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 		return who.lineages[f.InLineage()], nil
 	case record.LoginOpen:
 		return sessionOf(r, f.Session, who)
+	case record.LoginOffline:
+		return sessionOf(r, f.Session, who)
 	case record.LoginClose:
 		return sessionOf(r, f.Session, who)
 	case record.PersonLogin:

@@ -129,7 +129,7 @@ func checkAlgorithm(key ssh.PublicKey, sig *ssh.Signature) error {
 	default:
 		return fmt.Errorf("%w: %.60q keys do not sign here", ErrSignature, key.Type())
 	}
-	if !isSecurityKey(key) {
+	if !IsSecurityKey(key) {
 		if len(sig.Rest) != 0 {
 			return fmt.Errorf("%w: there are bytes behind its end", ErrSignature)
 		}
@@ -145,7 +145,7 @@ func checkAlgorithm(key ssh.PublicKey, sig *ssh.Signature) error {
 	return nil
 }
 
-// isSecurityKey reports whether a key lies in a FIDO token.
-func isSecurityKey(key ssh.PublicKey) bool {
+// IsSecurityKey reports whether a key lies in a FIDO token.
+func IsSecurityKey(key ssh.PublicKey) bool {
 	return key.Type() == ssh.KeyAlgoSKED25519 || key.Type() == ssh.KeyAlgoSKECDSA256
 }

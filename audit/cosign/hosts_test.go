@@ -29,6 +29,7 @@ func TestPromiseP12_CosignerJudgesHosts(t *testing.T) {
 	add(story.Label(w.m, story.Carol, fleet, "db-1.demo", change, "prod"))
 	add(story.Enter(w.m, fleet, "db-1.demo", 0))
 	add(story.Refuse(w.m, fleet, "db-1.demo"))
+	add(story.Offline(w.m, fleet, "db-1.demo"))
 	add(story.Retire(w.m, story.Bob, fleet, "db-1.demo"))
 	w.sync()
 	if err := w.judge(); err != nil {

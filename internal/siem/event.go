@@ -73,6 +73,7 @@ type (
 		Login    string `json:"login,omitempty"`
 		Serial   string `json:"serial,omitempty"` // "0": by no certificate
 		Finding  string `json:"finding,omitempty"`
+		Key      string `json:"key,omitempty"` // fingerprint of the offline key
 		How      string `json:"how,omitempty"`
 		OpenedAt string `json:"opened_at,omitempty"`
 		ClosedAt string `json:"closed_at,omitempty"`
@@ -198,6 +199,9 @@ func factsOf(facts record.Facts) (any, error) {
 		return sessionFacts{Session: string(f.Session), Host: string(f.Host), How: string(f.How), ClosedAt: stamp(f.ClosedAt.Time())}, nil
 	case record.LoginRefuse:
 		return refusalOf(f), nil
+	case record.LoginOffline:
+		key, err := fingerprint(f.Key)
+		return sessionFacts{Session: string(f.Session), Host: string(f.Host), Login: string(f.Login), Key: key, OpenedAt: stamp(f.OpenedAt.Time())}, err
 	case record.PersonLogin:
 		return loginFacts{Person: string(f.Person), Issuer: f.Issuer, Client: f.Client, Flow: f.Flow, ACR: f.ACR, AMR: f.AMR, Groups: f.Groups}, nil
 	case record.PersonLink:

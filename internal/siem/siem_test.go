@@ -2,6 +2,7 @@ package siem
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/internal/lab"
@@ -19,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
+	"github.com/sallyport/sallyport/sshcert/sshcerttest"
 )
 
 var update = flag.Bool("update", false, "write the golden file instead of comparing with it")
@@ -311,5 +315,21 @@ func TestLongestLoginFitsADatagram(t *testing.T) {
 	must(t, err)
 	if len(line) > maxDatagram/2 || !bytes.Contains(line, []byte("<<<")) {
 		t.Errorf("%d bytes, at most %d go", len(line), maxDatagram)
+	}
+}
+
+// TestOfflineLogin: whoever watches a SIEM is told which key opened which login where.
+func TestOfflineLogin(t *testing.T) {
+	t.Parallel()
+	wire := sshcerttest.SKEd25519(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))[32:], "ssh:")
+	facts, err := factsOf(record.LoginOffline{Session: "s", Host: "web-1.demo", Login: "ops", Key: canon.B64(wire), OpenedAt: 1})
+	must(t, err)
+	line, err := Event{V: EventVersion, Origin: "ledger.example/test", Kind: "login.offline", Facts: facts}.Line()
+	must(t, err)
+	key, err := ssh.ParsePublicKey(wire)
+	must(t, err)
+	want := `"facts":{"session":"s","host":"web-1.demo","login":"ops","key":"` + ssh.FingerprintSHA256(key) + `","opened_at":"1970-01-01T00:00:00.000001Z"}`
+	if !strings.Contains(string(line), want) {
+		t.Errorf("%s has no %s", line, want)
 	}
 }

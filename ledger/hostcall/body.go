@@ -44,6 +44,24 @@ func ParseHostKey(b64 string) (ssh.PublicKey, error) {
 	return key, nil
 }
 
+// ParseOfflineKey reads a key that opens a login when everything else is down, b64 of
+// its SSH wire form. It lies in a security key: whoever uses it has to be there, and a
+// copy can't be taken.
+func ParseOfflineKey(b64 string) (ssh.PublicKey, error) {
+	wire, err := canon.ParseB64(b64)
+	if err != nil {
+		return nil, fmt.Errorf("offline key: %w", err)
+	}
+	key, err := sshcert.ParseSubjectKey(wire)
+	if err != nil {
+		return nil, fmt.Errorf("offline key: %w", err)
+	}
+	if !sshcert.IsSecurityKey(key) {
+		return nil, fmt.Errorf("offline key: a key of type %s can be copied; it has to lie in a security key (sk-ssh-ed25519, sk-ecdsa-sha2-nistp256)", key.Type())
+	}
+	return key, nil
+}
+
 func (b HeartbeatBody) check() error {
 	switch b.Mode {
 	case Observe, Require:
@@ -92,6 +110,14 @@ func (e Event) Check() error {
 		if e.Login == "" || e.OpenedAt <= 0 {
 			return errors.New("a login has an account, a serial and a time")
 		}
+	case Offline:
+		want.Session, want.Login, want.Key, want.OpenedAt = e.Session, e.Login, e.Key, e.OpenedAt
+		if e.Login == "" || e.OpenedAt <= 0 {
+			return errors.New("a login has an account and a time")
+		}
+		if _, err := ParseOfflineKey(e.Key); err != nil {
+			return err
+		}
 	case Closed:
 		want.Session, want.How, want.ClosedAt = e.Session, e.How, e.ClosedAt
 		if err := e.How.Check(); err != nil {
@@ -120,7 +146,7 @@ func (e Event) Check() error {
 }
 
 func same(a, b Event) bool {
-	return a.Session == b.Session && a.Login == b.Login && a.Serial == b.Serial && a.OpenedAt == b.OpenedAt &&
+	return a.Session == b.Session && a.Login == b.Login && a.Serial == b.Serial && a.Key == b.Key && a.OpenedAt == b.OpenedAt &&
 		a.How == b.How && a.ClosedAt == b.ClosedAt && a.MinuteAt == b.MinuteAt && slices.Equal(a.Counts, b.Counts)
 }
 

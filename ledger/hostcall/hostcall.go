@@ -118,20 +118,23 @@ type EventsBody struct {
 
 // What an event is.
 const (
-	Opened  = "open"   // somebody was let in
-	Closed  = "close"  // the session has ended
-	Refused = "refuse" // so many were refused in one minute
+	Opened  = "open"    // somebody was let in
+	Offline = "offline" // somebody was let in by a key for when everything else is down
+	Closed  = "close"   // the session has ended
+	Refused = "refuse"  // so many were refused in one minute
 )
 
 // Event is one thing that happened on a host. Which fields it has depends on What.
 type Event struct {
-	What string `json:"what"` // Opened, Closed or Refused
+	What string `json:"what"` // Opened, Offline, Closed or Refused
 
-	Session canon.ID      `json:"session,omitempty"` // drawn by the host; Opened and Closed
-	Login   sshcert.Login `json:"login,omitempty"`   // Opened: the account on the host
-	// Serial is the certificate's, 0 if there was none: an offline key, say.
+	Session canon.ID      `json:"session,omitempty"` // drawn by the host; Opened, Offline and Closed
+	Login   sshcert.Login `json:"login,omitempty"`   // Opened, Offline: the account on the host
+	// Serial is the certificate's, 0 if there was none: the owner's own key, say.
 	Serial   uint64       `json:"serial,omitempty"`    // Opened
-	OpenedAt canon.Micros `json:"opened_at,omitempty"` // Opened
+	OpenedAt canon.Micros `json:"opened_at,omitempty"` // Opened, Offline
+	// Key is the security key that opened the login, b64 of its SSH wire form.
+	Key string `json:"key,omitempty"` // Offline
 
 	How      How          `json:"how,omitempty"`       // Closed
 	ClosedAt canon.Micros `json:"closed_at,omitempty"` // Closed

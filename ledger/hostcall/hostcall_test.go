@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/sshcert"
+	"github.com/sallyport/sallyport/sshcert/sshcerttest"
 )
 
 const (
@@ -52,8 +53,12 @@ func bodies(t testing.TB) []hostcall.Body {
 			{What: hostcall.Closed, Session: id, How: hostcall.Over, ClosedAt: at},
 			{What: hostcall.Refused, MinuteAt: at, Counts: []hostcall.Count{{Reason: "expired", Count: 1}}},
 		}},
+		hostcall.EventsBody{Events: []hostcall.Event{{What: hostcall.Offline, Session: id, Login: "ops", Key: offlineKey, OpenedAt: at}}},
 	}
 }
+
+// offlineKey is a key of a security key, whoever has that.
+var offlineKey = canon.B64(sshcerttest.SKEd25519(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))[32:], "ssh:offline"))
 
 // What a host signs is what the server reads, and nothing else verifies.
 func TestCalls(t *testing.T) {
@@ -103,7 +108,8 @@ func TestParseRefuses(t *testing.T) {
 		}
 		return s
 	}
-	join, certify, heartbeat, events := text(0), text(1), text(2), text(3)
+	join, certify, heartbeat, events, offline := text(0), text(1), text(2), text(3), text(4)
+	plain := canon.B64(newKey(t).PublicKey().Marshal())
 	for _, tt := range []struct{ name, text, old, with string }{
 		{"nothing", "", "", ""},
 		{"no object", "[]", "", ""},
@@ -133,6 +139,12 @@ func TestParseRefuses(t *testing.T) {
 		{"half a minute", events, `"minute_at":1796112000000000`, `"minute_at":1796112030000000`},
 		{"no count", events, `"count":1`, `"count":0`},
 		{"a reason that is text", events, `"reason":"expired"`, `"reason":"ex pired"`},
+		{"an offline login by a key that can be copied", offline, `"key":"` + offlineKey + `"`, `"key":"` + plain + `"`},
+		{"an offline login by no key", offline, `"key":"` + offlineKey + `",`, ``},
+		{"an offline login without account", offline, `"login":"ops",`, ``},
+		{"an offline login at no time", offline, `"opened_at":1796112000000000,`, ``},
+		{"an offline login by a certificate", offline, `"session":`, `"serial":4,"session":`},
+		{"a login by an offline key", offline, `"what":"offline"`, `"what":"open"`},
 		{"a refusal with a session", events, `"minute_at":`, `"minute_at":1796112000000000,"session":"` + string(id) + `","x":`},
 	} {
 		bad := tt.text

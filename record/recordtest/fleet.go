@@ -1,6 +1,7 @@
 package recordtest
 
 import (
+	"crypto/ed25519"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -12,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
+	"github.com/sallyport/sallyport/sshcert/sshcerttest"
 )
 
 // Fleet is a contract "fleet" with the same rules, whose host admins are the leads:
@@ -185,5 +187,23 @@ func (w *World) Refuse(l Ledger, v *contract.Version, name sshcert.Host) record.
 	return record.LoginRefuse{
 		At: l.Now(), Refusal: w.ID(), Lineage: v.Lineage(), Host: name, MinuteAt: l.Now() - l.Now()%60e6,
 		Counts: []hostcall.Count{{Reason: "expired", Count: 2}, {Reason: "unproved", Count: 1}}, Call: w.Digest(),
+	}
+}
+
+// Offline is the leaf of a login as ops on a host of v by a security key that opens it
+// when everything else is down.
+func (w *World) Offline(l Ledger, v *contract.Version, name sshcert.Host) record.LoginOffline {
+	w.t.Helper()
+	public, ok := w.Key().PublicKey().(ssh.CryptoPublicKey)
+	if !ok {
+		w.t.Fatalf("the key of a security key is none")
+	}
+	raw, ok := public.CryptoPublicKey().(ed25519.PublicKey)
+	if !ok {
+		w.t.Fatalf("the key of a security key is no ed25519 key")
+	}
+	return record.LoginOffline{
+		At: l.Now(), Session: w.ID(), Lineage: v.Lineage(), Host: name, Login: "ops",
+		Key: canon.B64(sshcerttest.SKEd25519(raw, "ssh:offline")), OpenedAt: l.Now(), Call: w.Digest(),
 	}
 }
