@@ -25,6 +25,7 @@ func (m Machine) judgeSessions(in Installed) []sshdconf.Finding {
 	found = append(found, m.judgeAgent(m.Now())...)
 	if in.Known != nil {
 		found = append(found, m.judgePinned(in, m.Now())...)
+		found = append(found, m.judgeOffline(in)...)
 	}
 	return found
 }

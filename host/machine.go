@@ -35,6 +35,7 @@ const (
 	HostCertFile     = "host-cert.pub" // HostCertificate
 	FragmentFile     = "sshd.conf"     // a copy of what sshd is told
 	BreakGlassFolder = "break-glass"   // the owner's own keys, one file an account
+	OfflineFolder    = "offline"       // the contract's keys for when everything else is down, one file an account
 )
 
 // Machine is a host as setup, doctor and leave see it. [Machine.Fill] puts in what is not said.
@@ -172,6 +173,7 @@ func (m Machine) places() []sshdconf.Place {
 		{ID: "fragment-open", Path: m.Fragment, Severity: sshdconf.Bypass, Means: "others say what sshd does"},
 		{ID: "config-open", Path: m.Main, Severity: sshdconf.Bypass, Means: "others say what sshd does"},
 		{ID: "pam-open", Path: m.PAM, Severity: sshdconf.Bypass, Means: "others say what runs as root when somebody logs in", Optional: true},
+		{ID: "offline-open", Path: m.file(OfflineFolder), Severity: sshdconf.Bypass, Means: "others open a way in without the verifier", Optional: true},
 		{ID: "break-glass-open", Path: m.file(BreakGlassFolder), Severity: sshdconf.Bypass, Means: "others open the owner's way in", Optional: true},
 	}
 }

@@ -55,6 +55,7 @@ func SessionStep(o SessionOptions) (err error) {
 	verifier, unread := Load(o.Folder)
 	if unread == nil {
 		observe = verifier.config.Mode == Observe
+		step.Offline = verifier.config.opensOffline
 		step.Authorities, unread = publicKeys(verifier.bundle.UserCAs)
 	}
 	var unkept error
@@ -73,7 +74,12 @@ func (o SessionOptions) answer(did session.Did, observe bool, err error) error {
 	if err != nil {
 		fields = append(fields, field{"detail", err.Error()})
 	}
+	if did.Offline != "" {
+		fields = append(fields, field{"offline_key", did.Offline})
+	}
 	switch {
+	case err == nil && did.Opens && did.Offline != "":
+		o.Log(Alert, line("session-opened", fields...)) // nobody approved it
 	case err == nil && did.Opens:
 		o.Log(Notice, line("session-opened", fields...))
 	case err == nil:

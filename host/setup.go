@@ -105,6 +105,7 @@ type plan struct {
 	session  bool              // sessions are to end with their grants
 	pam      bool              // sshd knows PAM
 	runAgent bool
+	offline  map[string]string // files of offline keys, by login
 	now      time.Time
 }
 
@@ -164,6 +165,12 @@ func (o SetupOptions) prepare(ctx context.Context) (plan, error) {
 	}
 	p.pam = p.before.Value("usepam") != ""
 	p.wanted = m.wanted(o.Config.Mode, o.BreakGlass)
+	if p.offline, err = m.offlineFiles(o.Config.Offline); err != nil {
+		return plan{}, err
+	}
+	if len(o.Config.Offline) > 0 {
+		p.wanted.Offline = m.file(OfflineFolder)
+	}
 	p.wanted.OpenSSH, p.wanted.HostCertificate = version, o.HostCertificate
 	p.wanted.PAM = p.session && p.pam
 	if p.wanted.HostCertificate == "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,10 +45,15 @@ func (p plan) folders(ctx context.Context, t *transaction) error {
 	if err := t.folder(ctx, p.machine.Dir, 0o755, me, mine); err != nil {
 		return err
 	}
-	if p.wanted.BreakGlass == "" {
-		return nil
+	for _, keys := range []string{p.wanted.BreakGlass, p.wanted.Offline} { // read by sshd as the user who logs in
+		if keys == "" {
+			continue
+		}
+		if err := t.folder(ctx, keys, 0o755, me, mine); err != nil {
+			return err
+		}
 	}
-	return t.folder(ctx, p.wanted.BreakGlass, 0o755, me, mine) // read by sshd as the user who logs in
+	return nil
 }
 
 func (p plan) files(ctx context.Context, t *transaction) error {
@@ -67,6 +73,11 @@ func (p plan) files(ctx context.Context, t *transaction) error {
 		text []byte
 	}{{BundleFile, p.pinned()}, {ConfigFile, config}, {AuthoritiesFile, authorities}, {FragmentFile, []byte(p.fragment)}} {
 		if err := t.file(ctx, p.machine.file(f.name), f.text, 0o644); err != nil {
+			return err
+		}
+	}
+	for _, login := range slices.Sorted(maps.Keys(p.offline)) {
+		if err := t.file(ctx, filepath.Join(p.machine.file(OfflineFolder), login), []byte(p.offline[login]), 0o644); err != nil {
 			return err
 		}
 	}

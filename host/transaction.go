@@ -157,7 +157,7 @@ func (t *transaction) repair(ctx context.Context, path string, info fs.FileInfo,
 // ours tells whether a folder is sally-host's, rather than one that it only puts something into.
 func (t *transaction) ours(path string) bool {
 	m := t.machine
-	return path == m.Dir || path == m.State || path == m.Spool || path == m.file(BreakGlassFolder)
+	return path == m.Dir || path == m.State || path == m.Spool || path == m.file(BreakGlassFolder) || path == m.file(OfflineFolder)
 }
 
 // ids are whom a file belongs to.

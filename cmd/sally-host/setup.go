@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ import (
 type setupFlags struct {
 	bundle, digest, name, mode, server, breakGlass string
 	pam, agent                                     string
-	aliases, logins, options                       []string
+	aliases, logins, options, offline              []string
 	maxCert, krlMaxAge                             time.Duration
 }
 
@@ -83,6 +84,7 @@ func (f *setupFlags) add(cmd *cobra.Command) {
 	s.StringArrayVar(&f.aliases, "alias", nil, "another `NAME` of the host; may be repeated")
 	s.StringVar(&f.mode, "mode", "", "`MODE`: observe or require")
 	s.StringVar(&f.breakGlass, "break-glass", "keys", "the owner's own way in, `WAY`: keys or none")
+	s.StringArrayVar(&f.offline, "offline", nil, "security keys that open a login when everything else is down, `LOGIN=FILE`; may be repeated")
 	s.StringVar(&f.pam, "pam-file", "", "sshd's `FILE` of PAM, which gets the line that ends sessions, "+host.DefaultPAM+" unless told otherwise; or none")
 	s.StringVar(&f.agent, "agent", "systemd", "how the agent is started, `WAY`: systemd, where that runs, or none")
 	s.StringArrayVar(&f.logins, "login", nil, "only this `LOGIN` may be opened by certificates; may be repeated")
@@ -131,10 +133,36 @@ func (f *setupFlags) readConfig(o *host.SetupOptions) error {
 	if err := f.readSessions(o); err != nil {
 		return err
 	}
+	if config.Offline, err = readOffline(f.offline); err != nil {
+		return err
+	}
 	slices.Sort(f.options)
 	config.Options = slices.Compact(f.options)
 	o.Config, o.BreakGlass = config, f.breakGlass == "keys"
 	return nil
+}
+
+// readOffline reads the keys of offline logins, each LOGIN=FILE.
+func readOffline(words []string) ([]host.Offline, error) {
+	var list []host.Offline
+	for _, word := range words {
+		name, file, found := strings.Cut(word, "=")
+		login, err := sshcert.ParseLogin(name)
+		if err != nil || !found {
+			return nil, fmt.Errorf("--offline %.80q: say LOGIN=FILE", word)
+		}
+		text, err := readBounded(file, maxOffline)
+		if err != nil {
+			return nil, fmt.Errorf("--offline: %w", err)
+		}
+		keys, err := host.ParseOfflineKeys(text)
+		if err != nil {
+			return nil, fmt.Errorf("--offline %s: %w", file, err)
+		}
+		list = append(list, host.Offline{Login: login, Keys: keys})
+	}
+	slices.SortFunc(list, func(a, b host.Offline) int { return strings.Compare(string(a.Login), string(b.Login)) })
+	return list, nil
 }
 
 // readSessions checks the words about what ends sessions. Which file of PAM counts for an
@@ -153,8 +181,20 @@ func (f *setupFlags) readSessions(o *host.SetupOptions) error {
 	return nil
 }
 
+// maxOffline is how many bytes a file of offline keys may have.
+const maxOffline = 64 << 10
+
 // readBundle reads a file, or standard input, up to what a bundle may have.
-func readBundle(path string) (text []byte, err error) {
+func readBundle(path string) ([]byte, error) {
+	text, err := readBounded(path, trust.MaxEnvelope)
+	if err != nil {
+		return nil, fmt.Errorf("reading the trust bundle: %w", err)
+	}
+	return text, nil
+}
+
+// readBounded reads a file, or standard input, up to one byte more than it may have.
+func readBounded(path string, most int64) (text []byte, err error) {
 	in := os.Stdin
 	if path != "-" {
 		if in, err = os.Open(path); err != nil { //nolint:gosec // the administrator's own file
@@ -162,9 +202,5 @@ func readBundle(path string) (text []byte, err error) {
 		}
 		defer func() { err = errors.Join(err, in.Close()) }()
 	}
-	text, err = io.ReadAll(io.LimitReader(in, trust.MaxEnvelope+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the trust bundle: %w", err)
-	}
-	return text, nil
+	return io.ReadAll(io.LimitReader(in, most+1))
 }

@@ -48,9 +48,11 @@ func newClerk(sessions session.Folder, spool *Spool, log *slog.Logger) *clerk {
 
 // opened notes that a session began.
 func (c *clerk) opened(s session.Session) {
-	c.note(&entry{Session: s, event: hostcall.Event{
-		What: hostcall.Opened, Session: s.ID, Login: sshcert.Login(s.Login), Serial: s.Serial(), OpenedAt: s.OpenedAt,
-	}})
+	e := hostcall.Event{What: hostcall.Opened, Session: s.ID, Login: sshcert.Login(s.Login), Serial: s.Serial(), OpenedAt: s.OpenedAt}
+	if s.OfflineKey != "" {
+		e.What, e.Key = hostcall.Offline, s.OfflineKey
+	}
+	c.note(&entry{Session: s, event: e})
 }
 
 // closed notes that a session is over, and forgets its record.
@@ -124,7 +126,7 @@ func (c *clerk) keep(ctx context.Context, e *entry) error {
 	switch e.event.What {
 	case hostcall.Closed:
 		return c.sessions.Remove(e.ID)
-	case hostcall.Opened:
+	case hostcall.Opened, hostcall.Offline:
 		e.Told = true
 		return c.sessions.Replace(e.Record)
 	}

@@ -8,10 +8,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/host"
 	"github.com/sallyport/sallyport/host/session"
 	"github.com/sallyport/sallyport/ledger/hostcall"
+	"github.com/sallyport/sallyport/sshcert/sshcerttest"
 )
 
 // bubble runs a test with a clock of its own. The folders are made outside of it.
@@ -244,16 +247,18 @@ func TestWhatIsTold(t *testing.T) {
 		hour := clock().Add(time.Hour)
 		gone, lost, lingers := f.login(7, hour), f.login(8, hour), f.login(9, hour)
 		over, key := f.login(10, clock().Add(10*time.Minute).Truncate(time.Second)), f.login(0, time.Time{})
+		token := canon.B64(sshcerttest.NewToken(t, ssh.KeyAlgoSKED25519, "ssh:").PublicKey().Marshal())
+		offline := f.loginBy(token)
 		stop := f.run()
 		time.Sleep(10*time.Second + 500*time.Millisecond)
 		closed := canon.At(clock())
-		for _, id := range []canon.ID{gone, lingers, key} {
+		for _, id := range []canon.ID{gone, lingers, key, offline} {
 			if err := f.sessions().Close(id, closed); err != nil {
 				t.Fatal(err)
 			}
 		}
 		f.fake.mu.Lock() // between two looks
-		f.fake.over[gone], f.fake.over[lost], f.fake.over[key] = true, true, true
+		f.fake.over[gone], f.fake.over[lost], f.fake.over[key], f.fake.over[offline] = true, true, true, true
 		f.fake.mu.Unlock()
 		time.Sleep(10 * time.Second)
 		later := canon.At(clock())
@@ -294,6 +299,10 @@ func TestWhatIsTold(t *testing.T) {
 			t.Errorf("ended: %+v", e)
 		}
 		find(hostcall.Closed, key)
+		if e := find(hostcall.Offline, offline); e.Login != "ops" || e.Key != token || e.Serial != 0 {
+			t.Errorf("opened by an offline key: %+v", e)
+		}
+		find(hostcall.Closed, offline)
 		if open, closed, err := f.sessions().IDs(); err != nil || len(open)+len(closed) != 0 {
 			t.Errorf("records are left: %v %v %v", open, closed, err)
 		}

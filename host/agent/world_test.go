@@ -210,6 +210,20 @@ func (f *farm) login(serial uint64, end time.Time) canon.ID {
 	return id
 }
 
+// loginBy records a session that an offline key opened.
+func (f *farm) loginBy(key string) canon.ID {
+	f.t.Helper()
+	id, err := canon.NewID(rand.Reader)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r := session.Record{ID: id, Login: "ops", Service: "sshd", OpenedAt: canon.At(clock()), Boot: "test", PID: 1, OfflineKey: key}
+	if err := f.sessions().Add(r); err != nil {
+		f.t.Fatal(err)
+	}
+	return id
+}
+
 func (f *farm) sessions() session.Folder {
 	f.t.Helper()
 	folder, err := session.OpenFolder(filepath.Join(f.agent.State, host.SessionsFolder))

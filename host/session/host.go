@@ -19,6 +19,9 @@ var ErrOver = errors.New("the grant is over")
 type Host struct {
 	// Authorities sign people's certificates: those of the trust bundle.
 	Authorities []ssh.PublicKey
+	// Offline tells whether a key opens a login when everything else is down; nil: none
+	// does.
+	Offline func(login string, key ssh.PublicKey) bool
 	// Sessions is where the records go. Nothing is recorded in the zero Folder.
 	Sessions Folder
 	// Unready is why sessions can't be kept to grants, nil if they can: no session by a
@@ -36,6 +39,8 @@ type Did struct {
 	Session canon.ID // empty if a session that is closed had no record
 	Login   string
 	Serial  uint64 // 0 without a certificate of ours
+	// Offline is the fingerprint of the offline key that opened it; empty: none did.
+	Offline string
 	// Certificate says that a certificate took part, of ours or not. A login by one
 	// that can't be kept to its grant is refused where certificates are required; the
 	// owner's own key opens whatever is broken here.
@@ -87,6 +92,9 @@ func (h Host) open(did Did, l login, boot string, caller Process) (Did, error) {
 		OpenedAt: canon.At(now), Boot: boot, PID: caller.PID, Started: caller.Started,
 	}
 	if cert == nil {
+		if key := l.offlineKey(h.Offline); key != nil {
+			did.Offline, r.OfflineKey = ssh.FingerprintSHA256(key), canon.B64(key.Marshal())
+		}
 		return did, h.Sessions.Add(r)
 	}
 	did.Serial = cert.Serial

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -112,6 +113,29 @@ func lineCertificate(line string) (*ssh.Certificate, error) {
 		return nil, fmt.Errorf("the certificate: %w", err)
 	}
 	return sshcert.ParseCertificate(wire)
+}
+
+// offlineKey returns the key by which sshd let somebody in, if it is one that opens the
+// login when everything else is down.
+func (l login) offlineKey(opens func(login string, key ssh.PublicKey) bool) ssh.PublicKey {
+	if opens == nil || len(l.authInfo) > maxAuthInfo {
+		return nil
+	}
+	for line := range strings.Lines(l.authInfo) {
+		f := strings.Fields(line)
+		if len(f) < 3 || f[0] != "publickey" {
+			continue
+		}
+		wire, err := base64.StdEncoding.DecodeString(f[2])
+		if err != nil {
+			continue
+		}
+		key, err := hostcall.ParseOfflineKey(canon.B64(wire))
+		if err == nil && opens(l.user, key) {
+			return key
+		}
+	}
+	return nil
 }
 
 func signedByOneOf(authorities []ssh.PublicKey, cert *ssh.Certificate) bool {

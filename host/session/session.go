@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -48,6 +49,8 @@ type Record struct {
 
 	Cgroup      string `json:"cgroup,omitempty"`      // the session's own, as a path; absent without a certificate of ours
 	Certificate string `json:"certificate,omitempty"` // b64 of the wire form; absent without one of ours
+
+	OfflineKey string `json:"offline_key,omitempty"` // b64 of the wire form of the offline key that opened it
 
 	Told bool `json:"told,omitempty"` // the agent has put its beginning into the spool
 }
@@ -89,6 +92,11 @@ func ParseRecord(text []byte) (Session, error) {
 		return Session{}, fmt.Errorf("%w: a member is missing", ErrRecord)
 	case (r.Cgroup == "") != (r.Certificate == ""):
 		return Session{}, fmt.Errorf("%w: a certificate without a cgroup, or a cgroup without a certificate", ErrRecord)
+	}
+	if r.OfflineKey != "" {
+		if _, err := hostcall.ParseOfflineKey(r.OfflineKey); err != nil || r.Certificate != "" {
+			return Session{}, fmt.Errorf("%w: an offline key that is none, or that stands beside a certificate", ErrRecord)
+		}
 	}
 	s := Session{Record: r}
 	if r.Certificate == "" {

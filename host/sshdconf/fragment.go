@@ -27,6 +27,9 @@ type Wanted struct {
 	RevokedKeys string
 	// BreakGlass is the folder of the owner's own keys, one file an account; empty: there is no such way.
 	BreakGlass string
+	// Offline is the folder of the contract's keys for when everything else is down, one file an account; empty: there are
+	// none. They ask for the security key's PIN, which OpenSSH knows from 8.4 on.
+	Offline string
 	// HostCertificate is the host's certificate, if it has one; sshd finds the key to it. HostKey is for a host whose key
 	// sshd would not load by itself: where it is named, the keys that sshd would load count only if they are named, too.
 	HostKey         string
@@ -60,11 +63,20 @@ func (w Wanted) Command() string {
 
 // KeysFile is the value of AuthorizedKeysFile in require mode.
 func (w Wanted) KeysFile() string {
-	if w.BreakGlass == "" {
+	var files []string
+	for _, folder := range []string{w.Offline, w.BreakGlass} {
+		if folder != "" {
+			files = append(files, folder+"/%u")
+		}
+	}
+	if len(files) == 0 {
 		return "none"
 	}
-	return w.BreakGlass + "/%u"
+	return strings.Join(files, " ")
 }
+
+// offlineFolder is what the folder of offline keys is called, by which it is told from the owner's.
+const offlineFolder = "offline"
 
 // CheckPath refuses a path that sshd_config would read otherwise than it is meant.
 func CheckPath(name string) error {
@@ -84,6 +96,7 @@ func (w Wanted) check() error {
 		{"the file of the authorities' keys", w.CAKeys, false},
 		{"the file of revoked keys", w.RevokedKeys, false},
 		{"the folder of the owner's keys", w.BreakGlass, true},
+		{"the folder of offline keys", w.Offline, true},
 		{"the host key", w.HostKey, true},
 		{"the host certificate", w.HostCertificate, true},
 	} {
@@ -102,6 +115,9 @@ func (w Wanted) check() error {
 	if !account.MatchString(w.User) {
 		return fmt.Errorf("%w: the verifier's account %.100q; give a name of lower-case letters, digits, _ and -, at most 32", ErrFragment, w.User)
 	}
+	if w.Offline != "" && (path.Base(w.Offline) != offlineFolder || path.Base(w.BreakGlass) == offlineFolder) {
+		return fmt.Errorf("%w: the folder of offline keys is called %s, and no other is", ErrFragment, offlineFolder)
+	}
 	if w.User == "root" {
 		return fmt.Errorf("%w: the verifier would run as root; give it an account of its own", ErrFragment)
 	}
@@ -119,6 +135,9 @@ func (w Wanted) Fragment() (string, error) {
 	}
 	if w.OpenSSH.Before(8, 2) {
 		return "", fmt.Errorf("%w: OpenSSH %s knows no Include; 8.2 or newer is needed", ErrFragment, w.OpenSSH)
+	}
+	if w.Offline != "" && w.OpenSSH.Before(8, 4) {
+		return "", fmt.Errorf("%w: OpenSSH %s can't ask for the PIN of a security key, so no offline key is taken; 8.4 or newer is needed", ErrFragment, w.OpenSSH)
 	}
 	var b strings.Builder
 	b.WriteString("# Written by `sally-host setup`, removed by `sally-host leave`; `sally-host doctor` says what sshd makes of it.\n")
@@ -234,8 +253,12 @@ func ParseFragment(text string) (Wanted, error) {
 			w.HostCertificate = value
 		case "authorizedkeysfile":
 			w.Require = true
-			if value != "none" {
-				w.BreakGlass = strings.TrimSuffix(value, "/%u")
+			for file := range strings.FieldsSeq(value) {
+				if folder, ok := strings.CutSuffix(file, "/%u"); ok && path.Base(folder) == offlineFolder {
+					w.Offline = folder
+				} else if ok {
+					w.BreakGlass = folder
+				}
 			}
 		case "passwordauthentication":
 			w.FurtherFactors = false

@@ -101,8 +101,8 @@ func judgeKeys(w Wanted, s Settings) []Finding {
 		})
 	}
 	for _, file := range s.keyFiles() {
-		if file == w.KeysFile() {
-			continue // the owner's own way, looked into elsewhere
+		if w.ownKeys(file) {
+			continue // looked into elsewhere
 		}
 		found = append(found, Finding{
 			ID: "keys-file", Severity: Bypass,
@@ -111,6 +111,11 @@ func judgeKeys(w Wanted, s Settings) []Finding {
 		})
 	}
 	return found
+}
+
+// ownKeys tells whether a pattern is one of the fragment's own.
+func (w Wanted) ownKeys(pattern string) bool {
+	return w.BreakGlass != "" && pattern == w.BreakGlass+"/%u" || w.Offline != "" && pattern == w.Offline+"/%u"
 }
 
 // keyFiles are the patterns of AuthorizedKeysFile, without none.

@@ -1,20 +1,27 @@
 package lab_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/host"
 	"github.com/sallyport/sallyport/host/pamconf"
 	"github.com/sallyport/sallyport/host/session"
+	"github.com/sallyport/sallyport/host/sshdconf"
+	"github.com/sallyport/sallyport/internal/lab"
 )
 
-// recorded are the sessions that were recorded by certificates, and those by anything else.
-func (s *settled) recorded() (certificates, others int) {
+// sessions are those that were recorded.
+func (s *settled) sessions() []session.Session {
 	s.t.Helper()
 	folder, err := session.OpenFolder(filepath.Join(s.options.Machine.State, host.SessionsFolder))
 	if err != nil {
@@ -24,11 +31,21 @@ func (s *settled) recorded() (certificates, others int) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	var list []session.Session
 	for _, id := range ids {
 		r, err := folder.Read(id)
 		if err != nil {
 			s.t.Fatal(err)
 		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// recorded counts those by certificates, and those by anything else.
+func (s *settled) recorded() (certificates, others int) {
+	s.t.Helper()
+	for _, r := range s.sessions() {
 		if r.Cert != nil {
 			certificates++
 		} else {
@@ -136,6 +153,101 @@ func TestPromiseP09_AFailedSetupTakesTheLineOut(t *testing.T) {
 	}
 	if after := mustReadFile(t, file); after != before {
 		t.Errorf("the file was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// opensBy tells whether a key without a certificate opens the account.
+func (s *settled) opensBy(key string) bool {
+	s.t.Helper()
+	provider, err := lab.FIDOProvider()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	known, err := s.sshd.KnownHosts()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	file, err := s.dir.Write(0o600, known, "known_hosts")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	r, err := lab.Run(ctx, lab.Command{Path: "ssh", Args: []string{
+		"-F", "none", "-i", key, "-p", strconv.Itoa(s.sshd.Port()), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none",
+		"-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile=" + file, "-o", "HostKeyAlias=" + s.sshd.Name, "-o", "SecurityKeyProvider=" + provider,
+		string(s.account.Login) + "@127.0.0.1", "echo", "opened",
+	}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r.Code == 0 && strings.Contains(r.Output, "opened")
+}
+
+// A security key that is listed opens its login when everything else is down, with touch and PIN, and the use is
+// recorded; nothing else does.
+func TestPromiseP08_OfflineKeysOnARealSSHD(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Fatal("only root has sshd open sessions of others: run this as root")
+	}
+	v := newHostWithoutUs(t, "pam.d")
+	s := settle(t, v)
+	s.options.Sessions, s.options.Machine.PAM = true, filepath.Join(v.sshd.PAM, "sshd")
+	listed := map[string]bool{}
+	var lines []byte
+	for name, args := range map[string][]string{
+		"listed":         {"-t", "ed25519-sk", "-O", "verify-required"},
+		"listed-ecdsa":   {"-t", "ecdsa-sk", "-O", "verify-required"},
+		"listed-no-pin":  {"-t", "ed25519-sk"},
+		"another":        {"-t", "ed25519-sk", "-O", "verify-required"},
+		"another-a-file": {"-t", "ed25519"},
+	} {
+		if err := lab.KeyPairOf(t.Context(), s.dir.Path(name), name, args...); err != nil {
+			t.Fatal(err)
+		}
+		listed[name] = name == "listed" || name == "listed-ecdsa"
+		if strings.HasPrefix(name, "listed") {
+			lines = append(lines, mustReadFile(t, s.dir.Path(name)+".pub")...)
+		}
+	}
+	keys, err := host.ParseOfflineKeys(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.options.Config.Offline = []host.Offline{{Login: s.account.Login, Keys: keys}}
+	if err := host.Setup(t.Context(), s.options); err != nil {
+		t.Fatalf("%v\n%s", err, s.out.String())
+	}
+	for name, opens := range listed {
+		if got := s.opensBy(s.dir.Path(name)); got != opens {
+			t.Errorf("that the key %q opens the host is %t\n%s", name, got, lab.Tail(s.sshd.Log(), 10))
+		}
+	}
+	found := map[string]bool{}
+	for _, r := range s.sessions() {
+		found[r.OfflineKey] = true
+	}
+	for name, opens := range listed {
+		public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(mustReadFile(t, s.dir.Path(name)+".pub")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key := canon.B64(public.Marshal()); found[key] != opens {
+			t.Errorf("that the use of %q is recorded is %t: %v", name, found[key], found)
+		}
+	}
+	h, err := host.Examine(t.Context(), s.options.Machine)
+	if err != nil || sshdconf.Worst(h.Findings) == sshdconf.Bypass {
+		t.Errorf("%v %+v", err, h.Findings)
+	}
+	// Taken back, they open nothing.
+	s.options.Config.Offline = nil
+	if err := host.Setup(t.Context(), s.options); err != nil {
+		t.Fatal(err)
+	}
+	if s.opensBy(s.dir.Path("listed")) {
+		t.Error("an offline key that was taken back opens the host")
 	}
 }
 
