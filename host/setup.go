@@ -117,6 +117,11 @@ func (o SetupOptions) Check() error {
 	if _, err := config.Marshal(); err != nil {
 		return err
 	}
+	for _, login := range config.Offline {
+		if _, err := login.file(); err != nil {
+			return err
+		}
+	}
 	if os.Geteuid() != o.Machine.Owner {
 		return fmt.Errorf("%w: run it as root", ErrMachine)
 	}
@@ -158,26 +163,9 @@ func (o SetupOptions) prepare(ctx context.Context) (plan, error) {
 	if p.before, err = m.without(ctx); err != nil {
 		return plan{}, err
 	}
-	if p.session {
-		if err := m.checkPAM(); err != nil {
-			return plan{}, err
-		}
-	}
-	p.pam = p.before.Value("usepam") != ""
-	p.wanted = m.wanted(o.Config.Mode, o.BreakGlass)
-	if p.offline, err = m.offlineFiles(o.Config.Offline); err != nil {
+	if err := p.wish(o, version); err != nil {
 		return plan{}, err
 	}
-	if len(o.Config.Offline) > 0 {
-		p.wanted.Offline = m.file(OfflineFolder)
-	}
-	p.wanted.OpenSSH, p.wanted.HostCertificate = version, o.HostCertificate
-	p.wanted.PAM = p.session && p.pam
-	if p.wanted.HostCertificate == "" {
-		p.wanted.HostCertificate = p.hostCertificate()
-	}
-	p.wanted.FurtherFactors = p.before.BehindKey()
-	p.wanted.KeepRootLogin = p.before.Value("permitrootlogin") != "yes"
 	if p.fragment, err = p.wanted.Fragment(); err != nil {
 		return plan{}, err
 	}
@@ -186,6 +174,32 @@ func (o SetupOptions) prepare(ctx context.Context) (plan, error) {
 	}
 	p.answered = greets(ctx, p.before)
 	return p, nil
+}
+
+// wish says what is to be in force, given what is.
+func (p *plan) wish(o SetupOptions, version sshdconf.Version) (err error) {
+	m := p.machine
+	if p.session {
+		if err := m.checkPAM(); err != nil {
+			return err
+		}
+	}
+	p.pam = p.before.Value("usepam") != ""
+	if p.offline, err = m.offlineFiles(o.Config.Offline); err != nil {
+		return err
+	}
+	w := m.wanted(o.Config.Mode, o.BreakGlass)
+	w.OpenSSH, w.HostCertificate, w.PAM = version, o.HostCertificate, p.session && p.pam
+	if len(o.Config.Offline) > 0 {
+		w.Offline = m.file(OfflineFolder)
+	}
+	if w.HostCertificate == "" {
+		w.HostCertificate = p.hostCertificate()
+	}
+	w.FurtherFactors = p.before.BehindKey()
+	w.KeepRootLogin = p.before.Value("permitrootlogin") != "yes"
+	p.wanted = w
+	return nil
 }
 
 // without is what is in force without our fragment.

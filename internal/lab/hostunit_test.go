@@ -148,3 +148,28 @@ func TestPromiseP09_AnAgentThatDoesNotStartIsRolledBack(t *testing.T) {
 		t.Errorf("systemd still knows the unit: %s", says)
 	}
 }
+
+// Hardened as it is, the agent can have systemd reload sshd, which shows a new host certificate only then.
+func TestTheHardenedAgentReloadsSSHD(t *testing.T) {
+	t.Parallel()
+	dir, err := lab.NewDir()
+	must(t, err)
+	t.Cleanup(func() { must(t, dir.Remove()) })
+	s, err := lab.StartSystemd(t.Context(), dir)
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Stop()) })
+	unit := systemd.Agent
+	for _, line := range []struct{ key, value string }{
+		{"ConditionPathExists", "/"}, {"Type", "oneshot"}, {"Restart", "no"}, {"ExecStart", "/usr/bin/systemctl reload ssh.service"},
+	} {
+		at := strings.Index(unit, "\n"+line.key+"=") + 1
+		end := at + strings.Index(unit[at:], "\n")
+		unit = unit[:at] + line.key + "=" + line.value + unit[end:]
+	}
+	must(t, os.WriteFile(filepath.Join(s.Units, "ssh.service"), []byte("[Service]\nExecStart=/bin/sleep 3600\nExecReload=/bin/touch /run/reloaded\n"), 0o644))
+	must(t, os.WriteFile(filepath.Join(s.Units, systemd.AgentUnit), []byte(unit), 0o644))
+	for _, words := range [][]string{{"daemon-reload"}, {"start", "ssh.service"}, {"start", systemd.AgentUnit}} {
+		run(t, 0, s.Inside("systemctl", words...))
+	}
+	run(t, 0, s.Inside("test", "-e", "/run/reloaded"))
+}
