@@ -71,6 +71,7 @@ find_missing() {
 	missing=()
 	if ! have python3; then missing+=(python3); fi # checks a published vector without our code
 	if ! have sshd; then missing+=(openssh-server); fi
+	if [[ ! -x /lib/systemd/systemd ]] || ! have systemctl; then missing+=(systemd); fi # runs the agent's unit, in namespaces of its own
 	if ! have_postgres; then missing+=(postgresql); fi
 	if ! have node; then missing+=(nodejs); fi # for the second identity provider, as npm is
 	if ! have npm; then missing+=(npm); fi
