@@ -63,7 +63,7 @@ var deciding = []string{"sshcert", "contract/...", "approval", "ca", "ledger/...
 
 // pure are the packages whose answers depend on their arguments only.
 var pure = []string{
-	"canon", "contract", "contract/guard", "contract/strictyaml", "sshcert", "approval", "record", "ledger", "ledger/certproof", "ledger/hostcall", "ledger/trust", "ca", "ca/krl",
+	"canon", "contract", "contract/guard", "contract/strictyaml", "sshcert", "approval", "record", "ledger", "ledger/certproof", "ledger/hostcall", "ledger/trust", "ca", "ca/krl", "host/pamconf",
 }
 
 // impure maps what a pure package may not import to what it does instead. A folder stands for what is below it, too.

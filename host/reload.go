@@ -39,7 +39,7 @@ func (r Reload) run(ctx context.Context, s sshdconf.Settings) (how string, err e
 	case r.PIDFile != "":
 		return "SIGHUP to the process in " + r.PIDFile, hangUp(r.PIDFile)
 	}
-	if _, err := os.Stat("/run/systemd/system"); err == nil {
+	if _, err := os.Stat(DefaultSystemd); err == nil {
 		if how := serviceReload(ctx); how != "" {
 			return how, command(ctx, strings.Fields(how))
 		}
@@ -57,12 +57,26 @@ func (r Reload) run(ctx context.Context, s sshdconf.Settings) (how string, err e
 // serviceReload is the command by which systemd has sshd read its configuration again,
 // empty if sshd does not run as a service.
 func serviceReload(ctx context.Context) string {
+	if _, err := os.Stat(DefaultSystemd); err != nil {
+		return ""
+	}
 	for _, unit := range []string{"ssh.service", "sshd.service"} {
 		if command(ctx, []string{"systemctl", "is-active", "--quiet", unit}) == nil {
 			return "systemctl reload " + unit
 		}
 	}
 	return ""
+}
+
+// ReloadService has sshd read its configuration again where it runs as a service of
+// systemd; elsewhere it does nothing.
+func ReloadService(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reloadTime)
+	defer cancel()
+	if how := serviceReload(ctx); how != "" {
+		return command(ctx, strings.Fields(how))
+	}
+	return nil
 }
 
 // tell tells sshd and waits until it has begun anew and answers, if it answered before.

@@ -71,8 +71,12 @@ func setLine(text, key, value string) (string, error) {
 	return before + "\n" + key + "=" + value + "\n" + after, nil
 }
 
-// packaged tells whether a package has brought the unit.
-func (m Machine) packaged() bool {
+// packaged tells whether a package has brought a unit that does for this host. The unit
+// in /etc counts where both are there.
+func (m Machine) packaged(p plan) bool {
+	if text, err := m.unit(p.reload.Command); err != nil || text != systemd.Agent {
+		return false
+	}
 	return slices.ContainsFunc(vendors, func(folder string) bool {
 		_, err := os.Stat(filepath.Join(folder, filepath.Base(m.Unit)))
 		return err == nil
@@ -92,12 +96,8 @@ func (p plan) agent(ctx context.Context, t *transaction) error {
 	name := filepath.Base(m.Unit)
 	was := unitState(ctx, name)
 	changed := false
-	if !m.packaged() {
-		reload := p.reload.Command
-		if reload == "" {
-			reload = serviceReload(ctx)
-		}
-		text, err := m.unit(reload)
+	if !m.packaged(p) {
+		text, err := m.unit(p.reload.Command)
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ error what it does.`,
 		Args: exactly(),
 		RunE: verb(func(cmd *cobra.Command, _ []string) error {
 			network := &agent.Network{Folder: host.Folder{Path: dir}, HostKey: key, Now: time.Now, HTTP: host.NewHTTP()}
+			network.Reload = host.ReloadService
 			if words := strings.Fields(reload); len(words) > 0 {
 				network.Reload = func(ctx context.Context) error { return exec.CommandContext(ctx, words[0], words[1:]...).Run() } //nolint:gosec // root names it
 			}
@@ -52,6 +53,6 @@ error what it does.`,
 	cmd.Flags().StringVar(&spool, "spool", host.DefaultSpool, "folder of the verifier's alarms, `DIR`")
 	cmd.Flags().StringVar(&socket, "socket", host.DefaultSocket, "where the verifier tells of refusals, `SOCKET`")
 	cmd.Flags().StringVar(&key, "host-key", agent.DefaultHostKey, "the private host key that the ledger has, `FILE`")
-	cmd.Flags().StringVar(&reload, "reload-command", "", "what has sshd read a new host certificate, `COMMAND`, without a shell")
+	cmd.Flags().StringVar(&reload, "reload-command", "", "what has sshd read a new host certificate, `COMMAND`, without a shell; systemctl reload of its service unless told otherwise")
 	return cmd
 }
