@@ -306,8 +306,12 @@ type Heartbeat struct {
 	Bundle    int64        `json:"bundle" range:"0..."`         // number of the trust bundle that it pins; 0: none
 	KRL       int64        `json:"krl" range:"0..."`            // number of the revocation list that it uses; 0: none
 	KRLMadeAt canon.Micros `json:"krl_made_at,omitempty"`       // when that was made
-	Spooled   int64        `json:"spooled" range:"0..."`        // events that it has not told yet
-	AheadMS   int64        `json:"clock_ahead_ms"`              // how far its clock was ahead of the server's, in milliseconds
+	// When sshd began to refuse by it, by the host's clock.
+	KRLTakenAt canon.Micros `json:"krl_taken_at,omitempty"`
+	// How long after the newest revocation that the list knows that was, in milliseconds; absent: there is none since it joined.
+	RefusedAfterMS int64 `json:"refused_after_ms,omitempty" range:"1..."`
+	Spooled        int64 `json:"spooled" range:"0..."` // events that it has not told yet
+	AheadMS        int64 `json:"clock_ahead_ms"`       // how far its clock was ahead of the server's, in milliseconds
 }
 
 // HostCallRequest is the body of POST /v1/hosts/calls.

@@ -399,3 +399,66 @@ func TestHostAdmins(t *testing.T) {
 		t.Errorf("with bob's bearer and another device: %v", err)
 	}
 }
+
+// How long a revocation took to be in force on a host follows from the ledger and from
+// the host's clock, less what that is off. Of a list of before the host joined, of none,
+// and of one that the ledger has not, nothing is said.
+func TestPromiseP09_HowLongARevocationTook(t *testing.T) {
+	t.Parallel()
+	w := newFleet(t)
+	alice, bob := w.logIn("alice", []string{"engineers"}), w.logIn("bob", []string{"leads"})
+	before, err := alice.revoke(grantTarget(alice.granted(bob, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pass(time.Second)
+	m := w.joined("db-1.demo")
+	w.pass(time.Second)
+	last, err := alice.revoke(grantTarget(alice.granted(bob, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoked := w.clock()
+	w.pass(3 * time.Second)
+	for _, tt := range []struct {
+		name  string
+		krl   int64
+		taken time.Time
+		want  time.Duration
+	}{
+		{"the last one", last.Index + 1, revoked.Add(400 * time.Millisecond), 400 * time.Millisecond},
+		{"in no time", last.Index + 1, revoked.Add(-time.Second), time.Millisecond},
+		{"before it joined", before.Index + 1, revoked, 0},
+		{"none", 0, revoked, 0},
+		{"nobody's", 1 << 40, revoked, 0},
+		{"at an unknown time", last.Index + 1, time.UnixMicro(0), 0},
+	} {
+		w.pass(time.Millisecond)
+		beat := hostcall.HeartbeatBody{Mode: hostcall.Require, Verifier: "1", KRL: tt.krl, KRLTakenAt: canon.At(tt.taken)}
+		if err := w.a.KeepHeartbeat(t.Context(), m.call(beat)); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if got := w.fleetHost("db-1.demo").Refused; got != tt.want {
+			t.Errorf("%s: after %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// fleetHost is a host as the fleet shows it.
+func (w *world) fleetHost(name sshcert.Host) FleetHost {
+	w.t.Helper()
+	var found FleetHost
+	err := w.a.store.Read(w.t.Context(), func(r *store.Reader) error {
+		list, err := Fleet(r, w.clock())
+		for _, h := range list {
+			if h.Name == name {
+				found = h
+			}
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return found
+}

@@ -79,6 +79,9 @@ type FleetHost struct {
 	Host
 	Standing  HostStanding
 	Heartbeat *Heartbeat // nil if it never said a word
+	// Refused is how long after the newest revocation that it knows the host began to
+	// refuse by it, as far as the host's clock tells; 0: there is none since it joined.
+	Refused time.Duration
 }
 
 // Fleet returns every host that ever joined with what it last said, sorted by name.
@@ -91,15 +94,42 @@ func Fleet(r *store.Reader, now time.Time) ([]FleetHost, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]FleetHost, 0, len(hosts))
+	out, taken := make([]FleetHost, 0, len(hosts)), make(map[int64]canon.Micros)
 	for _, h := range hosts {
 		one := FleetHost{Host: h, Standing: Unenforced}
 		if beat, ok := said[h.Name]; ok && beat.At >= h.At { // what it said before it joined again is another's
 			one.Heartbeat, one.Standing = &beat, beat.standing(now)
+			if one.Refused, err = refusedAfter(r, h, beat, taken); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, one)
 	}
 	return out, nil
+}
+
+// refusedAfter is the time from a leaf that took certificates away to when a host
+// began to refuse by the list that it made. at keeps the times of such leaves.
+func refusedAfter(r *store.Reader, h Host, b Heartbeat, at map[int64]canon.Micros) (time.Duration, error) {
+	if b.KRL <= 1 || b.KRLTakenAt == 0 { // number 1 is of a ledger that takes nothing away
+		return 0, nil
+	}
+	revoked, ok := at[b.KRL]
+	if !ok {
+		entry, err := r.Entry(b.KRL - 1)
+		if isNotFound(err) { // a host may say any number
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		revoked = entry.At
+		at[b.KRL] = revoked
+	}
+	if revoked < h.At {
+		return 0, nil
+	}
+	return max(b.KRLTakenAt.Time().Add(-b.Offset).Sub(revoked.Time()), time.Millisecond), nil
 }
 
 func (h Heartbeat) standing(now time.Time) HostStanding {

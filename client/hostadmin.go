@@ -78,6 +78,9 @@ func fleetTable(e Env, list []api.Host, now time.Time) table {
 			row[5], row[6], row[7] = strconv.FormatInt(b.Findings, 10), numberOr(b.Bundle, "none"), numberOr(b.KRL, "none")
 			if b.KRLMadeAt != 0 {
 				row[7] += ", " + now.Sub(b.KRLMadeAt.Time()).Round(time.Second).String() + " old"
+				if b.RefusedAfterMS > 0 {
+					row[7] += ", refused after " + (time.Duration(b.RefusedAfterMS) * time.Millisecond).String()
+				}
 			}
 		}
 		t.rows = append(t.rows, row)

@@ -43,12 +43,12 @@ func TestFleetTable(t *testing.T) {
 	e := Env{Getenv: func(string) string { return "" }, Now: func() time.Time { return now }}
 	table := fleetTable(e, []api.Host{
 		{Name: "web-1.demo", Address: "192.0.2.7", Port: 22, Labels: map[string]string{"env": "demo", "a": "b"}, Standing: "unenforced"},
-		{Name: "web-2.demo", Address: "::1", Port: 2222, Standing: "observing", Heartbeat: &api.Heartbeat{HeardAt: canon.At(now), Findings: 3, Bundle: 1, KRL: 9, KRLMadeAt: canon.At(now.Add(-90 * time.Second))}},
+		{Name: "web-2.demo", Address: "::1", Port: 2222, Standing: "observing", Heartbeat: &api.Heartbeat{HeardAt: canon.At(now), Findings: 3, Bundle: 1, KRL: 9, KRLMadeAt: canon.At(now.Add(-90 * time.Second)), RefusedAfterMS: 412}},
 	}, now)
 	if got := strings.Join(table.rows[0], "|"); got != "web-1.demo|192.0.2.7:22|a=b env=demo|not enforcing|never|||" {
 		t.Errorf("%s", got)
 	}
-	if got := table.rows[1]; got[1] != "[::1]:2222" || got[2] != "none" || got[3] != "observing" || got[5] != "3" || got[6] != "1" || got[7] != "9, 1m30s old" {
+	if got := table.rows[1]; got[1] != "[::1]:2222" || got[2] != "none" || got[3] != "observing" || got[5] != "3" || got[6] != "1" || got[7] != "9, 1m30s old, refused after 412ms" {
 		t.Errorf("%q", got)
 	}
 }

@@ -28,7 +28,9 @@ type fleetCard struct {
 	Labels []string
 	Path   string // its entry in the ledger
 	KRLAge int64  // seconds; 0 if it has no list
-	Ahead  string // how far its clock is off, empty if that is little
+	// Refused is how long the last revocation took to be in force there; empty: there was none.
+	Refused string
+	Ahead   string // how far its clock is off, empty if that is little
 }
 
 // goneHost is a host that is retired.
@@ -105,6 +107,9 @@ func (v *fleetView) add(h authority.FleetHost, now time.Time) error {
 	if b := h.Heartbeat; b != nil {
 		if b.KRLMadeAt != 0 {
 			c.KRLAge = max(int64(now.Sub(b.KRLMadeAt.Time())/time.Second), 1)
+		}
+		if h.Refused > 0 {
+			c.Refused = h.Refused.Round(time.Millisecond).String()
 		}
 		if b.Offset.Abs() >= offClock {
 			c.Ahead = strings.TrimPrefix(b.Offset.Round(time.Second).String(), "-") + map[bool]string{true: " behind", false: " ahead"}[b.Offset < 0]

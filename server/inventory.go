@@ -99,7 +99,7 @@ func hostOf(h authority.FleetHost) (api.Host, error) {
 	if b := h.Heartbeat; b != nil {
 		out.Heartbeat = &api.Heartbeat{
 			HeardAt: b.At, Mode: string(b.Mode), Verifier: b.Verifier, Findings: b.Findings, Bundle: b.Bundle, KRL: b.KRL, KRLMadeAt: b.KRLMadeAt,
-			Spooled: b.Spooled, AheadMS: b.Offset.Milliseconds(),
+			KRLTakenAt: b.KRLTakenAt, RefusedAfterMS: h.Refused.Milliseconds(), Spooled: b.Spooled, AheadMS: b.Offset.Milliseconds(),
 		}
 	}
 	return out, nil

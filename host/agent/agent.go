@@ -100,6 +100,7 @@ type Agent struct {
 	spool    *Spool
 	pinned   *pinned
 	refusals *refusals
+	listed   chan struct{} // there is a new revocation list
 }
 
 // New returns an agent, which has the state for itself until Close. Its folders are
@@ -122,7 +123,7 @@ func New(c Config) (*Agent, error) {
 	}
 	return &Agent{
 		Config: c, lock: lock, sessions: sessions, spool: spool,
-		pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}, refusals: newRefusals(),
+		pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}, refusals: newRefusals(), listed: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -198,7 +199,7 @@ func (a *Agent) jobs() []job {
 	}
 	if a.Report != nil {
 		list = append(list,
-			job{name: "heartbeat", each: patience, do: a.heartbeat},
+			job{name: "heartbeat", each: patience, do: a.heartbeat, wake: a.listed},
 			job{name: "events", each: patience, do: a.tell, wake: a.spool.Woken()})
 	}
 	if a.Renew != nil {
@@ -221,6 +222,10 @@ func (a *Agent) refreshList(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("the server sent a revocation list that is not taken: %w", err)
 	}
 	if isNew {
+		select {
+		case a.listed <- struct{}{}: // so that it is known soon how long this took
+		default:
+		}
 		a.Log.LogAttrs(ctx, slog.LevelInfo, "new revocation list", slog.Int64("number", says.Number), slog.Time("made_at", says.MadeAt.Time()))
 	}
 	return listPause, nil
@@ -266,6 +271,9 @@ func (a *Agent) status() hostcall.HeartbeatBody {
 	}
 	if signed, err := a.pinned.readSigned(); err == nil {
 		body.KRL, body.KRLMadeAt = signed.Number, signed.MadeAt
+		if info, err := os.Stat(filepath.Join(a.Folder.Path, host.KRLFile)); err == nil {
+			body.KRLTakenAt = canon.At(info.ModTime())
+		}
 	}
 	return body
 }

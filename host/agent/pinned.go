@@ -190,7 +190,8 @@ func (p *pinned) takeList(l List) (says trust.KRL, isNew bool, err error) {
 	if says, err = bundle.OpenKRL(file); err != nil {
 		return trust.KRL{}, false, err
 	}
-	if l.KRL == nil { // it is the one that is here
+	here := l.KRL == nil // it is the one that is here
+	if here {
 		if l.KRL, err = p.folder.Read(host.KRLFile, krl.MaxBytes); err != nil {
 			return trust.KRL{}, false, err
 		}
@@ -214,8 +215,10 @@ func (p *pinned) takeList(l List) (says trust.KRL, isNew bool, err error) {
 	case says.Number == had.Number && list.Number == number && says.MadeAt <= had.MadeAt:
 		return says, false, nil
 	}
-	if err := wholefile.Write(filepath.Join(p.folder.Path, host.KRLFile), l.KRL, 0o644); err != nil {
-		return trust.KRL{}, false, err
+	if !here { // the file's time is that of the list
+		if err := wholefile.Write(filepath.Join(p.folder.Path, host.KRLFile), l.KRL, 0o644); err != nil {
+			return trust.KRL{}, false, err
+		}
 	}
 	return says, list.Number > highest, wholefile.Write(filepath.Join(p.folder.Path, host.SignedFile), file, 0o644)
 }

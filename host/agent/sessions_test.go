@@ -368,8 +368,26 @@ func TestHeartbeats(t *testing.T) {
 		time.Sleep(90 * time.Second)
 		stop()
 		last := f.serv.beats[len(f.serv.beats)-1]
-		if last.Mode != hostcall.Require || last.Verifier != "0.1.0" || last.Findings != 3 || last.Bundle != 1 || last.KRL != 20 || last.KRLMadeAt == 0 {
+		if last.Mode != hostcall.Require || last.Verifier != "0.1.0" || last.Findings != 3 || last.Bundle != 1 || last.KRL != 20 || last.KRLMadeAt == 0 || last.KRLTakenAt == 0 {
 			t.Errorf("heartbeat %+v", last)
+		}
+	})
+}
+
+// TestPromiseP09_AHostSaysAtOnceThatItRefuses what a new list has revoked, and does not
+// wait for its next heartbeat.
+func TestPromiseP09_AHostSaysAtOnceThatItRefuses(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, f *farm) {
+		first, second := f.list(20), f.list(21, 7)
+		f.serv.set(func() { f.serv.list = &first })
+		stop := f.run()
+		time.Sleep(10 * time.Second)
+		f.serv.set(func() { f.serv.list = &second })
+		time.Sleep(5 * time.Second)
+		stop()
+		if last := f.serv.beats[len(f.serv.beats)-1]; last.KRL != 21 {
+			t.Errorf("five seconds later its last word is about list %d", last.KRL)
 		}
 	})
 }

@@ -71,7 +71,7 @@ func (b HeartbeatBody) check() error {
 	if b.Verifier == "" || len(b.Verifier) > maxVerifier || !plain(b.Verifier) {
 		return fmt.Errorf("verifier: 1 to %d characters of a-z, 0-9, '.', '+' and '-'", maxVerifier)
 	}
-	for _, n := range []int64{b.Findings, b.Bundle, b.KRL, b.Spooled, int64(b.KRLMadeAt)} {
+	for _, n := range []int64{b.Findings, b.Bundle, b.KRL, b.Spooled, int64(b.KRLMadeAt), int64(b.KRLTakenAt)} {
 		if n < 0 {
 			return errors.New("a number is negative")
 		}

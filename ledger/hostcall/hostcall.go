@@ -108,7 +108,9 @@ type HeartbeatBody struct {
 	Bundle    int64        `json:"bundle,omitempty"`      // number of the trust bundle that it pins
 	KRL       int64        `json:"krl,omitempty"`         // number of the revocation list that it uses
 	KRLMadeAt canon.Micros `json:"krl_made_at,omitempty"` // when that was made
-	Spooled   int64        `json:"spooled,omitempty"`     // events that it has not told yet
+	// KRLTakenAt is when sshd began to refuse by that list, by the host's clock.
+	KRLTakenAt canon.Micros `json:"krl_taken_at,omitempty"`
+	Spooled    int64        `json:"spooled,omitempty"` // events that it has not told yet
 }
 
 // EventsBody tells what happened on a host, oldest first.

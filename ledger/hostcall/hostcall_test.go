@@ -46,7 +46,7 @@ func bodies(t testing.TB) []hostcall.Body {
 	return []hostcall.Body{
 		hostcall.JoinBody{Invitation: id, HostKey: key},
 		hostcall.CertifyBody{HostKey: key},
-		hostcall.HeartbeatBody{Mode: hostcall.Require, Verifier: "0.4.0", Findings: 2, Bundle: 1, KRL: 7, KRLMadeAt: at, Spooled: 3},
+		hostcall.HeartbeatBody{Mode: hostcall.Require, Verifier: "0.4.0", Findings: 2, Bundle: 1, KRL: 7, KRLMadeAt: at, KRLTakenAt: at, Spooled: 3},
 		hostcall.EventsBody{Events: []hostcall.Event{
 			{What: hostcall.Opened, Session: id, Login: "ops", Serial: 12, OpenedAt: at},
 			{What: hostcall.Opened, Session: id, Login: "root", OpenedAt: at},

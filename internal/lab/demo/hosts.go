@@ -375,6 +375,16 @@ func (s *story) revoke(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	err = lab.Poll(ctx, "the hosts' word about it", func() (bool, error) {
+		list, err := s.standing(ctx, false)
+		return strings.Contains(list[site.App1], ", refused after ") && strings.Contains(list[site.App2], ", refused after "), err
+	})
+	if err != nil {
+		return "", err
+	}
+	if _, err := s.standing(ctx, true); err != nil {
+		return "", err
+	}
 	return "both clients ended after the button was pressed: " + strings.Join(said, ", ") + "; exit 255 for whoever tries the certificate again", nil
 }
 
