@@ -16,9 +16,9 @@ import (
 )
 
 func agentCommand() *cobra.Command {
-	var dir, state, spool, socket, key, reload string
+	var dir, state, spool, socket, key, reload, main string
 	cmd := &cobra.Command{
-		Use:   "agent [--dir DIR] [--state DIR] [--spool DIR] [--socket SOCKET] [--host-key FILE] [--reload-command COMMAND]",
+		Use:   "agent [--dir DIR] [--state DIR] [--spool DIR] [--socket SOCKET] [--host-key FILE] [--reload-command COMMAND] [--sshd-config FILE]",
 		Short: "End sessions with their grants, and keep what the host pins new",
 		Long: `It runs as long as the host does. Sessions end when their grants are over or
 revoked, with or without network; who is in them is warned before. It says on standard
@@ -37,6 +37,10 @@ error what it does.`,
 			}
 			a, err := agent.New(agent.Config{
 				Folder: host.Folder{Path: dir}, State: state, Refresh: network, Report: network, Renew: network, Spool: spool, Socket: socket, Version: strings.Trim(version(), "()"), Scopes: session.Scopes{},
+				Examine: func(ctx context.Context) (int64, error) {
+					h, err := host.Examine(ctx, host.Machine{Dir: dir, State: state, Spool: spool, Main: main})
+					return h.Bypasses(), err
+				},
 				Now:    time.Now,
 				Chance: rand.Float64,
 				Log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
@@ -50,6 +54,7 @@ error what it does.`,
 	}
 	cmd.Flags().StringVar(&dir, "dir", host.DefaultDir, "the host's folder, `DIR`")
 	cmd.Flags().StringVar(&state, "state", host.DefaultState, "folder of what sally-host keeps, `DIR`")
+	cmd.Flags().StringVar(&main, "sshd-config", host.DefaultMain, "sshd's configuration, `FILE`")
 	cmd.Flags().StringVar(&spool, "spool", host.DefaultSpool, "folder of the verifier's alarms, `DIR`")
 	cmd.Flags().StringVar(&socket, "socket", host.DefaultSocket, "where the verifier tells of refusals, `SOCKET`")
 	cmd.Flags().StringVar(&key, "host-key", agent.DefaultHostKey, "the private host key that the ledger has, `FILE`")

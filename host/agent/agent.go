@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,9 @@ const (
 	tellEvery      = 30 * time.Second
 	listPause      = time.Second // between two questions that are answered at once
 	patience       = 30 * time.Second
+	examineEvery   = 10 * time.Minute
+	// examinePatience is for sshd, which is asked about each block and user.
+	examinePatience = 2 * time.Minute
 	// listPatience is for a question that the server answers when there is news.
 	listPatience = 90 * time.Second
 	// listMost is how late a revocation may come after a server that is back.
@@ -77,19 +81,21 @@ type Renewer interface {
 // Config says what an agent works with. The network's parts may be nil: then that is
 // not done, and sessions end on time all the same.
 type Config struct {
-	Folder   host.Folder // what the host pins
-	State    string      // the agent's own folder
-	Spool    string      // the verifier's folder of alarms; empty: none
-	Socket   string      // where the verifier tells of refusals; empty: nowhere
-	Version  string      // of sally-host
-	Scopes   Scopes      // required
-	Refresh  Refresher
-	Report   Reporter
-	Renew    Renewer
-	Findings func() int64 // of the last sally-host doctor; nil stands for none
-	Now      func() time.Time
-	Chance   func() float64 // from 0 to below 1, by which waits are spread
-	Log      *slog.Logger
+	Folder  host.Folder // what the host pins
+	State   string      // the agent's own folder
+	Spool   string      // the verifier's folder of alarms; empty: none
+	Socket  string      // where the verifier tells of refusals; empty: nowhere
+	Version string      // of sally-host
+	Scopes  Scopes      // required
+	Refresh Refresher
+	Report  Reporter
+	Renew   Renewer
+	// Examine counts the ways around the verifier, as sally-host doctor does; nil: nobody
+	// looks.
+	Examine func(context.Context) (int64, error)
+	Now     func() time.Time
+	Chance  func() float64 // from 0 to below 1, by which waits are spread
+	Log     *slog.Logger
 }
 
 // Agent is the loop of one host.
@@ -100,7 +106,8 @@ type Agent struct {
 	spool    *Spool
 	pinned   *pinned
 	refusals *refusals
-	listed   chan struct{} // there is a new revocation list
+	findings atomic.Int64  // ways around the verifier
+	news     chan struct{} // there is something that the next heartbeat should not wait for
 }
 
 // New returns an agent, which has the state for itself until Close. Its folders are
@@ -123,7 +130,7 @@ func New(c Config) (*Agent, error) {
 	}
 	return &Agent{
 		Config: c, lock: lock, sessions: sessions, spool: spool,
-		pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}, refusals: newRefusals(), listed: make(chan struct{}, 1),
+		pinned: &pinned{folder: c.Folder, now: c.Now, log: c.Log}, refusals: newRefusals(), news: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -189,7 +196,7 @@ func (a *Agent) verifier(ctx context.Context, group *sync.WaitGroup) (stop func(
 	}
 }
 
-// jobs are what needs the network.
+// jobs are what needs the network, or other programs.
 func (a *Agent) jobs() []job {
 	var list []job
 	if a.Refresh != nil {
@@ -199,8 +206,11 @@ func (a *Agent) jobs() []job {
 	}
 	if a.Report != nil {
 		list = append(list,
-			job{name: "heartbeat", each: patience, do: a.heartbeat, wake: a.listed},
+			job{name: "heartbeat", each: patience, do: a.heartbeat, wake: a.news},
 			job{name: "events", each: patience, do: a.tell, wake: a.spool.Woken()})
+	}
+	if a.Examine != nil {
+		list = append(list, job{name: "looking for ways around the verifier", each: examinePatience, do: a.examine})
 	}
 	if a.Renew != nil {
 		list = append(list, job{name: "host certificate", each: patience, do: a.Renew.Renew})
@@ -222,10 +232,7 @@ func (a *Agent) refreshList(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("the server sent a revocation list that is not taken: %w", err)
 	}
 	if isNew {
-		select {
-		case a.listed <- struct{}{}: // so that it is known soon how long this took
-		default:
-		}
+		a.soon() // it is known then how long this took
 		a.Log.LogAttrs(ctx, slog.LevelInfo, "new revocation list", slog.Int64("number", says.Number), slog.Time("made_at", says.MadeAt.Time()))
 	}
 	return listPause, nil
@@ -252,6 +259,28 @@ func (a *Agent) refreshBundle(ctx context.Context) (time.Duration, error) {
 	return listPause, nil // there may be another
 }
 
+// examine looks for ways around the verifier. Where nobody can tell whether there is
+// one, there is.
+func (a *Agent) examine(ctx context.Context) (time.Duration, error) {
+	n, err := a.Examine(ctx)
+	if err != nil {
+		n = max(a.findings.Load(), 1)
+	}
+	if before := a.findings.Swap(n); before != n {
+		a.Log.LogAttrs(ctx, slog.LevelWarn, "ways around the verifier; sally-host doctor names them", slog.Int64("found", n), slog.Int64("before", before))
+		a.soon()
+	}
+	return examineEvery, err
+}
+
+// soon has the next heartbeat come at once.
+func (a *Agent) soon() {
+	select {
+	case a.news <- struct{}{}:
+	default: // it comes
+	}
+}
+
 func (a *Agent) heartbeat(ctx context.Context) (time.Duration, error) {
 	return heartbeatEvery, a.Report.Heartbeat(ctx, a.status())
 }
@@ -259,12 +288,9 @@ func (a *Agent) heartbeat(ctx context.Context) (time.Duration, error) {
 // status says how the host is set up. What can't be read is left out: the server sees
 // that it is missing.
 func (a *Agent) status() hostcall.HeartbeatBody {
-	body := hostcall.HeartbeatBody{Mode: hostcall.Require, Verifier: a.Version, Spooled: a.spool.Waiting()}
+	body := hostcall.HeartbeatBody{Mode: hostcall.Require, Verifier: a.Version, Findings: a.findings.Load(), Spooled: a.spool.Waiting()}
 	if a.pinned.rules().observe {
 		body.Mode = hostcall.Observe
-	}
-	if a.Findings != nil {
-		body.Findings = a.Findings()
 	}
 	if bundle, err := a.pinned.bundle(); err == nil {
 		body.Bundle = bundle.Number

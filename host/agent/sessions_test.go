@@ -1,6 +1,8 @@
 package agent_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -363,13 +365,54 @@ func TestHeartbeats(t *testing.T) {
 	bubble(t, func(t *testing.T, f *farm) {
 		list := f.list(20, 7)
 		f.serv.set(func() { f.serv.list = &list })
-		f.agent.Findings = func() int64 { return 3 }
+		f.agent.Examine = func(context.Context) (int64, error) { return 3, nil }
 		stop := f.run()
 		time.Sleep(90 * time.Second)
 		stop()
 		last := f.serv.beats[len(f.serv.beats)-1]
 		if last.Mode != hostcall.Require || last.Verifier != "0.1.0" || last.Findings != 3 || last.Bundle != 1 || last.KRL != 20 || last.KRLMadeAt == 0 || last.KRLTakenAt == 0 {
 			t.Errorf("heartbeat %+v", last)
+		}
+	})
+}
+
+// TestPromiseP08_AHostSaysWhatItsDoctorFinds, at once, and that something is wrong where
+// nobody can look.
+func TestPromiseP08_AHostSaysWhatItsDoctorFinds(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, f *farm) {
+		var found int64
+		var broken error
+		f.agent.Examine = func(context.Context) (int64, error) {
+			f.serv.mu.Lock()
+			defer f.serv.mu.Unlock()
+			return found, broken
+		}
+		said := func() int64 {
+			f.serv.mu.Lock()
+			defer f.serv.mu.Unlock()
+			return f.serv.beats[len(f.serv.beats)-1].Findings
+		}
+		stop := f.run()
+		defer stop()
+		time.Sleep(time.Minute)
+		if n := said(); n != 0 {
+			t.Errorf("it says that there are %d", n)
+		}
+		f.serv.set(func() { found = 2 })
+		time.Sleep(15 * time.Minute)
+		if n := said(); n != 2 {
+			t.Errorf("it says that there are %d, its doctor found 2", n)
+		}
+		f.serv.set(func() { found, broken = 0, errors.New("sshd does not answer") })
+		time.Sleep(15 * time.Minute)
+		if n := said(); n == 0 {
+			t.Error("nobody could look, and it says that there is nothing")
+		}
+		f.serv.set(func() { broken = nil })
+		time.Sleep(30 * time.Minute)
+		if n := said(); n != 0 {
+			t.Errorf("it was mended, and it says that there are %d", n)
 		}
 	})
 }

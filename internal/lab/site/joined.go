@@ -141,7 +141,7 @@ func (h *Joined) Doctor(ctx context.Context) (lab.Result, error) {
 func (h *Joined) StartAgent(ctx context.Context) error {
 	h.site.cfg.Tell.Typed("root@"+h.Name, "systemctl start sally-host # sally-host agent")
 	p, err := h.site.start(ctx, h.Name+"-agent.log", lab.Command{Path: h.file("sally-host"), Args: []string{
-		"agent", "--dir", h.file("sallyport"), "--state", h.file("state"), "--spool", h.file("spool"), "--socket", h.file("refusals"), "--host-key", h.hostKey(),
+		"agent", "--dir", h.file("sallyport"), "--state", h.file("state"), "--spool", h.file("spool"), "--socket", h.file("refusals"), "--host-key", h.hostKey(), "--sshd-config", h.file("sshd_config"),
 	}})
 	if err != nil {
 		return err
