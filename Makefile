@@ -44,6 +44,10 @@ build: ## build static sallyd, sally and sally-host, and the demo, into bin/
 	go build -o $(BIN)/demo ./internal/lab/demo
 	go build -o $(BIN)/dev ./internal/lab/dev
 
+.PHONY: deb
+deb: ## build the Debian package of sally-host into bin/deb; the same bytes each time
+	@scripts/deb.sh
+
 .PHONY: vault
 vault: ## build the real Vault for tests and demo, once, outside of the tree; prints its path
 	@scripts/vault.sh
