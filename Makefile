@@ -16,6 +16,7 @@ SALLYD_FLAGS := -trimpath -tags netgo,osusergo,sqlite_omit_load_extension -ldfla
 
 FUZZTIME ?= 30s
 BENCH_LEAVES ?= 100000
+BENCH_ONLY ?=
 BENCH_DIR ?= $(BIN)/bench-big
 FAULT ?=
 CA ?= file
@@ -80,9 +81,9 @@ sabotage: npm ## plant each fault in a copy and demand that a test turns red; FA
 	@export SALLYPORT_VAULT; SALLYPORT_VAULT=$$(scripts/vault.sh); $(BIN)/tools/sabotage -root . -only '$(FAULT)'
 
 .PHONY: bench
-bench: deps ## measure what has a budget (docs/performance.md), over a ledger of BENCH_LEAVES (100000)
+bench: deps ## measure what has a budget (docs/performance.md), over a ledger of BENCH_LEAVES (100000); BENCH_ONLY=hosts measures one part
 	@go build -o $(BIN)/bench ./internal/lab/bench
-	@$(BIN)/bench -leaves $(BENCH_LEAVES)
+	@$(BIN)/bench -leaves $(BENCH_LEAVES) -only '$(BENCH_ONLY)'
 
 .PHONY: bench-big
 bench-big: deps ## the same over ten million leaves, kept in BENCH_DIR (bin/bench-big) and used again; takes hours and some 30 GB

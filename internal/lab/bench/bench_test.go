@@ -13,7 +13,10 @@ import (
 // next run goes on with that ledger. What the figures are is nothing for a test.
 func TestFigures(t *testing.T) {
 	t.Parallel()
-	s := settings{leaves: 1200, dir: filepath.Join(t.TempDir(), "big"), size: sizes{span: time.Millisecond, calls: 2, proofs: 2, replayed: crowd}}
+	s := settings{
+		leaves: 1200, dir: filepath.Join(t.TempDir(), "big"), size: sizes{span: time.Millisecond, calls: 2, proofs: 2, replayed: crowd},
+		only: []string{"machine", "leaves", "ledger", "replay"},
+	}
 	wants(t, s, "synced to the disk", "leaves on SQLite, 256 callers", "leaves on PostgreSQL, 256 callers", "making 1200 leaves", "one certificate",
 		"of the small one", "proof of a leaf", "certificates of a person in a week", "replay of tree", "replay of certificates")
 	s.leaves, s.only = 1500, []string{"ledger"}
@@ -41,4 +44,11 @@ func TestArguments(t *testing.T) {
 			t.Errorf("%q: exit code %d, %q", args, code, log.String())
 		}
 	}
+}
+
+// The part about hosts runs, with a fleet that is small.
+func TestFiguresOfHosts(t *testing.T) {
+	t.Parallel()
+	s := settings{leaves: 1000, only: []string{"hosts"}, size: sizes{started: 2, hosts: 3, settle: 10 * time.Millisecond, polled: 50 * time.Millisecond}}
+	wants(t, s, "`sally-host principals`", "of an empty Go program", "100000 revoked certificates, nowhere together", "list on 3 polling hosts", "3 hosts that poll")
 }

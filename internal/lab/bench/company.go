@@ -94,14 +94,14 @@ func (c *company) pass(d time.Duration) {
 func (c *company) settle(l transaction) error {
 	c.w.Setup(l)
 	for i := range hosts {
-		if _, err := l.Append(recordtest.Draft{Facts: c.w.Join(l, host(i), "demo")}); err != nil {
+		if _, err := l.Append(recordtest.Draft{Facts: c.w.Join(l, hostNamed(i), "demo")}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func host(i int) sshcert.Host { return sshcert.Host(fmt.Sprintf("web-%03d.demo", i)) }
+func hostNamed(i int) sshcert.Host { return sshcert.Host(fmt.Sprintf("web-%03d.demo", i)) }
 
 // work lets people work until the ledger has so many leaves.
 func (c *company) work(ctx context.Context, s *store.Store, until int64, tell func(int64)) error {
@@ -143,7 +143,7 @@ func (c *company) shift(l transaction) error {
 	}
 	for i := range asks {
 		ask := c.w.Ask(l, u)
-		ask.Doc.Hosts = []sshcert.Host{host((c.turn*7 + i) % hosts)}
+		ask.Doc.Hosts = []sshcert.Host{hostNamed((c.turn*7 + i) % hosts)}
 		r, err := granted(l, c.w, u, lead, ask)
 		if err != nil {
 			return err

@@ -6,7 +6,7 @@
 //
 // It makes a ledger of so many leaves by the same write path and fold that
 // sallyd uses, signatures included, and measures over it and over an empty one.
-// The parts are "machine", "leaves", "ledger" and "replay". Figures of two
+// The parts are "machine", "leaves", "ledger", "replay" and "hosts". Figures of two
 // machines, or of two runs, say little beside each other; the ratios within one
 // run do.
 package main
@@ -48,9 +48,19 @@ type sizes struct {
 	calls    int           // issue calls
 	proofs   int
 	replayed int // certificates in the bundle
+
+	started int           // how often a program is started
+	hosts   int           // that poll
+	settle  time.Duration // in which they begin, and how long they come to rest
+	polled  time.Duration // how long what they cost is looked at
 }
 
-func usual() sizes { return sizes{span: 4 * time.Second, calls: 300, proofs: 1000, replayed: 3008} }
+func usual() sizes {
+	return sizes{
+		span: 4 * time.Second, calls: 300, proofs: 1000, replayed: 3008,
+		started: 200, hosts: 500, settle: 75 * time.Second, polled: time.Minute,
+	}
+}
 
 // part is one chapter of the figures.
 type part struct {
@@ -59,7 +69,7 @@ type part struct {
 }
 
 func parts() []part {
-	return []part{{"machine", machine}, {"leaves", leaves}, {"ledger", bigLedger}, {"replay", replay}}
+	return []part{{"machine", machine}, {"leaves", leaves}, {"ledger", bigLedger}, {"replay", replay}, {"hosts", polling}}
 }
 
 func run(ctx context.Context, args []string, out, log io.Writer) int {

@@ -47,7 +47,7 @@ func (p *pair) logIn(ctx context.Context) error {
 	})
 }
 
-func session(u *recordtest.User, kind store.SessionKind) store.Session {
+func sessionOf(u *recordtest.User, kind store.SessionKind) store.Session {
 	return store.Session{
 		Kind: kind, Person: u.Person, Issuer: recordtest.Issuer, Client: "sally", Login: u.Claims.Login, Snapshot: u.Claims.Snapshot, ClaimsAt: u.Claims.ClaimsAt,
 		AuthAt: u.Claims.ClaimsAt, DeviceKey: recordtest.Wire(u.Device.PublicKey()), ExpiresAt: canon.At(time.Now().Add(time.Hour)),
@@ -71,7 +71,7 @@ func (p *pair) next(ctx context.Context, a *authority.Authority) error {
 		return err
 	}
 	begin := time.Now()
-	if _, err := a.Issue(ctx, session(p.asks, store.CLI), call); err != nil {
+	if _, err := a.Issue(ctx, sessionOf(p.asks, store.CLI), call); err != nil {
 		return err
 	}
 	p.took = append(p.took, time.Since(begin))
@@ -87,7 +87,7 @@ func (p *pair) granted(ctx context.Context, a *authority.Authority) (approval.Re
 	ask := recordtest.Ask{
 		Doc: record.RequestDoc{
 			V: record.RequestVersion, Origin: recordtest.Origin, Request: id, Person: p.asks.Person, Contract: p.w.Version.Digest, Role: "operator",
-			Logins: []sshcert.Login{"ops"}, Hosts: []sshcert.Host{host(0)}, Seconds: 600, ExpiresAt: now + canon.Micros(5*time.Minute/time.Microsecond),
+			Logins: []sshcert.Login{"ops"}, Hosts: []sshcert.Host{hostNamed(0)}, Seconds: 600, ExpiresAt: now + canon.Micros(5*time.Minute/time.Microsecond),
 		},
 		Reason: "INC-42 checkout latency", Salt: p.w.Salt(),
 	}
@@ -95,7 +95,7 @@ func (p *pair) granted(ctx context.Context, a *authority.Authority) (approval.Re
 	if err != nil {
 		return approval.Request{}, err
 	}
-	q, _, err := a.Submit(ctx, session(p.asks, store.CLI), authority.Ask{
+	q, _, err := a.Submit(ctx, sessionOf(p.asks, store.CLI), authority.Ask{
 		Document: text, Signature: p.w.Signature(p.asks.Device, sshcert.NamespaceDevice, text), PersonSalt: ask.Salt.String(), Reason: ask.Reason,
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ func (p *pair) granted(ctx context.Context, a *authority.Authority) (approval.Re
 	if err != nil {
 		return approval.Request{}, err
 	}
-	return a.Decide(ctx, session(p.lead, store.CLI), authority.Verdict{Request: q.ID, Verdict: approval.Approve, Shown: shown})
+	return a.Decide(ctx, sessionOf(p.lead, store.CLI), authority.Verdict{Request: q.ID, Verdict: approval.Approve, Shown: shown})
 }
 
 // document is what the person signs to ask.

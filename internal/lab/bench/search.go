@@ -28,7 +28,7 @@ func (b *bench) searching(ctx context.Context, l *running) error {
 			return record.Mention{Name: record.MentionPerson, Value: string(l.c.engineers[mathrand.IntN(engineers)].Person)}
 		}},
 		{"host", func() record.Mention {
-			return record.Mention{Name: record.MentionHost, Value: string(host(mathrand.IntN(hosts)))}
+			return record.Mention{Name: record.MentionHost, Value: string(hostNamed(mathrand.IntN(hosts)))}
 		}},
 	} {
 		answers := 0
