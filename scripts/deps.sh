@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need besides Go, gcc and git: OpenSSH's sshd, its client tools and its stand-in for
 # a FIDO token, PostgreSQL's server, Node.js with npm for what scripts/npm.sh installs, mandoc, which reads the man pages,
-# and Chromium with the fonts of the screenshots.
+# Ansible, and Chromium with the fonts of the screenshots.
 #
 # As root, or with a sudo that asks for no password, it uses apt-get. Otherwise it names the missing packages and the
 # command that installs them, and exits 1. When nothing is missing it changes nothing and takes a few milliseconds.
@@ -76,6 +76,8 @@ find_missing() {
 	if ! have node; then missing+=(nodejs); fi # for the second identity provider, as npm is
 	if ! have npm; then missing+=(npm); fi
 	if [[ ! -e $fido ]]; then missing+=(openssh-tests); fi # a stand-in for a FIDO token, and OpenSSH's own scripts
+	if ! have ansible-playbook; then missing+=(ansible-core); fi # plays the role of deploy/ansible
+	if [[ ! -e /usr/lib/python3/dist-packages/apt/__init__.py ]]; then missing+=(python3-apt); fi # by which it installs packages
 	if ! have mandoc; then missing+=(mandoc); fi # checks the man pages
 	if ! have chromium; then missing+=(chromium); fi # looks at the pages
 	if [[ ! -d /usr/share/fonts/opentype/inter ]]; then missing+=(fonts-inter); fi

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +22,7 @@ import (
 )
 
 const (
-	login    = "ops"
+	login    = "visitor"
 	name     = "web-1.demo"
 	byHand   = "/usr/local/bin/sally-host"
 	packaged = "/usr/bin/sally-host"
@@ -36,8 +35,7 @@ type machine struct {
 	t      *testing.T
 	dir    *lab.Dir
 	world  *hosttest.World
-	sshd   *lab.Process
-	port   *lab.Port
+	sshd   *apart.SSHD
 	key    string // file of the engineer's private key
 	good   string // certificate file: the ledger holds it
 	forged string // certificate file: the authority's key signed it, and the ledger does not hold it
@@ -59,7 +57,9 @@ func newMachine(t *testing.T) *machine {
 	must(t, err)
 	t.Cleanup(func() { must(t, m.Close()) })
 	m.says(0, "useradd", "--create-home", "--shell", "/bin/sh", login)
-	m.start()
+	m.sshd, err = m.StartSSHD(t.Context(), m.dir)
+	must(t, err)
+	t.Cleanup(func() { must(t, m.sshd.Stop()) })
 	return m
 }
 
@@ -85,30 +85,6 @@ func (m *machine) certificate(file string, cert *ssh.Certificate) string {
 	return path
 }
 
-// start starts the copy's sshd from the place where the distribution's is configured.
-func (m *machine) start() {
-	m.t.Helper()
-	var err error
-	m.port, err = lab.ReservePort(m.t.Context())
-	must(m.t, err)
-	must(m.t, m.Write("/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nPort "+strconv.Itoa(m.port.Number())+`
-ListenAddress 127.0.0.1
-HostKey /etc/ssh/ssh_host_ed25519_key
-PidFile /run/sshd.pid
-UsePAM yes
-PasswordAuthentication no
-`, 0o644))
-	m.says(0, "ssh-keygen", "-A")
-	must(m.t, m.port.Release())
-	m.sshd, err = lab.Start(m.t.Context(), m.dir.Path("sshd.log"), m.Command("/usr/sbin/sshd", "-D", "-e"))
-	must(m.t, err)
-	m.t.Cleanup(func() { must(m.t, m.sshd.Stop()) })
-	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
-	defer cancel()
-	_, err = m.sshd.WaitLog(ctx, "Server listening")
-	must(m.t, err)
-}
-
 // says runs a command in the copy, demands an exit code and returns what it wrote.
 func (m *machine) says(code int, program string, args ...string) string {
 	m.t.Helper()
@@ -123,23 +99,9 @@ func (m *machine) says(code int, program string, args ...string) string {
 // opens tells whether a certificate opens the account.
 func (m *machine) opens(certificate string) bool {
 	m.t.Helper()
-	public, err := os.ReadFile(m.Path("/etc/ssh/ssh_host_ed25519_key.pub"))
+	opens, err := m.sshd.Opens(m.t.Context(), login, m.key, certificate)
 	must(m.t, err)
-	known, err := m.dir.Write(0o600, name+" "+string(public), "known_hosts")
-	must(m.t, err)
-	args := []string{"-F", "none", "-i", m.key}
-	for _, o := range []string{
-		"CertificateFile=" + certificate, "Port=" + strconv.Itoa(m.port.Number()), "BatchMode=yes", "IdentitiesOnly=yes", "IdentityAgent=none",
-		"StrictHostKeyChecking=yes", "UserKnownHostsFile=" + known, "HostKeyAlias=" + name, "ControlPath=none", "LogLevel=ERROR",
-	} {
-		args = append(args, "-o", o)
-	}
-	r, err := lab.Run(m.t.Context(), lab.Command{Path: "ssh", Args: append(args, login+"@127.0.0.1", "id", "-un")})
-	must(m.t, err)
-	if r.Code == 0 && strings.TrimSpace(r.Stdout) != login {
-		m.t.Fatalf("the host answers %q", r.Output)
-	}
-	return r.Code == 0
+	return opens
 }
 
 // holds demands that the host lets in whom the ledger knows and nobody else.
