@@ -28,6 +28,7 @@ func TestPromiseP08_ARoleBringsAHostIn(t *testing.T) {
 		t.Errorf("looking at what would be done: %s changed\n%s", changed, said)
 	}
 	m.settles("joining", "")
+	m.startAgent()
 	if !m.opens() {
 		t.Errorf("in mode observe somebody is kept out:\n%s", lab.Tail(m.sshd.Log(), 10))
 	}
@@ -44,6 +45,7 @@ func TestPromiseP08_ARoleBringsAHostIn(t *testing.T) {
 	if changed, _ := m.play(0, "sallyport_host_state: absent", "--check"); changed == "0" || !m.has("/etc/ssh/sallyport/host.json") {
 		t.Errorf("looking at how it would leave: %s changed", changed)
 	}
+	must(t, m.agent.Stop(t.Context()))
 	m.settles("leaving", "sallyport_host_state: absent")
 	for _, path := range []string{"/usr/bin/sally-host", "/etc/ssh/sallyport", "/etc/ssh/sshd_config.d/00-sallyport.conf", "/var/lib/sally-host", "/etc/default/sally-host"} {
 		if m.has(path) {
@@ -83,12 +85,14 @@ func TestPromiseP15_ARoleKeepsTheInvitation(t *testing.T) {
 	}
 	m.vault = good
 	m.settles("joining", "sallyport_host_mode: require\nsallyport_host_logins: [www, visitor]")
+	m.startAgent()
 	if text, err := os.ReadFile(m.Path("/etc/ssh/sallyport/host.json")); err != nil || !strings.Contains(string(text), `"logins":["visitor","www"]`) || !strings.Contains(string(text), `"mode":"require"`) {
 		t.Errorf("host.json: %s, %v", text, err)
 	}
 	if m.opens() {
 		t.Error("a certificate opens the host that the ledger does not hold")
 	}
+	must(t, m.agent.Stop(t.Context()))
 	m.settles("leaving", "sallyport_host_state: absent")
 	if m.has("/usr/bin/sally-host") || m.has("/etc/ssh/sallyport") {
 		t.Error("something of it is still there")

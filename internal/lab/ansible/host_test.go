@@ -31,6 +31,7 @@ type managed struct {
 	dir     *lab.Dir
 	site    *site.Site
 	sshd    *apart.SSHD
+	agent   *apart.Agent
 	root    string // of this tree
 	secret  string // the invitation
 	vault   string // how it stands in the playbook
@@ -177,6 +178,15 @@ func (m *managed) settles(what, variables string) {
 	if changed, said := m.play(0, variables); changed != "0" {
 		m.t.Errorf("%s: the second run changed %s\n%s", what, changed, said)
 	}
+}
+
+// startAgent starts the agent, as systemd does where it runs.
+func (m *managed) startAgent() {
+	m.t.Helper()
+	var err error
+	m.agent, err = m.StartAgent(m.t.Context(), m.dir, "/usr/bin/sally-host")
+	must(m.t, err)
+	m.t.Cleanup(func() { must(m.t, m.agent.Stop(context.Background())) })
 }
 
 // opens tells whether the stolen key's certificate opens the host.

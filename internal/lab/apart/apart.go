@@ -25,6 +25,7 @@ var ErrNotRoot = errors.New("only root can make a copy of the machine")
 // makeScript is what its holder does: as long as that lives, the copy is there. /etc is
 // copied whole: a layer over one that changes meanwhile would show accounts and locks of
 // whoever else is at work on the machine. What vanishes while it is copied is no loss.
+// What a sally-host of the machine keeps is not in the copy.
 // /run is empty, so no systemd is seen, and nothing in it speaks to the machine's services.
 const makeScript = `set -e
 mount -t tmpfs -o mode=0755 none "$1"
@@ -35,7 +36,7 @@ cd root
 cp -a etc etc.own 2>/dev/null || test -s etc.own/passwd
 rm -rf etc
 mv etc.own etc
-rm -f etc/*.lock etc/.pwd.lock
+rm -rf etc/*.lock etc/.pwd.lock etc/ssh/sallyport etc/ssh/sshd_config.d/00-sallyport.conf usr/bin/sally-host var/lib/sally-host var/spool/sally-host
 mount -t proc none proc
 mount --rbind /sys sys
 mount --rbind /dev dev

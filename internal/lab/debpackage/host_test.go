@@ -36,6 +36,7 @@ type machine struct {
 	dir    *lab.Dir
 	world  *hosttest.World
 	sshd   *apart.SSHD
+	agent  *apart.Agent
 	key    string // file of the engineer's private key
 	good   string // certificate file: the ledger holds it
 	forged string // certificate file: the authority's key signed it, and the ledger does not hold it
@@ -124,6 +125,16 @@ func (m *machine) setUp(program string) {
 	must(m.t, m.Write("/tmp/bundle.json", string(bundle), 0o600))
 	m.says(0, program, "setup", "--bundle", "/tmp/bundle.json", "--digest", signed.Digest().String(), "--name", name, "--mode", "require",
 		"--server", m.world.Config().Server)
+	m.agent, err = m.StartAgent(m.t.Context(), m.dir, program)
+	must(m.t, err)
+	m.t.Cleanup(func() { must(m.t, m.agent.Stop(context.Background())) })
+}
+
+// leave has a sally-host take back what it has put in force.
+func (m *machine) leave(program string) {
+	m.t.Helper()
+	must(m.t, m.agent.Stop(m.t.Context()))
+	m.says(0, program, "leave")
 }
 
 // older and newer are packages of this tree by their files, built once for all tests.
