@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 )
 
@@ -47,9 +46,9 @@ type Wanted struct {
 }
 
 var (
-	plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._+-]*$`)
-	plainWord = regexp.MustCompile(`^[A-Za-z0-9/._+=-]+$`)
-	account   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+	plainPath = newPattern(`^/[A-Za-z0-9/._+-]*$`)
+	plainWord = newPattern(`^[A-Za-z0-9/._+=-]+$`)
+	account   = newPattern(`^[a-z_][a-z0-9_-]{0,31}$`)
 )
 
 // maxPath bounds a path, as the kernel does.

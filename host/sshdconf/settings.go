@@ -2,7 +2,6 @@ package sshdconf
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,7 +13,7 @@ const maxOutput = 1 << 20
 type Settings struct{ values map[string][]string }
 
 // keyword is how `sshd -T` begins a line; older releases than 10.4 write it in lower case.
-var keyword = regexp.MustCompile(`^[A-Za-z0-9]+$`)
+var keyword = newPattern(`^[A-Za-z0-9]+$`)
 
 // judged are the settings without which nothing can be said: output that lacks one was cut off, or is something else.
 // AuthorizedKeysFile and RevokedKeys are not among them: OpenSSH 10.5 passes over them where they are none.

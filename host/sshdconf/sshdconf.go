@@ -10,7 +10,6 @@ package sshdconf
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 )
 
@@ -22,7 +21,7 @@ type Version struct{ Major, Minor int }
 
 // released finds the release in what `sshd -V` or `ssh -V` prints: OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19. An
 // sshd before 9.2 answers -V with its usage, which has the same words.
-var released = regexp.MustCompile(`\bOpenSSH_(?:for_Windows_)?([0-9]{1,3})\.([0-9]{1,3})`)
+var released = newPattern(`\bOpenSSH_(?:for_Windows_)?([0-9]{1,3})\.([0-9]{1,3})`)
 
 // ParseVersion reads what `sshd -V` or `ssh -V` prints.
 func ParseVersion(output string) (Version, error) {
