@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the Debian package of sally-host into a folder (bin/deb unless it is named) and prints its path. Of one commit it is
-# the same file, byte for byte, whoever builds it: times are the commit's, names and modes are said here.
+# Builds the Debian package of sally-host into a folder (bin/deb unless it is named) and prints its path. Of one commit,
+# from a clean checkout and with one release of Go, it is the same file, byte for byte, whoever builds it: times are the
+# commit's, names and modes are said here.
 #
 #   VERSION            the package's; else what git describes, v1.2.3 being 1.2.3
 #   SOURCE_DATE_EPOCH  the time of all files, in seconds; else the commit's
