@@ -103,7 +103,7 @@ func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 		return false, lineage // nothing rests on who looked
 	case ledger.HostInvite, ledger.HostCertify, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline:
 		return false, lineage // no certificate of a person rests on it but through a leaf that names it
-	case ledger.HostLabel, ledger.HostRetire:
+	case ledger.HostLabel, ledger.HostRetire, ledger.HostRelease:
 		return true, l.Lineage // a host that the role does not reach any more
 	case ledger.CertificateIssue, ledger.CertificateVoid:
 		return false, lineage // nothing rests on another's certificate
@@ -156,6 +156,9 @@ func (s *gaps) blame(g *gap, err error, missed record.Key, open bool) {
 	if _, erases := g.facts.(record.PersonErase); erases && unknown == nil {
 		unknown = s.earliest() // it depends on everything that they did
 	}
+	if errors.Is(err, record.ErrHostOther) && unknown == nil {
+		unknown = s.released() // by a contract that may be another's than the leaf's
+	}
 	for _, kind := range missing(err, missed) {
 		if on := s.first[kindIn{kind, lineageOf(kind, g.leaf.Lineage)}]; on != nil && unknown == nil {
 			unknown = on
@@ -178,11 +181,23 @@ func (s *gaps) earliest() *gap {
 	return out
 }
 
+// released returns the first release of a host that nobody can read, of any contract,
+// nil if there is none.
+func (s *gaps) released() *gap {
+	var out *gap
+	for k, g := range s.first {
+		if k.kind == ledger.HostRelease && (out == nil || g.index < out.index) {
+			out = g
+		}
+	}
+	return out
+}
+
 // absence reports whether a refusal may come from something that is not there. As
 // long as a request is open, a decision that is missing may have ended its stage:
 // then others decide, and later.
 func absence(err error, open bool) bool {
-	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, record.ErrNotRevoker, record.ErrLocked, contract.ErrHostNotInRole) || open && staged(err)
+	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, record.ErrNotRevoker, record.ErrLocked, record.ErrHostOther, contract.ErrHostNotInRole) || open && staged(err)
 }
 
 // staged reports whether a refusal depends on the decisions so far.
@@ -228,6 +243,9 @@ func (s *gaps) rests(g *gap) []*gap {
 		version(f.Contract)
 		hash(f.Who.Claims.Login, f.Who.Claims.Snapshot)
 	case record.HostRetire:
+		version(f.Contract)
+		hash(f.Who.Claims.Login, f.Who.Claims.Snapshot)
+	case record.HostRelease:
 		version(f.Contract)
 		hash(f.Who.Claims.Login, f.Who.Claims.Snapshot)
 	case record.LoginOpen:
@@ -293,7 +311,7 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		if missed.Table == record.TableHost {
 			return []ledger.Kind{ledger.HostJoin}
 		}
-		return []ledger.Kind{ledger.HostLabel} // by which the role reached it
+		return []ledger.Kind{ledger.HostLabel, ledger.HostJoin} // by which the role reached it, or by which it came from another contract
 	case errors.Is(err, record.ErrClaimsOld):
 		return nil // the snapshot that would do is named
 	}
@@ -308,7 +326,7 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.HostInvite}
 	case record.TableSession:
 		return []ledger.Kind{ledger.LoginOpen, ledger.LoginOffline}
-	case record.TableLabelling, record.TableHostCertificate, record.TableRefusal:
+	case record.TableLabelling, record.TableRelease, record.TableHostCertificate, record.TableRefusal:
 		return nil // what misses them begins something
 	case record.TableHost:
 		return []ledger.Kind{ledger.HostJoin}
@@ -333,7 +351,7 @@ func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 		return canon.Digest{}
 	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonRead, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
 		ledger.AccessRevoke, ledger.CertificateIssue, ledger.CertificateVoid,
-		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline:
+		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.HostRelease, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline:
 	}
 	return lineage
 }

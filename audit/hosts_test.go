@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/record"
@@ -118,5 +119,54 @@ func TestPromiseP12_ClosedHostLeavesCastDoubt(t *testing.T) {
 		if got := report.Certificates[0].Verdict; got != tt.want {
 			t.Errorf("without %s: %s, want %s (%s)", name, got, tt.want, report.Certificates[0].Rule)
 		}
+	}
+}
+
+// A host that is in another contract than before is justified by the release, which
+// the contract that let it go has signed: without it nobody can tell, and a server
+// that made it up is named.
+func TestPromiseP12_AMovedHostIsJustifiedByItsRelease(t *testing.T) {
+	t.Parallel()
+	b := newTold(t, t.Name())
+	fleet := b.w.Fleet()
+	b.w.PutInForce(b.m, fleet)
+	b.w.Joined(b.m, fleet, "db-1.demo", "prod", b.w.Key())
+	b.append(recordtest.Draft{Facts: b.w.Release(b.m, b.w.Bob, fleet, "db-1.demo", b.w.Version.Lineage())})
+	release := b.m.Next() - 1
+	b.w.Joined(b.m, b.w.Version, "db-1.demo", "demo", b.w.Key())
+	join := b.m.Next() - 1
+	b.pass(time.Second)
+	ask := b.w.Ask(b.m, b.w.Alice)
+	ask.Doc.Hosts[0] = "db-1.demo"
+	b.append(b.w.Submit(b.m, b.w.Alice, ask))
+	b.append(b.w.Decide(b.m, b.w.Bob, b.w.Request(b.m, ask.Doc.Request), "approve", 0))
+	b.issue(b.w.Request(b.m, ask.Doc.Request))
+	verdict := func(entries []audit.Entry) (audit.Verdict, audit.Report) {
+		report := b.verify(t, b.bundle(entries), func(c *audit.Config) { c.Contracts = append(c.Contracts, fleet.Digest) })
+		return report.Certificates[0].Verdict, report
+	}
+	if got, report := verdict(b.entries()); got != audit.Attested {
+		t.Errorf("as it was: %s, want attested (%s)", got, report.Certificates[0].Rule)
+	}
+	if got, report := verdict(shut(b.entries(), release)); got != audit.Unknown {
+		t.Errorf("without the release: %s, want unknown (%s)", got, report.Certificates[0].Rule)
+	}
+	entries := b.entries()
+	facts, err := record.ParseFacts(ledger.HostRelease, entries[release].Opening.Facts)
+	must(t, err)
+	f, ok := facts.(record.HostRelease)
+	if !ok {
+		t.Fatalf("leaf %d is a %s", release, facts.Kind())
+	}
+	f.Who = recordtest.Operator()
+	entries[release].Opening.Facts, err = canon.Marshal(f)
+	must(t, err)
+	b.commit(t, entries, int(release))
+	got, report := verdict(entries)
+	named := func(leaf int64) bool {
+		return slices.ContainsFunc(report.Findings, func(f audit.Finding) bool { return f.Leaf == leaf })
+	}
+	if got != audit.Unjustified || !named(release) || !named(join) {
+		t.Errorf("released by the operator: %s, findings %+v", got, report.Findings)
 	}
 }

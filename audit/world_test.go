@@ -159,6 +159,7 @@ func (b told) hosts() {
 	add(w.Label(m, w.Bob, fleet, "db-1.demo", change, "prod"))
 	add(w.Label(m, dora, fleet, "db-1.demo", change, "prod"))
 	add(w.Retire(m, dora, fleet, "db-1.demo"))
+	add(w.Release(m, dora, fleet, "db-1.demo", w.Version.Lineage()))
 	var serial uint64
 	for _, e := range m.Entries {
 		if f, ok := e.Draft.Facts.(record.CertificateIssue); ok && serial == 0 {

@@ -36,7 +36,7 @@ type Acted struct {
 }
 
 // ActOnHost records what a host admin does about a host: invites it, wants it to have
-// other labels, retires it. A repeat of the same act is safe.
+// other labels, releases it to another contract, retires it. A repeat of the same act is safe.
 func (a *Authority) ActOnHost(ctx context.Context, s store.Session, call HostsCall) (Acted, error) {
 	device, err := deviceOf(s)
 	if err != nil {
@@ -97,6 +97,10 @@ func actOnHost(tx *store.Tx, doc record.HostsDoc, who record.Actor, id canon.ID)
 		return label(tx, record.HostLabel{
 			At: tx.Now(), Label: id, Change: doc.ID, Lineage: version.Lineage(), Contract: doc.Contract, Host: doc.Host, Was: doc.Was, Labels: doc.Labels, Who: who,
 		})
+	case record.ActRelease:
+		return false, releaseHost(tx, record.HostRelease{
+			At: tx.Now(), Release: doc.ID, Lineage: version.Lineage(), Contract: doc.Contract, Host: doc.Host, To: doc.To, Who: who,
+		})
 	case record.ActRetire:
 		return false, retire(tx, record.HostRetire{
 			At: tx.Now(), Retirement: doc.ID, Lineage: version.Lineage(), Contract: doc.Contract, Host: doc.Host, Who: who,
@@ -143,6 +147,25 @@ func retire(tx *store.Tx, f record.HostRetire) error {
 	row, err := record.Host(tx, f.Host)
 	if err == nil && row.Retired() && row.Lineage == f.Lineage {
 		return nil
+	}
+	_, err = tx.Append(store.Draft{Facts: f})
+	return err
+}
+
+// releaseHost lets a host go to a contract that this ledger has, and takes the very same
+// release a second time for done.
+func releaseHost(tx *store.Tx, f record.HostRelease) error {
+	switch _, err := record.Lineage(tx, f.To); {
+	case isNotFound(err):
+		return fmt.Errorf("to: %w: this server has no contract %s; a host is released to one that it has", ErrField, f.To)
+	case err != nil:
+		return err
+	}
+	old, err := record.Release(tx, f.Release)
+	if err == nil && old.Host == f.Host && old.Lineage == f.Lineage && old.To == f.To {
+		if row, err := record.Host(tx, f.Host); err == nil && row.Lineage == f.Lineage && row.ReleasedTo == f.To {
+			return nil
+		}
 	}
 	_, err = tx.Append(store.Draft{Facts: f})
 	return err

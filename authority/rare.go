@@ -48,7 +48,7 @@ func (p *provenRows) rareAt(r *store.Reader, size, since, signed int64) (rare, e
 	p.mu.Lock()
 	from, links := p.linked, slices.Clone(p.links)
 	p.mu.Unlock()
-	entries, err := r.Since(from, ledger.PersonLink, ledger.PersonLock, ledger.PersonUnlock, ledger.HostJoin, ledger.HostLabel, ledger.HostRetire)
+	entries, err := r.Since(from, ledger.PersonLink, ledger.PersonLock, ledger.PersonUnlock, ledger.HostJoin, ledger.HostLabel, ledger.HostRetire, ledger.HostRelease)
 	if err != nil {
 		return rare{}, err
 	}
@@ -113,6 +113,8 @@ func hostChanged(facts record.Facts) sshcert.Host {
 	case record.HostLabel:
 		return f.Host
 	case record.HostRetire:
+		return f.Host
+	case record.HostRelease:
 		return f.Host
 	}
 	return ""

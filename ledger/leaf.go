@@ -26,6 +26,7 @@ const (
 	HostCertify      Kind = "host.certify"
 	HostLabel        Kind = "host.label"
 	HostRetire       Kind = "host.retire"
+	HostRelease      Kind = "host.release"
 	LoginOpen        Kind = "login.open"
 	LoginClose       Kind = "login.close"
 	LoginRefuse      Kind = "login.refuse"
@@ -68,7 +69,7 @@ func ParseKind(s string) (Kind, error) {
 func (k Kind) Known() bool {
 	switch k {
 	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonSnapshot, PersonLock, PersonUnlock, PersonLink, PersonErase, PersonRead,
-		HostInvite, HostCertify, HostLabel, HostRetire, LoginOpen, LoginClose, LoginRefuse, LoginOffline,
+		HostInvite, HostCertify, HostLabel, HostRetire, HostRelease, LoginOpen, LoginClose, LoginRefuse, LoginOffline,
 		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, AccessRevoke, CertificateIssue, CertificateVoid:
 		return true
 	default:

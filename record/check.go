@@ -64,6 +64,8 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.hostLabel(v, f)
 	case HostRetire:
 		return e.hostRetire(v, f)
+	case HostRelease:
+		return e.hostRelease(v, f)
 	case LoginOpen:
 		return e.loginOpen(v, f)
 	case LoginClose:

@@ -40,9 +40,13 @@ type HostRow struct {
 	Labelled  canon.Digest `json:"labelled,omitzero"` // hash of the leaf that gave it other labels than it joined with
 	Invited   bool         `json:"invited,omitempty"` // it joined by itself
 	RetiredAt canon.Micros `json:"retired_at,omitempty"`
+	// ReleasedTo is the lineage that the host was released to and has not joined yet;
+	// then it is retired as well.
+	ReleasedTo canon.Digest `json:"released_to,omitzero"`
+	Left       []LeftRow    `json:"left,omitempty"` // what it was under contracts that released it, sorted by lineage
 }
 
-// Retired reports whether the host is no more.
+// Retired reports whether the host is no more, or is no more its contract's.
 func (h HostRow) Retired() bool { return h.RetiredAt != 0 }
 
 // InvitationRow is an invitation.
@@ -68,7 +72,11 @@ func Invitation(v View, id canon.ID) (InvitationRow, error) {
 // JoinedHost returns a host that has joined and is not retired.
 func JoinedHost(v View, name sshcert.Host) (HostRow, error) {
 	row, err := Host(v, name)
-	if err == nil && row.Retired() {
+	switch {
+	case err != nil || !row.Retired():
+	case !row.ReleasedTo.IsZero():
+		err = fmt.Errorf("host %s: %w: its contract released it to contract %s, which it has not joined yet", name, ErrHostRetired, row.ReleasedTo)
+	default:
 		err = fmt.Errorf("host %s: %w since %s", name, ErrHostRetired, row.RetiredAt.Time().Format(time.RFC3339))
 	}
 	return row, err
@@ -162,7 +170,7 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 	if err := checkActor(v, version, f.Who, want, f.At, version.Terms.Ceilings.ClaimsMaxAge.Decide); err != nil {
 		return nil, err
 	}
-	if err := sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
+	if _, err := sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
 		return nil, err
 	}
 	switch _, err := Invitation(v, f.Invitation); {
@@ -179,22 +187,6 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 
 func putInvitation(row InvitationRow) (Change, error) {
 	return put(TableInvitation, string(row.Invitation), row, Index{"host", string(row.Name)}, Index{"all", ""})
-}
-
-// sameName refuses a name that belongs to a host which was something else: requests
-// and certificates of then name it.
-func sameName(v View, name sshcert.Host, lineage canon.Digest, labels []Label) error {
-	row, err := Host(v, name)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if row.Lineage != lineage || !slices.Equal(row.Labels, labels) {
-		return fmt.Errorf("host %s: %w; join it as what it was, or under another name", name, ErrHostOther)
-	}
-	return nil
 }
 
 // hostJoin puts a host into the inventory: by an invitation and the host's own
@@ -216,10 +208,11 @@ func (e Event) hostJoin(v View, f HostJoin) ([]Change, error) {
 	if f.Invitation == "" {
 		return joinByOperator(v, f, row)
 	}
-	invitation, err := takeInvitation(v, f)
+	invitation, old, err := takeInvitation(v, f)
 	if err != nil {
 		return nil, err
 	}
+	row.Left = old.Left
 	used, err := putInvitation(invitation)
 	if err != nil {
 		return nil, err
@@ -245,46 +238,48 @@ func joinByOperator(v View, f HostJoin, row HostRow) ([]Change, error) {
 	case !old.Retired():
 		return nil, fmt.Errorf("host %s: %w", f.Name, ErrExists)
 	}
-	if err := sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
+	old, err := sameName(v, f.Name, f.Lineage, f.Labels)
+	if err != nil {
 		return nil, err
 	}
+	row.Left = old.Left
 	return changes(putHost(row))
 }
 
 // takeInvitation uses an invitation up, for exactly the host that it was made for.
 // That whoever joins knew the secret is the server's word; that they have the key is
-// proved by the document.
-func takeInvitation(v View, f HostJoin) (InvitationRow, error) {
+// proved by the document. old is what the host was before, zero if its name is new.
+func takeInvitation(v View, f HostJoin) (i InvitationRow, old HostRow, err error) {
 	row, err := Invitation(v, f.Invitation)
 	if err != nil {
-		return InvitationRow{}, err
+		return InvitationRow{}, HostRow{}, err
 	}
 	switch {
 	case row.Leaf != f.InvitationLeaf:
-		return InvitationRow{}, fmt.Errorf("%w: the host names another leaf than the invitation's", ErrEvent)
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: the host names another leaf than the invitation's", ErrEvent)
 	case row.UsedAt != 0:
-		return InvitationRow{}, fmt.Errorf("%w: it was used at %s and is good once; have another one made", ErrInvitation, row.UsedAt.Time().Format(time.RFC3339))
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it was used at %s and is good once; have another one made", ErrInvitation, row.UsedAt.Time().Format(time.RFC3339))
 	case f.At > row.ExpiresAt:
-		return InvitationRow{}, fmt.Errorf("%w: it expired at %s; have another one made", ErrInvitation, row.ExpiresAt.Time().Format(time.RFC3339))
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it expired at %s; have another one made", ErrInvitation, row.ExpiresAt.Time().Format(time.RFC3339))
 	case f.Name != row.Name || f.Address != row.Address || f.Port != row.Port || !slices.Equal(f.Labels, row.Labels) || f.Lineage != row.Lineage:
-		return InvitationRow{}, fmt.Errorf("%w: it is for another host, address, contract or other labels", ErrInvitation)
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it is for another host, address, contract or other labels", ErrInvitation)
 	}
 	// The name may have been given to a host with other labels since it was made.
-	if err := sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
-		return InvitationRow{}, err
+	if old, err = sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
+		return InvitationRow{}, HostRow{}, err
 	}
 	if err := ownKey(v, f.HostKey); err != nil {
-		return InvitationRow{}, err
+		return InvitationRow{}, HostRow{}, err
 	}
 	body, err := openCall[hostcall.JoinBody](v, f.Document, f.Signature, f.Name, f.HostKey, f.At)
 	if err != nil {
-		return InvitationRow{}, err
+		return InvitationRow{}, HostRow{}, err
 	}
 	if body.Invitation != f.Invitation || body.HostKey != f.HostKey {
-		return InvitationRow{}, fmt.Errorf("%w: it takes another invitation, or names another key", ErrDocument)
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it takes another invitation, or names another key", ErrDocument)
 	}
 	row.UsedAt = f.At
-	return row, nil
+	return row, old, nil
 }
 
 // ownKey refuses a host key that signs something else.

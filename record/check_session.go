@@ -197,6 +197,8 @@ func (e Event) loginClose(v View, f LoginClose) ([]Change, error) {
 	switch {
 	case row.Host != f.Host || row.Leaf != f.Open:
 		return nil, fmt.Errorf("%w: the session is another host's", ErrEvent)
+	case row.Lineage != f.Lineage:
+		return nil, fmt.Errorf("%w: the session began under a contract that has released the host since", ErrEvent)
 	case row.ClosedAt != 0:
 		return nil, fmt.Errorf("the end of session %s: %w", f.Session, ErrExists)
 	case f.ClosedAt < row.OpenedAt || f.ClosedAt.Time().Sub(f.At.Time()) > hostcall.Skew:

@@ -200,6 +200,7 @@ func everyHostKind(t testing.TB, w *recordtest.World, m *recordtest.Map, serial 
 	add(w.Refuse(m, fleet, "db-1.demo"))
 	add(w.Offline(m, fleet, "db-1.demo"))
 	add(w.Retire(m, w.Bob, fleet, "db-1.demo"))
+	add(w.Release(m, w.Bob, fleet, "db-1.demo", w.Version.Lineage()))
 }
 
 func TestServerURL(t *testing.T) {

@@ -77,6 +77,18 @@ type HostRetire struct {
 	Who        Actor        `json:"who"`
 }
 
+// HostRelease records that a host admin lets a host go from its contract to another
+// one. Until it has joined that one it is nobody's.
+type HostRelease struct {
+	At       canon.Micros `json:"at"`
+	Release  canon.ID     `json:"release"`
+	Lineage  canon.Digest `json:"lineage"`  // of the contract that lets it go
+	Contract canon.Digest `json:"contract"` // its version in force
+	Host     sshcert.Host `json:"host"`
+	To       canon.Digest `json:"to"` // lineage of the contract that it may join
+	Who      Actor        `json:"who"`
+}
+
 // LoginOpen records that a host let somebody in. It is the host's word.
 type LoginOpen struct {
 	At      canon.Micros  `json:"at"`
@@ -169,6 +181,11 @@ func (HostRetire) Kind() ledger.Kind         { return ledger.HostRetire }
 func (f HostRetire) When() canon.Micros      { return f.At }
 func (f HostRetire) Reference() string       { return string(f.Retirement) }
 func (f HostRetire) InLineage() canon.Digest { return f.Lineage }
+
+func (HostRelease) Kind() ledger.Kind         { return ledger.HostRelease }
+func (f HostRelease) When() canon.Micros      { return f.At }
+func (f HostRelease) Reference() string       { return string(f.Release) }
+func (f HostRelease) InLineage() canon.Digest { return f.Lineage }
 
 func (LoginOpen) Kind() ledger.Kind         { return ledger.LoginOpen }
 func (f LoginOpen) When() canon.Micros      { return f.At }

@@ -17,9 +17,10 @@ type Act string
 
 // The acts of host admins.
 const (
-	ActInvite Act = "invite" // a host may join, once
-	ActLabel  Act = "label"  // a host is to have these labels
-	ActRetire Act = "retire" // a host is no more
+	ActInvite  Act = "invite"  // a host may join, once
+	ActLabel   Act = "label"   // a host is to have these labels
+	ActRetire  Act = "retire"  // a host is no more
+	ActRelease Act = "release" // a host may join another contract, and is out of its own
 )
 
 // HostsDoc is what a host admin's device key signs. Which fields it has depends on
@@ -28,7 +29,7 @@ type HostsDoc struct {
 	V        string       `json:"v"`
 	Origin   string       `json:"origin"`
 	Act      Act          `json:"act"`
-	ID       canon.ID     `json:"id"` // of the invitation, the change or the retirement, drawn by the client: a repeat is the same act
+	ID       canon.ID     `json:"id"` // of the invitation, the change, the retirement or the release, drawn by the client: a repeat is the same act
 	Person   canon.ID     `json:"person"`
 	Contract canon.Digest `json:"contract"` // the version in force
 	Host     sshcert.Host `json:"host"`
@@ -41,6 +42,8 @@ type HostsDoc struct {
 	JoinBy  canon.Micros `json:"join_by_at,omitempty"` // when the invitation expires
 	// Label.
 	Was canon.Digest `json:"was,omitzero"`
+	// Release.
+	To canon.Digest `json:"to,omitzero"` // lineage that the host may join
 
 	ExpiresAt canon.Micros `json:"expires_at"` // the document is not accepted later
 }

@@ -124,6 +124,8 @@ func (l *mentions) of(v View, facts Facts) error {
 		l.host(f.Host, f.Who, f.Contract)
 	case HostRetire:
 		l.host(f.Host, f.Who, f.Contract)
+	case HostRelease:
+		l.host(f.Host, f.Who, f.Contract)
 	case LoginOpen:
 		return l.login(v, f)
 	case LoginClose:

@@ -25,6 +25,8 @@ func Named(facts Facts) []canon.Digest {
 		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
 	case HostRetire:
 		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
+	case HostRelease:
+		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
 	case LoginOpen:
 		name(f.Certificate)
 	case LoginClose:

@@ -32,6 +32,8 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[HostLabel](text)
 	case ledger.HostRetire:
 		return parseFacts[HostRetire](text)
+	case ledger.HostRelease:
+		return parseFacts[HostRelease](text)
 	case ledger.LoginOpen:
 		return parseFacts[LoginOpen](text)
 	case ledger.LoginClose:
@@ -89,7 +91,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 	case ledger.PersonLock, ledger.PersonUnlock:
 		return parsePart[LockPerson](text)
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.KeyAdd, ledger.HostJoin,
-		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline,
+		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.HostRelease, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline,
 		ledger.PersonSnapshot, ledger.PersonErase, ledger.PersonRead, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
 		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)
 	default:

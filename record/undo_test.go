@@ -162,7 +162,7 @@ func TestPromiseP03_KnownIdentity(t *testing.T) {
 // that those which name a leaf, and no others, are returned.
 func TestNamed(t *testing.T) {
 	t.Parallel()
-	noLeaf := []string{"Contract", "Lineage", "Secret", "Bundle", "Was", "Call"} // of a contract version, or of something else
+	noLeaf := []string{"Contract", "Lineage", "Secret", "Bundle", "Was", "Call", "To"} // of a contract version, or of something else
 	for _, facts := range []record.Facts{
 		record.LedgerOpen{},
 		record.PersonErase{},
@@ -174,6 +174,7 @@ func TestNamed(t *testing.T) {
 		record.HostCertify{},
 		record.HostLabel{},
 		record.HostRetire{},
+		record.HostRelease{},
 		record.LoginOpen{},
 		record.LoginClose{},
 		record.LoginRefuse{},

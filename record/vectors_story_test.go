@@ -66,6 +66,21 @@ func (v *vectors) addCancellations(t *testing.T, w *recordtest.World, m *recordt
 	})
 }
 
+// addRelease tells of a host that goes from one contract to another.
+func (v *vectors) addRelease(t *testing.T, w *recordtest.World, m *recordtest.Map) {
+	t.Helper()
+	dock, harbour := w.Contract("dock", "offices: {host-admin: [leads]}\n"), w.Contract("harbour", "offices: {host-admin: [leads]}\n")
+	w.PutInForce(m, dock)
+	w.PutInForce(m, harbour)
+	hugo := w.User("hugo", "leads")
+	logIn(t, w, m, hugo)
+	w.Joined(m, dock, "crane-1.demo", "demo", w.Key())
+	release := w.Release(m, hugo, dock, "crane-1.demo", harbour.Lineage())
+	appendAll(t, m, plain(release))
+	w.Joined(m, harbour, "crane-1.demo", "prod", w.Key())
+	v.Documents = append(v.Documents, documentVector{"hosts", release.Who.Document, []signatureVector{{sshcert.NamespaceDevice, line(hugo.Device), release.Who.Signature}}})
+}
+
 // addErasure erases the one human whom Alice and Carol are, a year later.
 func (v *vectors) addErasure(t *testing.T, w *recordtest.World, m *recordtest.Map) {
 	t.Helper()

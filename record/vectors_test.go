@@ -132,6 +132,7 @@ func makeVectors(t *testing.T) vectors {
 	v.addHosts(t, w, m)
 	v.addRevocations(t, w, m)
 	v.addOffline(t, w, m)
+	v.addRelease(t, w, m)
 	var hashes []tlog.Hash
 	for _, e := range m.Entries {
 		leaf := leafOf(t, e)

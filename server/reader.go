@@ -126,7 +126,7 @@ func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 		return true, nil // of somebody erased it names an id, which is nobody's any more
 	case record.ContractPropose, record.ContractSign, record.HostJoin:
 		return who.lineages[f.InLineage()], nil
-	case record.HostInvite, record.HostCertify, record.HostLabel, record.HostRetire, record.LoginRefuse:
+	case record.HostInvite, record.HostCertify, record.HostLabel, record.HostRetire, record.HostRelease, record.LoginRefuse:
 		return who.lineages[f.InLineage()], nil
 	case record.LoginOpen:
 		return sessionOf(r, f.Session, who)

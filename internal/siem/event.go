@@ -60,6 +60,7 @@ type (
 		By        string            `json:"by"`
 		Labels    map[string]string `json:"labels,omitempty"`
 		Change    string            `json:"change,omitempty"`
+		To        string            `json:"to,omitempty"` // lineage
 		ExpiresAt string            `json:"expires_at,omitempty"`
 	}
 	hostCertificateFacts struct {
@@ -191,6 +192,8 @@ func factsOf(facts record.Facts) (any, error) {
 		return hostActFacts{Host: string(f.Host), Person: string(f.Who.Person), By: f.Who.By, Labels: labelsOf(f.Labels), Change: string(f.Change)}, nil
 	case record.HostRetire:
 		return hostActFacts{Host: string(f.Host), Person: string(f.Who.Person), By: f.Who.By}, nil
+	case record.HostRelease:
+		return hostActFacts{Host: string(f.Host), Person: string(f.Who.Person), By: f.Who.By, To: f.To.String()}, nil
 	case record.LoginOpen:
 		return sessionFacts{
 			Session: string(f.Session), Host: string(f.Host), Login: string(f.Login), Serial: serial(f.Serial), Finding: string(f.Finding), OpenedAt: stamp(f.OpenedAt.Time()),

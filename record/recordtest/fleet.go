@@ -207,3 +207,16 @@ func (w *World) Offline(l Ledger, v *contract.Version, name sshcert.Host) record
 		Key: canon.B64(sshcerttest.SKEd25519(raw, "ssh:offline")), OpenedAt: l.Now(), Call: w.Digest(),
 	}
 }
+
+// Release is the leaf with which u releases a host of v to the contract to.
+func (w *World) Release(l Ledger, u *User, v *contract.Version, name sshcert.Host, to canon.Digest) record.HostRelease {
+	w.t.Helper()
+	f := record.HostRelease{At: l.Now(), Release: w.ID(), Lineage: v.Lineage(), Contract: v.Digest, Host: name, To: to}
+	f.Who = w.By(l, u, ReleaseDoc(f))
+	return f
+}
+
+// ReleaseDoc is what a host admin signs for a release.
+func ReleaseDoc(f record.HostRelease) record.HostsDoc {
+	return record.HostsDoc{Act: record.ActRelease, ID: f.Release, Contract: f.Contract, Host: f.Host, To: f.To}
+}
