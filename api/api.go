@@ -367,7 +367,7 @@ type HostActRequest struct {
 
 // HostAct answers POST /v1/hosts/acts.
 type HostAct struct {
-	Act   string       `json:"act" enum:"invite,label,retire"` // what was done
+	Act   string       `json:"act" enum:"invite,label,release,retire"` // what was done
 	ID    canon.ID     `json:"id"`                             // of the invitation, change or retirement
 	Host  sshcert.Host `json:"host"`                           // to which host
 	Waits bool         `json:"waits"`                          // a second host admin has to do the same

@@ -152,15 +152,10 @@ func retire(tx *store.Tx, f record.HostRetire) error {
 	return err
 }
 
-// releaseHost lets a host go to a contract that this ledger has, and takes the very same
-// release a second time for done.
+// releaseHost lets a host go to another contract, and takes the very same release a
+// second time for done. This ledger need not have the other contract yet, or ever: a
+// host that goes to another ledger is out of its contract here all the same.
 func releaseHost(tx *store.Tx, f record.HostRelease) error {
-	switch _, err := record.Lineage(tx, f.To); {
-	case isNotFound(err):
-		return fmt.Errorf("to: %w: this server has no contract %s; a host is released to one that it has", ErrField, f.To)
-	case err != nil:
-		return err
-	}
 	old, err := record.Release(tx, f.Release)
 	if err == nil && old.Host == f.Host && old.Lineage == f.Lineage && old.To == f.To {
 		if row, err := record.Host(tx, f.Host); err == nil && row.Lineage == f.Lineage && row.ReleasedTo == f.To {

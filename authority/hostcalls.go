@@ -70,8 +70,8 @@ func openCall[B hostcall.Body](ctx context.Context, a *Authority, call HostCall)
 			return o, body, err
 		}
 	}
-	if row.Retired() {
-		return o, body, fmt.Errorf("host %s: %w", row.Name, record.ErrHostRetired)
+	if err := row.Gone(); err != nil {
+		return o, body, err
 	}
 	return openedCall{header: header, host: row, digest: sha256.Sum256([]byte(call.Document))}, body, nil
 }

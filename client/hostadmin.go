@@ -31,6 +31,7 @@ type HostAdminOptions struct {
 	Contract string   // id; needed if several are in force
 	For      time.Duration
 	Change   string // label: the change that another host admin has proposed
+	To       string // release: the contract that the host may join, its id or the digest of its version 1
 	JSON     bool
 }
 
@@ -268,6 +269,55 @@ func HostsRetire(ctx context.Context, o HostAdminOptions) error {
 		return o.printJSON(acted)
 	}
 	return nil
+}
+
+// HostsRelease has a host admin release a host from its contract to another one.
+func HostsRelease(ctx context.Context, o HostAdminOptions) error {
+	doc := record.HostsDoc{Act: record.ActRelease}
+	var err error
+	if doc.Host, err = sshcert.ParseHost(o.Name); err != nil {
+		return Usagef("NAME: %w", err)
+	}
+	if o.To == "" {
+		return Usagef("--to: name the contract that the host may join")
+	}
+	if doc.ID, err = canon.NewID(o.Rand); err != nil {
+		return err
+	}
+	a, _, err := o.admin(ctx, &doc)
+	if err != nil {
+		return err
+	}
+	if doc.To, err = a.lineage(ctx, o.To); err != nil {
+		return err
+	}
+	acted, err := a.act(ctx, doc)
+	if err != nil {
+		return err
+	}
+	o.say("host %s is released: nobody can ask for it until it has joined contract %s by an invitation of a host admin there", doc.Host, o.To)
+	if o.JSON {
+		return o.printJSON(acted)
+	}
+	return nil
+}
+
+// lineage returns the digest of version 1 of a contract that is named by its id, if it
+// is in force, or by that digest.
+func (a *account) lineage(ctx context.Context, name string) (canon.Digest, error) {
+	var s api.Server
+	if err := a.conn.get(ctx, "/v1/server", nil, &s); err != nil {
+		return canon.Digest{}, err
+	}
+	if at := slices.IndexFunc(s.Contracts, func(c api.Contract) bool { return c.ID == name || c.Lineage.String() == name }); at >= 0 {
+		return s.Contracts[at].Lineage, nil
+	}
+	d, err := canon.ParseDigest(name)
+	if err != nil {
+		return canon.Digest{}, Usagef("--to: no contract %s is in force; name one by its id, or by the digest of its version 1", name)
+	}
+	a.env.say("no contract %s is in force at %s: the host can't join it there yet", d, a.at.pin.Origin)
+	return d, nil
 }
 
 // admin opens the account and picks the contract under which the act is done.

@@ -72,14 +72,21 @@ func Invitation(v View, id canon.ID) (InvitationRow, error) {
 // JoinedHost returns a host that has joined and is not retired.
 func JoinedHost(v View, name sshcert.Host) (HostRow, error) {
 	row, err := Host(v, name)
-	switch {
-	case err != nil || !row.Retired():
-	case !row.ReleasedTo.IsZero():
-		err = fmt.Errorf("host %s: %w: its contract released it to contract %s, which it has not joined yet", name, ErrHostRetired, row.ReleasedTo)
-	default:
-		err = fmt.Errorf("host %s: %w since %s", name, ErrHostRetired, row.RetiredAt.Time().Format(time.RFC3339))
+	if err != nil {
+		return row, err
 	}
-	return row, err
+	return row, row.Gone()
+}
+
+// Gone returns why a host is no more, nil if it is there.
+func (h HostRow) Gone() error {
+	switch {
+	case !h.Retired():
+		return nil
+	case !h.ReleasedTo.IsZero():
+		return fmt.Errorf("host %s: %w: its contract released it to contract %s, which it has not joined yet", h.Name, ErrHostRetired, h.ReleasedTo)
+	}
+	return fmt.Errorf("host %s: %w since %s", h.Name, ErrHostRetired, h.RetiredAt.Time().Format(time.RFC3339))
 }
 
 // HostAdmin returns nil if a person held the host admin's office of a contract

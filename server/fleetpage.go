@@ -33,10 +33,11 @@ type fleetCard struct {
 	Ahead   string // how far its clock is off, empty if that is little
 }
 
-// goneHost is a host that is retired.
+// goneHost is a host that is retired, or was released and is nowhere yet.
 type goneHost struct {
 	Name sshcert.Host
 	At   canon.Micros
+	To   canon.Digest // the contract that it was released to, zero for none
 }
 
 func (fleetView) title() string { return "Hosts" }
@@ -79,7 +80,7 @@ func (s *Server) fleetPage(w http.ResponseWriter, r *http.Request, session store
 			switch {
 			case !who.lineages[h.Lineage]:
 			case h.Retired():
-				v.Gone = append(v.Gone, goneHost{h.Name, h.RetiredAt})
+				v.Gone = append(v.Gone, goneHost{h.Name, h.RetiredAt, h.ReleasedTo})
 			default:
 				if err := v.add(h, s.now()); err != nil {
 					return err

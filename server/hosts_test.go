@@ -276,9 +276,14 @@ func TestFleetPage(t *testing.T) {
 	must(t, c.Heartbeat(t.Context(), hostcall.HeartbeatBody{Mode: hostcall.Require, Verifier: "0.4.0", Findings: 1, Bundle: 1}))
 	_, err = w.authority.RetireHost(t.Context(), "web-2.demo")
 	must(t, err)
+	bob := w.logIn("bob")
+	released := bob.act(record.HostsDoc{Act: record.ActRelease, ID: newID(t), Host: "db-1.demo", To: canon.Digest{7}})
+	if released.status != http.StatusOK {
+		t.Fatalf("%d %s", released.status, released.body)
+	}
 	b, _ := w.signIn("bob", "/")
 	page := b.open("/hosts")
-	for _, want := range []string{"app-1.demo", "enforcing", "1 finding", "no revocation list", "not enforcing", "web-1.demo", "Retired", "web-2.demo", "bundle 1"} {
+	for _, want := range []string{"app-1.demo", "enforcing", "1 finding", "no revocation list", "not enforcing", "web-1.demo", "Retired or released", "web-2.demo", "bundle 1", "released to contract <code>BwAAAA"} {
 		if !strings.Contains(string(page.Body), want) {
 			t.Errorf("the page lacks %q:\n%s", want, page.Body)
 		}

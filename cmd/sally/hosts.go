@@ -34,7 +34,7 @@ The verbs below are for those who look after hosts.`,
 		},
 	}
 	addJSON(cmd, &o.JSON)
-	cmd.AddCommand(newHostsList(env), newHostsShow(env), newHostsInvite(env), newHostsLabel(env), newHostsRetire(env))
+	cmd.AddCommand(newHostsList(env), newHostsShow(env), newHostsInvite(env), newHostsLabel(env), newHostsRelease(env), newHostsRetire(env))
 	return cmd
 }
 
@@ -129,6 +129,23 @@ the new labels from then on.`,
 	}, &o, client.HostsLabel)
 	addTexts(cmd, &o.Labels, "label", 64, 127, "a label, `NAME=VALUE`")
 	addText(cmd, &o.Change, "change", 26, "the `ID` of the change that another host admin has proposed")
+	return cmd
+}
+
+func newHostsRelease(env client.Env) *cobra.Command {
+	o := client.HostAdminOptions{Env: env}
+	cmd := hostAdmin(&cobra.Command{
+		Use:   "release NAME --to CONTRACT",
+		Short: "Let a host go to another contract",
+		Long: `Releases a host from its contract to the one that --to names, by your signature. You
+need the office host-admin of the contract that it leaves; nobody else can move it,
+not the operator either. At once nobody can ask for it any more, and what was granted
+on it gives no certificate. A host admin of the other contract invites it then, with
+labels of that contract; the host joins by that invitation and pins that contract.
+Until it has, its own contract can invite it back with the labels that it had.`,
+		Example: `  sally hosts release web-1.prod --to harbour --contract acme-prod`,
+	}, &o, client.HostsRelease)
+	addText(cmd, &o.To, "to", 64, "the contract that the host may join, its `CONTRACT` id or the digest of its version 1")
 	return cmd
 }
 

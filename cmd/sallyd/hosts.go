@@ -71,7 +71,8 @@ func runHostsAdd(cmd *cobra.Command, dir string, o hostOptions) (err error) {
 func hostsListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the hosts of the ledger", Args: exactly(),
-		Long:    "Lists name, address and labels of each host, separated by tabs, and behind them retired if it is.",
+		Long: "Lists name, address and labels of each host, separated by tabs, and behind them whether it is retired, or released to\n" +
+			"which contract without having joined it.",
 		Example: "  sallyd hosts list",
 		RunE: verb(func(cmd *cobra.Command, _ []string) (err error) {
 			f, err := openFolder(cmd.Context(), *dir, folderOptions{})
@@ -86,7 +87,10 @@ func hostsListCommand(dir *string) *cobra.Command {
 				}
 				for _, h := range hosts {
 					state := ""
-					if h.Retired() {
+					switch {
+					case !h.ReleasedTo.IsZero():
+						state = "\treleased to " + h.ReleasedTo.String()
+					case h.Retired():
 						state = "\tretired"
 					}
 					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\t%s%s\n", h.Name, net.JoinHostPort(h.Address, strconv.Itoa(h.Port)), labels(h.Labels), state); err != nil {
@@ -213,8 +217,8 @@ func hostFiles(r *store.Reader, name sshcert.Host, at string) ([]hostFile, error
 	if err != nil {
 		return nil, err
 	}
-	if host.Retired() {
-		return nil, fmt.Errorf("host %s: %w", name, record.ErrHostRetired)
+	if err := host.Gone(); err != nil {
+		return nil, err
 	}
 	userCA, err := authority.UserCA(r)
 	if err != nil {
