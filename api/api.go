@@ -286,6 +286,7 @@ type Host struct {
 	Port    int               `json:"port" range:"1..65535"` // of sshd
 	HostKey string            `json:"host_key"`              // authorized_keys form without comment
 	Labels  map[string]string `json:"labels"`                // what roles choose hosts by
+	Aliases []sshcert.Host    `json:"aliases,omitempty"`     // its other names, sorted
 	Lineage canon.Digest      `json:"lineage"`               // the contract that it belongs to
 	Leaf    int64             `json:"leaf" range:"0..."`     // index of the host.join entry that says so
 	// LabelLeaf is the index of the host.label entry that gave it other labels than it
@@ -333,6 +334,7 @@ type JoinedHost struct {
 	Address string            `json:"address"`               // where ssh connects
 	Port    int               `json:"port" range:"1..65535"` // of sshd
 	Labels  map[string]string `json:"labels"`                // what roles choose hosts by
+	Aliases []sshcert.Host    `json:"aliases,omitempty"`     // its other names, sorted
 	Lineage canon.Digest      `json:"lineage"`               // the contract that it belongs to
 	Leaf    int64             `json:"leaf" range:"0..."`     // index of the host.join entry
 }
@@ -368,9 +370,9 @@ type HostActRequest struct {
 // HostAct answers POST /v1/hosts/acts.
 type HostAct struct {
 	Act   string       `json:"act" enum:"invite,label,release,retire"` // what was done
-	ID    canon.ID     `json:"id"`                             // of the invitation, change or retirement
-	Host  sshcert.Host `json:"host"`                           // to which host
-	Waits bool         `json:"waits"`                          // a second host admin has to do the same
+	ID    canon.ID     `json:"id"`                                     // of the invitation, change or retirement
+	Host  sshcert.Host `json:"host"`                                   // to which host
+	Waits bool         `json:"waits"`                                  // a second host admin has to do the same
 }
 
 // EntriesQuery holds the parameters of GET /v1/ledger/entries. What is looked for

@@ -326,7 +326,7 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.HostInvite}
 	case record.TableSession:
 		return []ledger.Kind{ledger.LoginOpen, ledger.LoginOffline}
-	case record.TableLabelling, record.TableRelease, record.TableHostCertificate, record.TableRefusal:
+	case record.TableLabelling, record.TableAlias, record.TableRelease, record.TableHostCertificate, record.TableRefusal:
 		return nil // what misses them begins something
 	case record.TableHost:
 		return []ledger.Kind{ledger.HostJoin}

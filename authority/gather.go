@@ -168,7 +168,7 @@ func (g *gathering) row(k record.Key, body []byte) error {
 	case record.TableRevoked:
 		return g.revoked(body)
 	case record.TableContractID, record.TableIssuer, record.TableIdentity, record.TableDevice, record.TableExpiry, record.TableDecision, record.TableCertificate, record.TableErased,
-		record.TableInvitation, record.TableLabelling, record.TableRelease, record.TableHostCertificate, record.TableSession, record.TableRefusal, record.TableRevocation:
+		record.TableInvitation, record.TableLabelling, record.TableAlias, record.TableRelease, record.TableHostCertificate, record.TableSession, record.TableRefusal, record.TableRevocation:
 	}
 	return fmt.Errorf("%w: no grant depends on it", record.ErrEvent)
 }

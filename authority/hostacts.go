@@ -91,7 +91,7 @@ func actOnHost(tx *store.Tx, doc record.HostsDoc, who record.Actor, id canon.ID)
 	case record.ActInvite:
 		return false, invite(tx, record.HostInvite{
 			At: tx.Now(), Invitation: doc.ID, Lineage: version.Lineage(), Contract: doc.Contract, Name: doc.Host, Address: doc.Address, Port: doc.Port,
-			Labels: doc.Labels, Secret: doc.Secret, Bundle: doc.Bundle, ExpiresAt: doc.JoinBy, Who: who,
+			Labels: doc.Labels, Aliases: doc.Aliases, Secret: doc.Secret, Bundle: doc.Bundle, ExpiresAt: doc.JoinBy, Who: who,
 		})
 	case record.ActLabel:
 		return label(tx, record.HostLabel{
@@ -173,8 +173,9 @@ type NewInvitation struct {
 	Address  string
 	Port     int
 	Labels   map[string]string
-	Contract string       // contract id; empty if there is only one
-	Secret   canon.Digest // record.InvitationSecret
+	Aliases  []sshcert.Host // its other names, sorted
+	Contract string         // contract id; empty if there is only one
+	Secret   canon.Digest   // record.InvitationSecret
 	For      time.Duration
 }
 
@@ -196,7 +197,7 @@ func (a *Authority) InviteHost(ctx context.Context, n NewInvitation) (record.Hos
 		}
 		f = record.HostInvite{
 			At: tx.Now(), Invitation: n.ID, Lineage: lineage, Contract: version.Digest, Name: n.Name, Address: n.Address, Port: n.Port,
-			Labels: LabelList(n.Labels), Secret: n.Secret, Bundle: bundle.Digest(), ExpiresAt: canon.At(tx.Now().Time().Add(n.For)), Who: record.Actor{By: record.ByOperator},
+			Labels: LabelList(n.Labels), Aliases: n.Aliases, Secret: n.Secret, Bundle: bundle.Digest(), ExpiresAt: canon.At(tx.Now().Time().Add(n.For)), Who: record.Actor{By: record.ByOperator},
 		}
 		_, err = tx.Append(store.Draft{Facts: f})
 		return err

@@ -68,7 +68,7 @@ func (a *Authority) JoinHost(ctx context.Context, call JoinCall) (record.HostRow
 		}
 		_, err = tx.Append(store.Draft{Facts: record.HostJoin{
 			At: tx.Now(), Join: id, Lineage: invitation.Lineage, Name: invitation.Name, Address: invitation.Address, Port: invitation.Port,
-			HostKey: canon.B64(key.Marshal()), Labels: invitation.Labels, Invitation: invitation.Invitation, InvitationLeaf: invitation.Leaf,
+			HostKey: canon.B64(key.Marshal()), Labels: invitation.Labels, Aliases: invitation.Aliases, Invitation: invitation.Invitation, InvitationLeaf: invitation.Leaf,
 			Document: call.Document, Signature: call.Signature,
 		}})
 		row, err = joinedRow(tx, header, err)

@@ -111,7 +111,8 @@ type NewHost struct {
 	Port     int
 	Key      ssh.PublicKey
 	Labels   map[string]string
-	Contract string // contract id; empty if there is only one
+	Aliases  []sshcert.Host // its other names, sorted
+	Contract string         // contract id; empty if there is only one
 }
 
 // AddHost records a host in the lineage of a contract in force.
@@ -127,7 +128,7 @@ func (a *Authority) AddHost(ctx context.Context, h NewHost) (record.HostJoin, er
 			return err
 		}
 		f = record.HostJoin{
-			At: tx.Now(), Join: id, Lineage: lineage, Name: h.Name, Address: h.Address, Port: h.Port, HostKey: canon.B64(h.Key.Marshal()),
+			At: tx.Now(), Join: id, Lineage: lineage, Name: h.Name, Address: h.Address, Port: h.Port, HostKey: canon.B64(h.Key.Marshal()), Aliases: h.Aliases,
 		}
 		for _, name := range slices.Sorted(maps.Keys(h.Labels)) {
 			f.Labels = append(f.Labels, record.Label{Name: name, Value: h.Labels[name]})

@@ -29,7 +29,8 @@ const (
 
 // HostTemplate says for which host a certificate is, by which its clients know it.
 type HostTemplate struct {
-	Host    sshcert.Host // its one principal
+	Host    sshcert.Host   // its first principal
+	Aliases []sshcert.Host // the host's other names, sorted: the other principals
 	Lineage canon.Digest
 	Key     ssh.PublicKey // the host's own
 	Issued  time.Time     // the ledger time of the leaf
@@ -37,7 +38,7 @@ type HostTemplate struct {
 }
 
 // Certificate returns the unsigned host certificate: what sshcert.TBS turns into
-// the bytes that the ledger records. It names that one host and carries no option
+// the bytes that the ledger records. It names that one host by its names and carries no option
 // and no extension; its proof stays with the authority, for no client asks for one
 // (docs/adr/0023). authority is the host CA's key.
 func (t HostTemplate) Certificate(serial uint64, nonce []byte, authority ssh.PublicKey) (*ssh.Certificate, error) {
@@ -50,8 +51,10 @@ func (t HostTemplate) Certificate(serial uint64, nonce []byte, authority ssh.Pub
 	if t.Life < MinHostLife || t.Life > MaxHostLife || t.Life%time.Second != 0 {
 		return nil, fmt.Errorf("%w: a host certificate of %s; it is good for %s to %s", ErrTemplate, t.Life, MinHostLife, MaxHostLife)
 	}
-	if _, err := sshcert.ParseHost(string(t.Host)); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
+	for _, name := range t.names() {
+		if _, err := sshcert.ParseHost(name); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
+		}
 	}
 	key, err := sshcert.ParseSubjectKey(t.Key.Marshal())
 	if err != nil {
@@ -61,10 +64,19 @@ func (t HostTemplate) Certificate(serial uint64, nonce []byte, authority ssh.Pub
 	before := t.Issued.Add(t.Life).Truncate(time.Second)
 	return &ssh.Certificate{
 		Nonce: slices.Clone(nonce), Key: key, Serial: serial, CertType: ssh.HostCert,
-		KeyId: t.keyID(), ValidPrincipals: []string{string(t.Host)},
+		KeyId: t.keyID(), ValidPrincipals: t.names(),
 		ValidAfter: uint64(after.Unix()), ValidBefore: uint64(before.Unix()), //nolint:gosec // times of this century
 		SignatureKey: authority,
 	}, nil
+}
+
+// names are the principals: the host's name, and its other ones.
+func (t HostTemplate) names() []string {
+	out := []string{string(t.Host)}
+	for _, a := range t.Aliases {
+		out = append(out, string(a))
+	}
+	return out
 }
 
 // keyID names host and contract; it is not the form of a person's.
@@ -144,7 +156,7 @@ func LintHost(wire []byte, t HostTemplate, authority ssh.PublicKey, serial uint6
 		{"the key is not the host's", bytes.Equal(cert.Key.Marshal(), t.Key.Marshal())},
 		{"the authority is not the host CA", bytes.Equal(cert.SignatureKey.Marshal(), authority.Marshal())},
 		{"the key ID is not the host's", cert.KeyId == "h="+string(t.Host)+";l="+t.Lineage.String()},
-		{"it names not exactly this host", len(cert.ValidPrincipals) == 1 && cert.ValidPrincipals[0] == string(t.Host)},
+		{"it names not exactly this host", slices.Equal(cert.ValidPrincipals, t.names())},
 		{"it has an option", len(cert.CriticalOptions) == 0 && len(cert.Extensions) == 0},
 		{"it is valid before it was issued", !after.Before(t.Issued.Add(-Backdate)) && !after.After(t.Issued)},
 		{"it is good for too long", !before.After(t.Issued.Add(t.Life)) && !before.After(t.Issued.Add(MaxHostLife))},

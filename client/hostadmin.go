@@ -22,12 +22,16 @@ import (
 // InvitationLife is how long an invitation is good unless something else is said.
 const InvitationLife = time.Hour
 
+// MaxAliases is how many other names a host has at most.
+const MaxAliases = record.MaxAliases
+
 // HostAdminOptions are the settings of what a host admin does about a host.
 type HostAdminOptions struct {
 	Env
 	Name     string
 	Addr     string   // HOST:PORT; invite
 	Labels   []string // NAME=VALUE; invite, label
+	Aliases  []string // other names of the host; invite
 	Contract string   // id; needed if several are in force
 	For      time.Duration
 	Change   string // label: the change that another host admin has proposed
@@ -139,7 +143,7 @@ func HostsInvite(ctx context.Context, o HostAdminOptions) error {
 		return err
 	}
 	o.say("host %s can join until %s, once, by the line below; whoever has it can, so hand it over as a secret", doc.Host, o.clock(doc.JoinBy.Time()))
-	o.say("on the host, as root: sally-host join %s --invite - --name %s --mode observe, then the line (or --mode require)", a.at.server, doc.Host)
+	o.say("on the host, as root: sally-host join %s --invite - --name %s%s --mode observe, then the line (or --mode require)", a.at.server, doc.Host, aliasFlags(doc.Aliases))
 	if o.JSON {
 		return o.printJSON(invitationResult{Host: doc.Host, ID: i.ID, Invitation: i.Reveal(), Bundle: bundle, ExpiresAt: doc.JoinBy})
 	}
@@ -160,8 +164,16 @@ func (o HostAdminOptions) inviteDoc() (record.HostsDoc, error) {
 		return doc, Usagef("--addr: a lower-case DNS name or an IP address, and a port from 1 to 65535")
 	}
 	doc.Address = host
-	doc.Labels, err = parseLabels(o.Labels)
-	return doc, err
+	if doc.Labels, err = parseLabels(o.Labels); err != nil || len(o.Aliases) == 0 {
+		return doc, err
+	}
+	if doc.Aliases, err = sshcert.ParseHosts(o.Aliases); err != nil {
+		return doc, Usagef("--alias: %w", err)
+	}
+	if err := record.CheckAliases(doc.Host, doc.Aliases); err != nil {
+		return doc, Usagef("--alias: %w", err)
+	}
+	return doc, nil
 }
 
 func parseLabels(list []string) ([]record.Label, error) {
@@ -236,6 +248,14 @@ func HostsLabel(ctx context.Context, o HostAdminOptions) error {
 		return o.write([]byte(string(doc.ID) + "\n"))
 	}
 	return nil
+}
+
+func aliasFlags(list []sshcert.Host) string {
+	var b strings.Builder
+	for _, a := range list {
+		b.WriteString(" --alias " + string(a))
+	}
+	return b.String()
 }
 
 func labelFlags(list []string) string {

@@ -166,6 +166,9 @@ func (e Env) printHost(h api.Host, roles []api.RoleOption, checks []Check) error
 		{"labels", first(strings.Join(labels, ", "), "none")},
 		{"joined", fmt.Sprintf("entry %d of the ledger", h.Leaf)},
 	}
+	if len(h.Aliases) > 0 {
+		pairs = append(pairs, [2]string{"also", joined(h.Aliases)})
+	}
 	for _, r := range roles {
 		pairs = append(pairs, [2]string{"role", fmt.Sprintf("%s/%s %s: %s for at most %s, decided by %s; a certificate lasts %s",
 			r.Contract.ID, r.Role, r.Clause, strings.ReplaceAll(joined(r.Logins), " ", ", "), seconds(r.MaxSeconds), decidedBy(r), seconds(r.CertSeconds))})

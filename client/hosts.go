@@ -39,7 +39,7 @@ func (a *account) host(ctx context.Context, name sshcert.Host) (api.Host, error)
 	h, err := a.inventory(ctx, name)
 	if ExitCode(err) == ExitUnreachable {
 		kept := a.keptHosts()
-		if at := slices.IndexFunc(kept, func(h api.Host) bool { return h.Name == name }); at >= 0 {
+		if at := slices.IndexFunc(kept, func(h api.Host) bool { return isCalled(h, name) }); at >= 0 {
 			a.env.say("%s; using what it proved about hosts last", err)
 			h, err = kept[at], nil
 		}
@@ -55,13 +55,19 @@ func (a *account) host(ctx context.Context, name sshcert.Host) (api.Host, error)
 	return h, a.keepHost(ctx, h)
 }
 
-// inventory returns what the server says of a host.
+// isCalled reports whether a name is a host's own or another one of it. No two hosts
+// have one name.
+func isCalled(h api.Host, name sshcert.Host) bool {
+	return h.Name == name || slices.Contains(h.Aliases, name)
+}
+
+// inventory returns what the server says of a host, by its own or by another name.
 func (a *account) inventory(ctx context.Context, name sshcert.Host) (api.Host, error) {
 	var list []api.Host
 	if err := a.conn.get(ctx, "/v1/hosts", nil, &list); err != nil {
 		return api.Host{}, err
 	}
-	at := slices.IndexFunc(list, func(h api.Host) bool { return h.Name == name })
+	at := slices.IndexFunc(list, func(h api.Host) bool { return isCalled(h, name) })
 	if at < 0 {
 		return api.Host{}, fmt.Errorf("host %s: it is not in the inventory of %s that your groups are shown; ask a host admin to add it, or log in again if your groups changed", name, a.at.pin.Origin)
 	}
@@ -143,7 +149,7 @@ func (v *verification) checkHost(h api.Host) {
 		v.fail("host", "it has another %s", field)
 		return
 	}
-	v.pass("host", "%s joined there with this address, port, key, labels and contract", h.Name)
+	v.pass("host", "%s joined there with these names, address, port, key, labels and contract", h.Name)
 }
 
 // unproved returns the refusal of a host whose entry did not pass every check.
@@ -183,6 +189,8 @@ func differs(h api.Host, join record.HostJoin, leaf ledger.Leaf) string {
 		return "host key"
 	case h.LabelLeaf == 0 && !sameLabels(h.Labels, join.Labels):
 		return "set of labels"
+	case !slices.Equal(join.Aliases, h.Aliases):
+		return "set of other names"
 	case join.Lineage != h.Lineage || leaf.Lineage != h.Lineage:
 		return "contract"
 	case join.Reference() != leaf.Reference:
@@ -193,7 +201,7 @@ func differs(h api.Host, join record.HostJoin, leaf ledger.Leaf) string {
 
 func sameHost(a, b api.Host) bool {
 	return a.Name == b.Name && a.Address == b.Address && a.Port == b.Port && a.HostKey == b.HostKey &&
-		maps.Equal(a.Labels, b.Labels) && a.Lineage == b.Lineage && a.Leaf == b.Leaf && a.LabelLeaf == b.LabelLeaf
+		maps.Equal(a.Labels, b.Labels) && slices.Equal(a.Aliases, b.Aliases) && a.Lineage == b.Lineage && a.Leaf == b.Leaf && a.LabelLeaf == b.LabelLeaf
 }
 
 // keptHosts returns the hosts that were proved under the pinned log key. A file

@@ -40,6 +40,7 @@ func TestPromiseP12_AHostIsWhatTheLedgerSays(t *testing.T) {
 		{"another port", lieHost(func(_ *fake, h *api.Host) { h.Port++ }), "another port"},
 		{"another host key", lieHost(func(f *fake, h *api.Host) { h.HostKey = f.hosts[1].HostKey }), "another host key"},
 		{"another label", lieHost(func(_ *fake, h *api.Host) { h.Labels = map[string]string{"env": "prod"} }), "another set of labels"},
+		{"another other name", lieHost(func(_ *fake, h *api.Host) { h.Aliases = []sshcert.Host{"www.demo"} }), "another set of other names"},
 		{"a label less", lieHost(func(_ *fake, h *api.Host) { h.Labels = nil }), "another set of labels"},
 		{"another contract", lieHost(func(_ *fake, h *api.Host) { h.Lineage = canon.Sum("x", nil) }), "another contract"},
 		{"another host's leaf", lieHost(func(_ *fake, h *api.Host) { h.Leaf++ }), "another name"},

@@ -66,6 +66,10 @@ func SSH(ctx context.Context, o SSHOptions) error {
 	if err != nil {
 		return err
 	}
+	if host.Name != p.Host { // what is asked for, decided and certified is a host by its own name
+		a.env.say("%s is another name of host %s", p.Host, host.Name)
+		p.Host, w.hosts[0] = host.Name, host.Name
+	}
 	if err := a.sweep(ctx); err != nil {
 		return err
 	}

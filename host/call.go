@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,9 +51,11 @@ type Caller struct {
 	Server *url.URL // scheme and host
 	Origin string   // of the ledger
 	Host   sshcert.Host
-	Key    ssh.Signer // the host key that the ledger has, or is to have
-	Now    func() time.Time
-	Rand   io.Reader
+	// Aliases are the other names that the host answers to, sorted.
+	Aliases []sshcert.Host
+	Key     ssh.Signer // the host key that the ledger has, or is to have
+	Now     func() time.Time
+	Rand    io.Reader
 	// HTTP is how to reach the server. Zero: TLS 1.2 or newer, the system's roots.
 	HTTP *http.Client
 }
@@ -71,7 +74,7 @@ func NewHTTP() *http.Client {
 
 // Join takes an invitation. A repeat by the same key is safe.
 func (c *Caller) Join(ctx context.Context, i hostcall.Invitation) (api.JoinedHost, error) {
-	document, signature, err := c.sign(hostcall.JoinBody{Invitation: i.ID, HostKey: c.wire()})
+	document, signature, err := c.sign(hostcall.JoinBody{Invitation: i.ID, HostKey: c.wire(), Aliases: c.Aliases})
 	if err != nil {
 		return api.JoinedHost{}, err
 	}
@@ -104,7 +107,7 @@ func (c *Caller) Certify(ctx context.Context) (*ssh.Certificate, ssh.PublicKey, 
 	switch {
 	case cert.CertType != ssh.HostCert || !bytes.Equal(cert.Key.Marshal(), c.Key.PublicKey().Marshal()):
 		err = errors.New("it is no host certificate for this host's key")
-	case len(cert.ValidPrincipals) != 1 || cert.ValidPrincipals[0] != string(c.Host):
+	case !c.IsOwn(cert.ValidPrincipals):
 		err = errors.New("it is for another name")
 	case authorizedKey(cert.SignatureKey) != answer.HostCA:
 		err = errors.New("it is signed by another key than the server says")
@@ -115,6 +118,14 @@ func (c *Caller) Certify(ctx context.Context) (*ssh.Certificate, ssh.PublicKey, 
 		return nil, nil, fmt.Errorf("the host certificate that the server made is refused: %w", err)
 	}
 	return cert, cert.SignatureKey, nil
+}
+
+// IsOwn reports whether the principals of a host certificate are names of this host and nobody else. It may lack other
+// names that the host's owner has given it without an invitation.
+func (c *Caller) IsOwn(principals []string) bool {
+	return slices.Contains(principals, string(c.Host)) && !slices.ContainsFunc(principals, func(p string) bool {
+		return p != string(c.Host) && !slices.Contains(c.Aliases, sshcert.Host(p))
+	})
 }
 
 // Events tells what happened on the host, oldest first, at most hostcall.MaxEvents at

@@ -103,5 +103,5 @@ func HostTemplate(row HostRow, at canon.Micros, seconds int64) (ca.HostTemplate,
 	if err != nil {
 		return ca.HostTemplate{}, err
 	}
-	return ca.HostTemplate{Host: row.Name, Lineage: row.Lineage, Key: key, Issued: at.Time(), Life: time.Duration(seconds) * time.Second}, nil
+	return ca.HostTemplate{Host: row.Name, Aliases: row.Aliases, Lineage: row.Lineage, Key: key, Issued: at.Time(), Life: time.Duration(seconds) * time.Second}, nil
 }

@@ -30,16 +30,17 @@ type HostRow struct {
 	At   canon.Micros `json:"at"` // when it joined last
 	// Leaf is the hash of the leaf by which it joined last; absent where that is the
 	// first leaf about this name and the operator's, as all were before invitations.
-	Leaf      canon.Digest `json:"leaf,omitzero"`
-	Lineage   canon.Digest `json:"lineage"`
-	Name      sshcert.Host `json:"name"`
-	Address   string       `json:"address"`
-	Port      int          `json:"port"`
-	HostKey   string       `json:"host_key"` // b64 of the SSH wire form
-	Labels    []Label      `json:"labels,omitempty"`
-	Labelled  canon.Digest `json:"labelled,omitzero"` // hash of the leaf that gave it other labels than it joined with
-	Invited   bool         `json:"invited,omitempty"` // it joined by itself
-	RetiredAt canon.Micros `json:"retired_at,omitempty"`
+	Leaf      canon.Digest   `json:"leaf,omitzero"`
+	Lineage   canon.Digest   `json:"lineage"`
+	Name      sshcert.Host   `json:"name"`
+	Address   string         `json:"address"`
+	Port      int            `json:"port"`
+	HostKey   string         `json:"host_key"` // b64 of the SSH wire form
+	Labels    []Label        `json:"labels,omitempty"`
+	Aliases   []sshcert.Host `json:"aliases,omitempty"` // its other names, sorted
+	Labelled  canon.Digest   `json:"labelled,omitzero"` // hash of the leaf that gave it other labels than it joined with
+	Invited   bool           `json:"invited,omitempty"` // it joined by itself
+	RetiredAt canon.Micros   `json:"retired_at,omitempty"`
 	// ReleasedTo is the lineage that the host was released to and has not joined yet;
 	// then it is retired as well.
 	ReleasedTo canon.Digest `json:"released_to,omitzero"`
@@ -51,17 +52,18 @@ func (h HostRow) Retired() bool { return h.RetiredAt != 0 }
 
 // InvitationRow is an invitation.
 type InvitationRow struct {
-	Invitation canon.ID     `json:"invitation"`
-	Leaf       canon.Digest `json:"leaf"`
-	Lineage    canon.Digest `json:"lineage"`
-	Name       sshcert.Host `json:"name"`
-	Address    string       `json:"address"`
-	Port       int          `json:"port"`
-	Labels     []Label      `json:"labels,omitempty"`
-	Secret     canon.Digest `json:"secret"`
-	Bundle     canon.Digest `json:"bundle"`
-	ExpiresAt  canon.Micros `json:"expires_at"`
-	UsedAt     canon.Micros `json:"used_at,omitempty"`
+	Invitation canon.ID       `json:"invitation"`
+	Leaf       canon.Digest   `json:"leaf"`
+	Lineage    canon.Digest   `json:"lineage"`
+	Name       sshcert.Host   `json:"name"`
+	Address    string         `json:"address"`
+	Port       int            `json:"port"`
+	Labels     []Label        `json:"labels,omitempty"`
+	Aliases    []sshcert.Host `json:"aliases,omitempty"`
+	Secret     canon.Digest   `json:"secret"`
+	Bundle     canon.Digest   `json:"bundle"`
+	ExpiresAt  canon.Micros   `json:"expires_at"`
+	UsedAt     canon.Micros   `json:"used_at,omitempty"`
 }
 
 // Invitation returns an invitation.
@@ -171,13 +173,16 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 		return nil, fmt.Errorf("%w: it is good for %s, at most %s may be", ErrInvitation, left.Round(time.Second), MaxInvitation)
 	}
 	want := HostsDoc{
-		Act: ActInvite, ID: f.Invitation, Contract: f.Contract, Host: f.Name, Labels: f.Labels, Address: f.Address, Port: f.Port,
+		Act: ActInvite, ID: f.Invitation, Contract: f.Contract, Host: f.Name, Labels: f.Labels, Aliases: f.Aliases, Address: f.Address, Port: f.Port,
 		Secret: f.Secret, Bundle: f.Bundle, JoinBy: f.ExpiresAt,
 	}
 	if err := checkActor(v, version, f.Who, want, f.At, version.Terms.Ceilings.ClaimsMaxAge.Decide); err != nil {
 		return nil, err
 	}
 	if _, err := sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
+		return nil, err
+	}
+	if err := freeNames(v, f.Name, f.Aliases); err != nil {
 		return nil, err
 	}
 	switch _, err := Invitation(v, f.Invitation); {
@@ -188,7 +193,7 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 	}
 	return changes(fresh(putInvitation(InvitationRow{
 		Invitation: f.Invitation, Leaf: e.LeafHash, Lineage: f.Lineage, Name: f.Name, Address: f.Address, Port: f.Port, Labels: f.Labels,
-		Secret: f.Secret, Bundle: f.Bundle, ExpiresAt: f.ExpiresAt,
+		Aliases: f.Aliases, Secret: f.Secret, Bundle: f.Bundle, ExpiresAt: f.ExpiresAt,
 	})))
 }
 
@@ -208,9 +213,12 @@ func (e Event) hostJoin(v View, f HostJoin) ([]Change, error) {
 	if err := checkInventory(f.Name, f.Address, f.Port, f.Labels); err != nil {
 		return nil, err
 	}
+	if err := freeNames(v, f.Name, f.Aliases); err != nil {
+		return nil, err
+	}
 	row := HostRow{
 		Join: f.Join, At: f.At, Leaf: e.LeafHash, Lineage: f.Lineage, Name: f.Name, Address: f.Address, Port: f.Port,
-		HostKey: f.HostKey, Labels: f.Labels, Invited: f.Invitation != "",
+		HostKey: f.HostKey, Labels: f.Labels, Aliases: f.Aliases, Invited: f.Invitation != "",
 	}
 	if f.Invitation == "" {
 		return joinByOperator(v, f, row)
@@ -224,8 +232,8 @@ func (e Event) hostJoin(v View, f HostJoin) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	joined, err := putHost(row)
-	return []Change{used, joined}, err
+	rows, err := joined(row)
+	return append(rows, used), err
 }
 
 func putHost(row HostRow) (Change, error) {
@@ -239,7 +247,12 @@ func joinByOperator(v View, f HostJoin, row HostRow) ([]Change, error) {
 	switch old, err := Host(v, f.Name); {
 	case errors.Is(err, ErrNotFound):
 		row.Leaf = canon.Digest{} // so that rows from before invitations stay what the leaves fold to
-		return changes(fresh(putHost(row)))
+		rows, err := joined(row)
+		if err != nil {
+			return nil, err
+		}
+		rows[0].New = true
+		return rows, nil
 	case err != nil:
 		return nil, err
 	case !old.Retired():
@@ -250,7 +263,7 @@ func joinByOperator(v View, f HostJoin, row HostRow) ([]Change, error) {
 		return nil, err
 	}
 	row.Left = old.Left
-	return changes(putHost(row))
+	return joined(row)
 }
 
 // takeInvitation uses an invitation up, for exactly the host that it was made for.
@@ -268,8 +281,8 @@ func takeInvitation(v View, f HostJoin) (i InvitationRow, old HostRow, err error
 		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it was used at %s and is good once; have another one made", ErrInvitation, row.UsedAt.Time().Format(time.RFC3339))
 	case f.At > row.ExpiresAt:
 		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it expired at %s; have another one made", ErrInvitation, row.ExpiresAt.Time().Format(time.RFC3339))
-	case f.Name != row.Name || f.Address != row.Address || f.Port != row.Port || !slices.Equal(f.Labels, row.Labels) || f.Lineage != row.Lineage:
-		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it is for another host, address, contract or other labels", ErrInvitation)
+	case f.Name != row.Name || f.Address != row.Address || f.Port != row.Port || !slices.Equal(f.Labels, row.Labels) || !slices.Equal(f.Aliases, row.Aliases) || f.Lineage != row.Lineage:
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it is for another host, address, contract, or other labels or names", ErrInvitation)
 	}
 	// The name may have been given to a host with other labels since it was made.
 	if old, err = sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
@@ -281,6 +294,10 @@ func takeInvitation(v View, f HostJoin) (i InvitationRow, old HostRow, err error
 	body, err := openCall[hostcall.JoinBody](v, f.Document, f.Signature, f.Name, f.HostKey, f.At)
 	if err != nil {
 		return InvitationRow{}, HostRow{}, err
+	}
+	// A host answers to no name that it has not signed: what is let in under one opens it.
+	if !slices.Equal(body.Aliases, f.Aliases) {
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it was made for the other names %v, and the host takes %v; name them with --alias", ErrInvitation, f.Aliases, body.Aliases)
 	}
 	if body.Invitation != f.Invitation || body.HostKey != f.HostKey {
 		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it takes another invitation, or names another key", ErrDocument)

@@ -244,17 +244,16 @@ func Ask(v View, lineage canon.Digest, role string, logins []sshcert.Login, host
 				Err: fmt.Errorf("%s is retired since %s: %w", name, host.RetiredAt.Time().Format(time.RFC3339), contract.ErrHostNotInRole),
 			}
 		}
-		if err == nil && host.Lineage != lineage {
-			err = ErrNotFound
-		}
-		if errors.Is(err, ErrNotFound) {
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return contract.Ask{}, notThere(v, name, lineage)
+		case err != nil:
+			return contract.Ask{}, err
+		case host.Lineage != lineage:
 			return contract.Ask{}, &contract.ClauseError{
 				Field: "hosts", Limit: "hosts that joined it; ask the operator which there are",
 				Err: fmt.Errorf("%s is not in the inventory of this contract: %w", name, contract.ErrHostNotInRole),
 			}
-		}
-		if err != nil {
-			return contract.Ask{}, err
 		}
 		labels := make(map[string]string, len(host.Labels))
 		for _, l := range host.Labels {

@@ -105,6 +105,8 @@ type HostJoin struct {
 	Port    int          `json:"port"`
 	HostKey string       `json:"host_key"` // b64 of the SSH wire form
 	Labels  []Label      `json:"labels,omitempty"`
+	// Aliases are the host's other names, sorted; absent for none.
+	Aliases []sshcert.Host `json:"aliases,omitempty"`
 	// By an invitation: which, and the host's call. Absent if the operator added it.
 	Invitation     canon.ID     `json:"invitation,omitempty"`
 	InvitationLeaf canon.Digest `json:"invitation_leaf,omitzero"`

@@ -31,10 +31,12 @@ type HostInvite struct {
 	Address    string       `json:"address"`
 	Port       int          `json:"port"`
 	Labels     []Label      `json:"labels,omitempty"`
-	Secret     canon.Digest `json:"secret"` // InvitationSecret of the secret
-	Bundle     canon.Digest `json:"bundle"` // of the trust bundle that the host is to pin
-	ExpiresAt  canon.Micros `json:"expires_at"`
-	Who        Actor        `json:"who"`
+	// Aliases are the host's other names, sorted; absent for none.
+	Aliases   []sshcert.Host `json:"aliases,omitempty"`
+	Secret    canon.Digest   `json:"secret"` // InvitationSecret of the secret
+	Bundle    canon.Digest   `json:"bundle"` // of the trust bundle that the host is to pin
+	ExpiresAt canon.Micros   `json:"expires_at"`
+	Who       Actor          `json:"who"`
 }
 
 // HostCertify records a host certificate before it is signed.

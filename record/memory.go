@@ -66,7 +66,7 @@ func looksUp(t Table, name string) bool {
 		return name == "all"
 	case TableKey:
 		return name == "purpose"
-	case TableLog, TableContract, TableContractID, TableHost, TableInvitation, TableLabelling, TableRelease, TableHostCertificate,
+	case TableLog, TableContract, TableContractID, TableHost, TableInvitation, TableLabelling, TableAlias, TableRelease, TableHostCertificate,
 		TableSession, TableRefusal, TablePerson, TableIssuer, TableDevice, TableSnapshot, TableExpiry, TableErased,
 		TableRevocation, TableRevoked:
 	}

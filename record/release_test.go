@@ -40,6 +40,7 @@ func TestPromiseP10_HostIsReleasedByItsContractAlone(t *testing.T) {
 		{"to nowhere", plain(w.Release(m, w.Bob, w.Version, "web-1.demo", canon.Digest{})), record.ErrEvent},
 		{"to its own contract", plain(w.Release(m, w.Bob, w.Version, "web-1.demo", w.Version.Lineage())), record.ErrEvent},
 		{"by the contract that it is to go to", plain(w.Release(m, w.Bob, other, "web-1.demo", other.Lineage())), record.ErrEvent},
+		{"by another contract, to a third one", plain(w.Release(m, w.Bob, other, "web-1.demo", w.Other.Lineage())), record.ErrEvent},
 		{"by the contract that it is to go to, in the name of its own", bend(func(f *record.HostRelease) { f.Contract = other.Digest }), record.ErrNotInForce},
 		{"a host that is none", plain(w.Release(m, w.Bob, w.Version, "db-1.demo", other.Lineage())), record.ErrNotFound},
 	})

@@ -66,7 +66,7 @@ func (v *vectors) addCancellations(t *testing.T, w *recordtest.World, m *recordt
 	})
 }
 
-// addRelease tells of a host that goes from one contract to another.
+// addRelease tells of a host that goes from one contract to another, and gets other names there.
 func (v *vectors) addRelease(t *testing.T, w *recordtest.World, m *recordtest.Map) {
 	t.Helper()
 	dock, harbour := w.Contract("dock", "offices: {host-admin: [leads]}\n"), w.Contract("harbour", "offices: {host-admin: [leads]}\n")
@@ -77,7 +77,13 @@ func (v *vectors) addRelease(t *testing.T, w *recordtest.World, m *recordtest.Ma
 	w.Joined(m, dock, "crane-1.demo", "demo", w.Key())
 	release := w.Release(m, hugo, dock, "crane-1.demo", harbour.Lineage())
 	appendAll(t, m, plain(release))
-	w.Joined(m, harbour, "crane-1.demo", "prod", w.Key())
+	invite := w.Invite(m, nil, harbour, "crane-1.demo", "prod", []byte("secret"))
+	invite.Aliases = []sshcert.Host{"crane.demo", "www.crane.demo"}
+	leaf, err := m.Append(plain(invite))
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, m, plain(w.Accept(m, invite, leaf, w.Key())))
 	v.Documents = append(v.Documents, documentVector{"hosts", release.Who.Document, []signatureVector{{sshcert.NamespaceDevice, line(hugo.Device), release.Who.Signature}}})
 }
 

@@ -29,6 +29,7 @@ const (
 	TableHost            Table = "host"             // key host name: HostRow
 	TableInvitation      Table = "invitation"       // key invitation id: InvitationRow
 	TableLabelling       Table = "labelling"        // key change id: LabellingRow
+	TableAlias           Table = "alias"            // key another name of a host: AliasRow
 	TableRelease         Table = "release"          // key release id: ReleaseRow
 	TableHostCertificate Table = "host_certificate" // key serial: HostCertificateRow
 	TableSession         Table = "host_session"     // key session id: SessionRow

@@ -27,7 +27,7 @@ func (s *Server) joinHost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := api.JoinedHost{Name: row.Name, Address: row.Address, Port: row.Port, Labels: labelsOf(row.Labels), Lineage: row.Lineage}
+	out := api.JoinedHost{Name: row.Name, Address: row.Address, Port: row.Port, Labels: labelsOf(row.Labels), Aliases: row.Aliases, Lineage: row.Lineage}
 	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
 		out.Leaf, err = reader.LeafIndex(row.Leaf)
 		return err

@@ -93,7 +93,7 @@ func hostOf(h authority.FleetHost) (api.Host, error) {
 		return api.Host{}, fmt.Errorf("host %s: %w", h.Name, err)
 	}
 	out := api.Host{
-		Name: h.Name, Address: h.Address, Port: h.Port, HostKey: keyLine(key), Labels: labelsOf(h.Labels), Lineage: h.Lineage,
+		Name: h.Name, Address: h.Address, Port: h.Port, HostKey: keyLine(key), Labels: labelsOf(h.Labels), Aliases: h.Aliases, Lineage: h.Lineage,
 		Leaf: h.Joined, LabelLeaf: h.Labelled, Standing: string(h.Standing),
 	}
 	if b := h.Heartbeat; b != nil {

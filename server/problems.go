@@ -153,6 +153,7 @@ var problemTable = []problemRow{
 	{record.ErrHostRetired, hostRetired, ""},
 	{record.ErrInvitation, invitationRefused, ""},
 	{record.ErrHostOther, fieldRefused, ""},
+	{record.ErrAlias, fieldRefused, ""},
 	{record.ErrSameAdmin, sameAdmin, ""},
 	{authority.ErrTooSoon, tooMuch, ""},
 	{authority.ErrReplay, fieldRefused, ""},

@@ -62,7 +62,7 @@ var inTable = map[string]error{
 	"store.ErrUsed": store.ErrUsed, "store.ErrBusy": store.ErrBusy, "store.ErrClock": store.ErrClock, "authority.ErrVoid": authority.ErrVoid,
 	"authority.ErrUncosigned": authority.ErrUncosigned, "authority.ErrWithheld": authority.ErrWithheld, "ledger.ErrMessage": ledger.ErrMessage, "ledger.ErrTile": ledger.ErrTile,
 	"record.ErrOtherLogin":  record.ErrOtherLogin,
-	"record.ErrHostRetired": record.ErrHostRetired, "record.ErrHostOther": record.ErrHostOther, "record.ErrInvitation": record.ErrInvitation, "record.ErrSameAdmin": record.ErrSameAdmin,
+	"record.ErrHostRetired": record.ErrHostRetired, "record.ErrHostOther": record.ErrHostOther, "record.ErrAlias": record.ErrAlias, "record.ErrInvitation": record.ErrInvitation, "record.ErrSameAdmin": record.ErrSameAdmin,
 	"authority.ErrTooSoon": authority.ErrTooSoon, "authority.ErrReplay": authority.ErrReplay, "authority.ErrNoBundle": authority.ErrNoBundle, "authority.ErrNoHostKeys": authority.ErrNoHostKeys,
 	"hostcall.ErrCall":     hostcall.ErrCall,
 	"store.ErrUnavailable": store.ErrUnavailable, "authority.ErrMark": authority.ErrMark, "store.ErrConflict": store.ErrConflict, "authority.ErrMarkMoved": authority.ErrMarkMoved,

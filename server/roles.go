@@ -37,7 +37,9 @@ func (s *Server) roles(w http.ResponseWriter, r *http.Request, session store.Ses
 	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
 		for _, host := range want.hosts {
 			switch _, err := record.JoinedHost(reader, host); {
-			case errors.Is(err, record.ErrNotFound), errors.Is(err, record.ErrHostRetired):
+			case errors.Is(err, record.ErrNotFound):
+				return notInInventory(reader, host)
+			case errors.Is(err, record.ErrHostRetired):
 				return fmt.Errorf("host: %w: %s is not in the inventory; ask a host admin to add it", authority.ErrField, host)
 			case err != nil:
 				return err
@@ -58,6 +60,19 @@ func (s *Server) roles(w http.ResponseWriter, r *http.Request, session store.Ses
 		return err
 	}
 	return writeJSON(w, http.StatusOK, out)
+}
+
+// notInInventory refuses a name that no host joined under, and says whose other name
+// it is.
+func notInInventory(reader *store.Reader, name sshcert.Host) error {
+	of, err := record.Alias(reader, name)
+	if err == nil {
+		return fmt.Errorf("host: %w: %s is another name of host %s; ask for %s", authority.ErrField, name, of.Host, of.Host)
+	}
+	if !errors.Is(err, record.ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("host: %w: %s is not in the inventory; ask a host admin to add it", authority.ErrField, name)
 }
 
 // allRoles lists every role that this person may ask for, with its hosts.

@@ -97,7 +97,7 @@ func hostAdmin(cmd *cobra.Command, o *client.HostAdminOptions, run func(context.
 func newHostsInvite(env client.Env) *cobra.Command {
 	o := client.HostAdminOptions{Env: env}
 	cmd := hostAdmin(&cobra.Command{
-		Use:   "invite NAME --addr HOST:PORT [--label NAME=VALUE]…",
+		Use:   "invite NAME --addr HOST:PORT [--label NAME=VALUE]… [--alias NAME]…",
 		Short: "Make an invitation by which a host joins, once",
 		Long: `Prints one line, an invitation, by which sally-host join takes the host into the
 inventory: under this name, with these labels, once, until it expires. It carries
@@ -107,10 +107,11 @@ the server. Whoever has the line can join as this host: hand it over as a secret
 You need the office host-admin of the contract. A name stays what it was: it is
 invited again only with the same labels and under the same contract.`,
 		Example: `  sally hosts invite web-1.prod --addr 10.20.0.11:22 --label env=prod --label tier=web
-  sally hosts invite web-1.prod --addr 10.20.0.11:22 --label env=prod --for 15m`,
+  sally hosts invite web-1.prod --addr 10.20.0.11:22 --label env=prod --alias www.prod --for 15m`,
 	}, &o, client.HostsInvite)
 	addText(cmd, &o.Addr, "addr", 300, "where ssh reaches the host, `HOST:PORT`")
 	addTexts(cmd, &o.Labels, "label", 64, 127, "a label, `NAME=VALUE`")
+	addTexts(cmd, &o.Aliases, "alias", client.MaxAliases, 95, "another `NAME` of the host, which is no other host's; sally-host join needs the same")
 	addLength(cmd, &o.For, "for", "how long it is good, `TIME` such as 15m; at most 168h (default 1h)")
 	return cmd
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/contract/strictyaml"
+	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -21,7 +22,7 @@ import (
 // host is recorded; here they are read so that whoever mistyped one is told which.
 type hostOptions struct {
 	name, addr, keyFile, contract string
-	labels                        []string
+	labels, aliases               []string
 }
 
 func (o hostOptions) parse() (authority.NewHost, error) {
@@ -57,6 +58,15 @@ func (o hostOptions) parseInventory() (authority.NewHost, error) {
 			return authority.NewHost{}, fmt.Errorf("--label %s=%s: %s is %s already; a host has each label once", k, v, k, first)
 		}
 		h.Labels[k] = v
+	}
+	if len(o.aliases) == 0 {
+		return h, nil
+	}
+	if h.Aliases, err = sshcert.ParseHosts(o.aliases); err == nil {
+		err = record.CheckAliases(h.Name, h.Aliases)
+	}
+	if err != nil {
+		return authority.NewHost{}, fmt.Errorf("--alias: %w", err)
 	}
 	return h, nil
 }

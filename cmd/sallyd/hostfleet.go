@@ -57,7 +57,7 @@ func hostsInviteCommand(dir *string) *cobra.Command {
 	var o hostOptions
 	var life time.Duration
 	cmd := &cobra.Command{
-		Use:   "invite NAME --addr HOST:PORT [--label NAME=VALUE]… [--contract ID] [--for TIME]",
+		Use:   "invite NAME --addr HOST:PORT [--label NAME=VALUE]… [--alias NAME]… [--contract ID] [--for TIME]",
 		Short: "Make an invitation by which a host joins, once",
 		Long: "Prints one line, an invitation, by which `sally-host join` takes the host into the inventory: under this name, with these labels,\n" +
 			"once, until it expires. It carries the digest of the trust bundle that the host is to pin. Whoever has the line can join as\n" +
@@ -71,6 +71,7 @@ func hostsInviteCommand(dir *string) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.addr, "addr", "", "where ssh reaches the host, `HOST:PORT` (required)")
 	cmd.Flags().StringArrayVar(&o.labels, "label", nil, "a label, `NAME=VALUE`; may be given several times")
+	cmd.Flags().StringArrayVar(&o.aliases, "alias", nil, "another `NAME` of the host, which is no other host's; may be given several times")
 	cmd.Flags().StringVar(&o.contract, "contract", "", "`ID` of the contract it belongs to; needed if several are in force")
 	cmd.Flags().DurationVar(&life, "for", invitationLife, "how long it is good, `TIME` such as 15m; at most 168h")
 	_ = cmd.MarkFlagRequired("addr") // the flag is there
@@ -96,7 +97,7 @@ func runHostsInvite(cmd *cobra.Command, dir string, o hostOptions, life time.Dur
 		return err
 	}
 	invited, err := f.auth.InviteHost(cmd.Context(), authority.NewInvitation{
-		ID: i.ID, Name: h.Name, Address: h.Address, Port: h.Port, Labels: h.Labels, Contract: h.Contract, Secret: record.InvitationSecret(i.Secret[:]), For: life,
+		ID: i.ID, Name: h.Name, Address: h.Address, Port: h.Port, Labels: h.Labels, Aliases: h.Aliases, Contract: h.Contract, Secret: record.InvitationSecret(i.Secret[:]), For: life,
 	})
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func hostsCommand(dir *string) *cobra.Command {
 func hostsAddCommand(dir *string) *cobra.Command {
 	var o hostOptions
 	cmd := &cobra.Command{
-		Use:     "add NAME --addr HOST:PORT --host-key FILE [--label NAME=VALUE]… [--contract ID]",
+		Use:     "add NAME --addr HOST:PORT --host-key FILE [--label NAME=VALUE]… [--alias NAME]… [--contract ID]",
 		Short:   "Record a host in the ledger",
 		Long:    "Records a host with its address, its public host key and its labels. The labels decide which roles of the contract reach it.",
 		Example: "  sallyd hosts add web-1.prod --addr 10.20.0.11:22 --host-key ssh_host_ed25519_key.pub --label env=prod --label tier=web",
@@ -43,6 +43,7 @@ func hostsAddCommand(dir *string) *cobra.Command {
 	cmd.Flags().StringVar(&o.addr, "addr", "", "where ssh reaches the host, `HOST:PORT` (required)")
 	cmd.Flags().StringVar(&o.keyFile, "host-key", "", "`FILE` with the host's public key (required)")
 	cmd.Flags().StringArrayVar(&o.labels, "label", nil, "a label, `NAME=VALUE`; may be given several times")
+	cmd.Flags().StringArrayVar(&o.aliases, "alias", nil, "another `NAME` of the host, which is no other host's; may be given several times")
 	cmd.Flags().StringVar(&o.contract, "contract", "", "`ID` of the contract it belongs to; needed if several are in force")
 	_ = cmd.MarkFlagRequired("addr")     // the flags are there
 	_ = cmd.MarkFlagRequired("host-key") //

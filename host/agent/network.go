@@ -62,7 +62,7 @@ func (n *Network) caller() (*host.Caller, trust.Bundle, error) {
 		return nil, trust.Bundle{}, err
 	}
 	return &host.Caller{
-		Server: server, Origin: verifier.Bundle().Origin, Host: verifier.Config().Name, Key: key, Now: n.Now, Rand: rand.Reader, HTTP: n.HTTP,
+		Server: server, Origin: verifier.Bundle().Origin, Host: verifier.Config().Name, Aliases: verifier.Config().Aliases, Key: key, Now: n.Now, Rand: rand.Reader, HTTP: n.HTTP,
 	}, verifier.Bundle(), nil
 }
 
@@ -180,7 +180,7 @@ func (n *Network) goodFor(c *host.Caller) time.Duration {
 		return 0
 	}
 	cert, err := sshcert.ParseCertificate(key.Marshal())
-	if err != nil || string(cert.Key.Marshal()) != string(c.Key.PublicKey().Marshal()) || len(cert.ValidPrincipals) != 1 || cert.ValidPrincipals[0] != string(c.Host) {
+	if err != nil || string(cert.Key.Marshal()) != string(c.Key.PublicKey().Marshal()) || !c.IsOwn(cert.ValidPrincipals) {
 		return 0
 	}
 	from, until := time.Unix(int64(cert.ValidAfter), 0), time.Unix(int64(cert.ValidBefore), 0) //nolint:gosec // times of our days

@@ -119,7 +119,7 @@ func (o Options) caller() (*host.Caller, error) {
 		return nil, err
 	}
 	return &host.Caller{
-		Server: server, Origin: o.Invitation.Origin, Host: o.Setup.Config.Name, Key: key, Now: o.Setup.Now, Rand: rand.Reader, HTTP: o.HTTP,
+		Server: server, Origin: o.Invitation.Origin, Host: o.Setup.Config.Name, Aliases: o.Setup.Config.Aliases, Key: key, Now: o.Setup.Now, Rand: rand.Reader, HTTP: o.HTTP,
 	}, nil
 }
 

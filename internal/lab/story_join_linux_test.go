@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/internal/lab"
 	"github.com/sallyport/sallyport/internal/lab/site"
 	"github.com/sallyport/sallyport/ledger/hostcall"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 var invitationLine = regexp.MustCompile(`sallyport-join-1\.\S+`)
@@ -22,7 +23,7 @@ var invitationLine = regexp.MustCompile(`sallyport-join-1\.\S+`)
 // authority key signs past the ledger.
 func TestPromiseP08_AHostJoinsByInvitation(t *testing.T) {
 	t.Parallel()
-	const name = "app-1.demo"
+	const name, alias = "app-1.demo", "app.demo"
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	h := newSettled(t)
@@ -38,17 +39,22 @@ func TestPromiseP08_AHostJoinsByInvitation(t *testing.T) {
 	operator("hosts", "keys")
 	operator("hosts", "bundle", "--out", file)
 	operator("hosts", "publish", file)
-	invitation, err := hostcall.ParseInvitation(invitationLine.FindString(operator("hosts", "invite", name, "--addr", h.sshd.Addr(), "--label", "env=demo")))
+	invitation, err := hostcall.ParseInvitation(invitationLine.FindString(operator("hosts", "invite", name, "--addr", h.sshd.Addr(), "--label", "env=demo", "--alias", alias)))
 	must(t, err)
 	must(t, s.Serve(ctx))
 
 	options := join.Options{Setup: h.options, Invitation: invitation, HostKey: strings.TrimSuffix(h.sshd.HostKeyFile(), ".pub")}
-	options.Setup.Config = host.Config{Name: name, Mode: host.Require, Server: s.URL()}
+	options.Setup.Config = host.Config{Name: name, Aliases: []sshcert.Host{alias}, Mode: host.Require, Server: s.URL()}
 	options.Setup.Bundle = nil
 	other := options
 	other.Setup.Config.Name = "app-2.demo"
 	if err := join.Run(ctx, other); err == nil {
 		t.Error("another host took the invitation")
+	}
+	other = options
+	other.Setup.Config.Aliases = []sshcert.Host{alias, site.Web1}
+	if err := join.Run(ctx, other); err == nil || !strings.Contains(err.Error(), "name them with --alias") {
+		t.Errorf("it was invited by other names than it takes: %v", err)
 	}
 	must(t, join.Run(ctx, options))
 	must(t, join.Run(ctx, options)) // and again, as after a failure
@@ -65,6 +71,17 @@ func TestPromiseP08_AHostJoinsByInvitation(t *testing.T) {
 	must(t, err)
 	if strings.TrimSpace(r.Stdout) != string(s.Account.Login) {
 		t.Errorf("the host answers %q\n%s", r.Output, h.sshd.Log())
+	}
+
+	// By its other name the same host is meant, and the same certificate does.
+	r, err = s.Alice.Must(ctx, "sally", "ssh", string(s.Account.Login)+"@"+alias, "--", "id -un")
+	must(t, err)
+	if strings.TrimSpace(r.Stdout) != string(s.Account.Login) || !strings.Contains(r.Output, alias+" is another name of host "+name) {
+		t.Errorf("by its other name the host answers %q\n%s", r.Output, h.sshd.Log())
+	}
+	shown := run(t, 0, lab.Command{Path: "ssh-keygen", Args: []string{"-L", "-f", filepath.Join(h.options.Machine.Dir, host.HostCertFile)}})
+	if !regexp.MustCompile(`Principals: \n\s+`+name+`\n\s+`+alias+`\n\s+Critical`).MatchString(shown.Output) {
+		t.Errorf("the host certificate:\n%s", shown.Output)
 	}
 
 	// The authority's key alone opens nothing.

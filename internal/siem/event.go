@@ -53,12 +53,14 @@ type (
 		Port    int               `json:"port"`
 		Key     string            `json:"key"` // fingerprint
 		Labels  map[string]string `json:"labels,omitempty"`
+		Aliases []string          `json:"aliases,omitempty"`
 	}
 	hostActFacts struct {
 		Host      string            `json:"host"`
 		Person    string            `json:"person,omitempty"`
 		By        string            `json:"by"`
 		Labels    map[string]string `json:"labels,omitempty"`
+		Aliases   []string          `json:"aliases,omitempty"`
 		Change    string            `json:"change,omitempty"`
 		To        string            `json:"to,omitempty"` // lineage
 		ExpiresAt string            `json:"expires_at,omitempty"`
@@ -185,7 +187,7 @@ func factsOf(facts record.Facts) (any, error) {
 	case record.HostJoin:
 		return hostOf(f)
 	case record.HostInvite:
-		return hostActFacts{Host: string(f.Name), Person: string(f.Who.Person), By: f.Who.By, Labels: labelsOf(f.Labels), ExpiresAt: stamp(f.ExpiresAt.Time())}, nil
+		return hostActFacts{Host: string(f.Name), Person: string(f.Who.Person), By: f.Who.By, Labels: labelsOf(f.Labels), Aliases: texts(f.Aliases), ExpiresAt: stamp(f.ExpiresAt.Time())}, nil
 	case record.HostCertify:
 		return hostCertificateFacts{Host: string(f.Host), Serial: serial(f.Serial), Seconds: f.Seconds}, nil
 	case record.HostLabel:
@@ -236,7 +238,7 @@ func hostOf(f record.HostJoin) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hostFacts{Name: string(f.Name), Address: f.Address, Port: f.Port, Key: key, Labels: labelsOf(f.Labels)}, nil
+	return hostFacts{Name: string(f.Name), Address: f.Address, Port: f.Port, Key: key, Labels: labelsOf(f.Labels), Aliases: texts(f.Aliases)}, nil
 }
 
 // labelsOf is nil if there are none.

@@ -14,12 +14,18 @@ import (
 const (
 	maxVerifier = 64 // bytes of a version
 	maxReason   = 32 // bytes of a reason
+	maxAliases  = 16 // other names of a host
 	minute      = canon.Micros(60_000_000)
 )
 
 func (b JoinBody) check() error {
 	if _, err := canon.ParseID(string(b.Invitation)); err != nil {
 		return fmt.Errorf("invitation: %w", err)
+	}
+	for i, a := range b.Aliases {
+		if parsed, err := sshcert.ParseHost(string(a)); err != nil || parsed != a || i > 0 && b.Aliases[i-1] >= a || i >= maxAliases {
+			return fmt.Errorf("aliases: at most %d host names, sorted, each once", maxAliases)
+		}
 	}
 	_, err := ParseHostKey(b.HostKey)
 	return err

@@ -83,6 +83,8 @@ type Body interface {
 type JoinBody struct {
 	Invitation canon.ID `json:"invitation"`
 	HostKey    string   `json:"host_key"` // b64 of the SSH wire form
+	// Aliases are the other names that the host will answer to, sorted; absent for none.
+	Aliases []sshcert.Host `json:"aliases,omitempty"`
 }
 
 // CertifyBody asks for a host certificate for the key that the ledger has of the

@@ -59,7 +59,7 @@ func (w *World) Invite(l Ledger, u *User, v *contract.Version, name sshcert.Host
 // InviteDoc is what a host admin signs for an invitation.
 func InviteDoc(f record.HostInvite) record.HostsDoc {
 	return record.HostsDoc{
-		Act: record.ActInvite, ID: f.Invitation, Contract: f.Contract, Host: f.Name, Labels: f.Labels, Address: f.Address, Port: f.Port,
+		Act: record.ActInvite, ID: f.Invitation, Contract: f.Contract, Host: f.Name, Labels: f.Labels, Aliases: f.Aliases, Address: f.Address, Port: f.Port,
 		Secret: f.Secret, Bundle: f.Bundle, JoinBy: f.ExpiresAt,
 	}
 }
@@ -78,10 +78,10 @@ func (w *World) Call(l Ledger, host sshcert.Host, key ssh.Signer, body hostcall.
 func (w *World) Accept(l Ledger, i record.HostInvite, leaf canon.Digest, key ssh.Signer) record.HostJoin {
 	w.t.Helper()
 	f := record.HostJoin{
-		At: l.Now(), Join: w.ID(), Lineage: i.Lineage, Name: i.Name, Address: i.Address, Port: i.Port, HostKey: Wire(key.PublicKey()), Labels: i.Labels,
+		At: l.Now(), Join: w.ID(), Lineage: i.Lineage, Name: i.Name, Address: i.Address, Port: i.Port, HostKey: Wire(key.PublicKey()), Labels: i.Labels, Aliases: i.Aliases,
 		Invitation: i.Invitation, InvitationLeaf: leaf,
 	}
-	f.Document, f.Signature = w.Call(l, i.Name, key, hostcall.JoinBody{Invitation: i.Invitation, HostKey: f.HostKey})
+	f.Document, f.Signature = w.Call(l, i.Name, key, hostcall.JoinBody{Invitation: i.Invitation, HostKey: f.HostKey, Aliases: i.Aliases})
 	return f
 }
 
