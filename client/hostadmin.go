@@ -370,18 +370,28 @@ func (o HostAdminOptions) admin(ctx context.Context, doc *record.HostsDoc) (*acc
 // bundle returns the digest of the newest trust bundle of a contract. It names the
 // pinned log key, or the server gives out one that is not its own.
 func (a *account) bundle(ctx context.Context, of api.Contract) (canon.Digest, error) {
-	var file []byte
-	if err := a.conn.get(ctx, "/v1/hosts/bundle", url.Values{"lineage": {of.Lineage.String()}}, &file); err != nil {
+	s, err := a.trustBundle(ctx, of.Lineage)
+	if err != nil {
 		return canon.Digest{}, whereToLook(err, "the operator publishes one with sallyd hosts publish")
+	}
+	return s.Digest(), nil
+}
+
+// trustBundle returns the newest trust bundle of a lineage, which names the pinned log
+// key.
+func (a *account) trustBundle(ctx context.Context, lineage canon.Digest) (trust.Signed, error) {
+	var file []byte
+	if err := a.conn.get(ctx, "/v1/hosts/bundle", url.Values{"lineage": {lineage.String()}}, &file); err != nil {
+		return trust.Signed{}, err
 	}
 	s, err := trust.Parse(file)
 	if err != nil {
-		return canon.Digest{}, err
+		return trust.Signed{}, err
 	}
-	if s.Bundle.Origin != a.at.pin.Origin || s.Bundle.Lineage != of.Lineage || !slices.Contains(s.Bundle.LogKeys, a.at.pin.LogKey) || s.Bundle.Expired(a.conn.now()) {
-		return canon.Digest{}, fmt.Errorf("%w: the trust bundle that the server gives out is another ledger's, lacks the pinned log key, or has expired; tell the operator", ErrHost)
+	if s.Bundle.Origin != a.at.pin.Origin || s.Bundle.Lineage != lineage || !slices.Contains(s.Bundle.LogKeys, a.at.pin.LogKey) || s.Bundle.Expired(a.conn.now()) {
+		return trust.Signed{}, fmt.Errorf("%w: the trust bundle that the server gives out is another ledger's, lacks the pinned log key, or has expired; tell the operator", ErrHost)
 	}
-	return s.Digest(), nil
+	return s, nil
 }
 
 // act signs what is done about a host with the device key, and posts it.

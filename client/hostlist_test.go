@@ -57,7 +57,7 @@ func TestHostIsHeldToTheLedger(t *testing.T) {
 	for _, want := range []string{
 		"host      web-1.demo\naddress   127.0.0.1 port 2222\nhost key  ssh-ed25519 SHA256:", "labels    env=demo, tier=web\njoined    entry 0 of the ledger\n",
 		"role      acme/ops §2: deploy, ops for at most 1h0m0s, decided by leads; a certificate lasts 5m0s\n",
-		"\n✓ leaf: ", "\n✓ inclusion: ", "\n✓ facts: ", "\n✓ host: web-1.demo joined there with this address, port, key, labels and contract\n",
+		"\n✓ leaf: ", "\n✓ inclusion: ", "\n✓ facts: ", "\n✓ host: web-1.demo joined there with these names, address, port, key, labels and contract\n",
 	} {
 		if !strings.Contains(w.stdout(), want) {
 			t.Errorf("no %q in\n%s", want, w.stdout())

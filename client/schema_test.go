@@ -39,7 +39,7 @@ func TestSchemaIsWhatIsPrinted(t *testing.T) {
 		"whoami": whoamiResult{}, "RequestResult": api.Request{}, "Status": dashboard{}, "list": requestsResult{}, "HostsResult": hostsResult{},
 		"HostResult": hostResult{}, "ledger list": entriesResult{}, "ledger show": entryResult{}, "version": versionResult{}, "revoke": api.Revocation{}, "error": errorResult{},
 		"ledger export": exportResult{}, "audit verify": auditResult{}, "audit explain": storyResult{}, "BundleResult": bundleResult{},
-		"hosts list": fleetResult{}, "hosts invite": invitationResult{}, "HostAct": api.HostAct{},
+		"hosts list": fleetResult{}, "hosts invite": invitationResult{}, "hosts config": configResult{}, "HostAct": api.HostAct{},
 	}
 	parts := map[string]any{
 		"Request": api.Request{}, "Decision": api.Decision{}, "Grant": api.Grant{}, "Revoked": api.Revoked{}, "Contract": api.Contract{}, "Host": api.Host{}, "Heartbeat": api.Heartbeat{}, "RoleOption": api.RoleOption{},

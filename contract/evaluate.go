@@ -166,6 +166,18 @@ func (r *Role) Matches(labels map[string]string) bool {
 	return len(r.Hosts) > 0 // a selector of nothing is no selector of everything
 }
 
+// LoginsOn returns the logins that any role names on a host with these labels, sorted.
+func (t *Terms) LoginsOn(labels map[string]string) []sshcert.Login {
+	var out []sshcert.Login
+	for i := range t.Roles {
+		if role := &t.Roles[i]; role.Matches(labels) {
+			out = append(out, role.Logins...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 func (r *Role) no(field, limit string, err error) *ClauseError {
 	return &ClauseError{Clause: r.Clause, Field: field, Limit: limit, Err: err}
 }

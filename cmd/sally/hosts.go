@@ -34,7 +34,7 @@ The verbs below are for those who look after hosts.`,
 		},
 	}
 	addJSON(cmd, &o.JSON)
-	cmd.AddCommand(newHostsList(env), newHostsShow(env), newHostsInvite(env), newHostsLabel(env), newHostsRelease(env), newHostsRetire(env))
+	cmd.AddCommand(newHostsList(env), newHostsShow(env), newHostsConfig(env), newHostsInvite(env), newHostsLabel(env), newHostsRelease(env), newHostsRetire(env))
 	return cmd
 }
 
@@ -75,6 +75,36 @@ func newHostsShow(env client.Env) *cobra.Command {
 			return client.Hosts(cmd.Context(), o)
 		},
 	}
+	addJSON(cmd, &o.JSON)
+	return cmd
+}
+
+func newHostsConfig(env client.Env) *cobra.Command {
+	o := client.HostConfigOptions{Env: env}
+	cmd := &cobra.Command{
+		Use:   "config NAME [--out DIR] [--at DIR]",
+		Short: "Print the files of a host that has stock sshd alone",
+		Long: `Prints the files by which stock sshd, without sally-host, accepts certificates for one
+host: a fragment for sshd_config, the user CA of your pin file, a principals file for
+each login that the contract names on the host, and the revocation list as it is now.
+Labels and terms are held to the pinned ledger. With --out they are written to a folder;
+root has to own them on the host.
+
+Such a host does not ask for the ledger proof, ends no session, and gets a newer
+revocation list only when you bring it one: run this again. It is shown as not enforcing.`,
+		Example: `  sally hosts config web-1.prod
+  sally hosts config web-1.prod --out ./web-1 --at /etc/ssh/sallyport`,
+		Args:              oneArgument("NAME"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.Name = args[0]
+			}
+			return client.HostsConfig(cmd.Context(), o)
+		},
+	}
+	addText(cmd, &o.Out, "out", 4096, "folder to write the files to, `DIR`")
+	addText(cmd, &o.At, "at", 4096, "folder in which the host will have them, `DIR` (default: that of --out, else /etc/ssh/sallyport)")
 	addJSON(cmd, &o.JSON)
 	return cmd
 }

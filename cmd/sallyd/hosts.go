@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/host/sshdconf"
 	"github.com/sallyport/sallyport/internal/store"
 	"github.com/sallyport/sallyport/record"
 	"github.com/sallyport/sallyport/sshcert"
@@ -121,9 +121,6 @@ func hostsConfigCommand(dir *string) *cobra.Command {
 	return cmd
 }
 
-// hostFile is one file for a host.
-type hostFile struct{ path, text string }
-
 func runHostsConfig(cmd *cobra.Command, dir, name, out, at string) (err error) {
 	host, err := sshcert.ParseHost(name)
 	if err != nil {
@@ -137,19 +134,20 @@ func runHostsConfig(cmd *cobra.Command, dir, name, out, at string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	var files []hostFile
+	var static sshdconf.Static
 	err = f.store.Read(cmd.Context(), func(r *store.Reader) error {
-		files, err = hostFiles(r, host, at)
+		static, err = staticOf(r, host)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
+	static.By, static.At = "sallyd hosts config", at
+	for _, file := range static.Files() {
 		if out == "" {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# --- %s\n%s", canon.Visible(filepath.Join(at, file.path)), file.text)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "# --- %s\n%s", canon.Visible(filepath.Join(at, file.Path)), file.Body)
 		} else {
-			err = writeHostFile(cmd, filepath.Join(out, file.path), file.text)
+			err = writeHostFile(cmd, filepath.Join(out, file.Path), file.Body)
 		}
 		if err != nil {
 			return err
@@ -168,19 +166,19 @@ func hostFolder(out, at string) (string, error) {
 			return "", err
 		}
 	default:
-		at = "/etc/ssh/sallyport"
+		at = sshdconf.DefaultStaticFolder
 	}
-	if !filepath.IsAbs(at) || strings.ContainsAny(at, " \"'%") || strings.ContainsFunc(at, canon.Hidden) {
-		return "", fmt.Errorf("--at %q: sshd needs an absolute path without spaces, quotes or %%", at)
+	if err := sshdconf.CheckStaticFolder(at); err != nil {
+		return "", fmt.Errorf("--at %w", err)
 	}
 	return at, nil
 }
 
-func writeHostFile(cmd *cobra.Command, path, text string) error {
+func writeHostFile(cmd *cobra.Command, path string, body []byte) error {
 	if err := makeOpenFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if err := writeFile(path, []byte(text), 0o644); err != nil {
+	if err := writeFile(path, body, 0o644); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote       %s\n", canon.Visible(path))
@@ -208,64 +206,41 @@ func makeOpenFolder(path string) error {
 	return os.Chmod(path, 0o755) //nolint:gosec // see above
 }
 
-// hostFiles makes the files of a host from the ledger: the CA of leaf 0 and the
-// logins that the contract in force names for the host's labels.
-func hostFiles(r *store.Reader, name sshcert.Host, at string) ([]hostFile, error) {
+// staticOf is what a host needs by the ledger: the CA of leaf 0 and the logins that the
+// contract in force names for the host's labels. It names no revocation list, which a
+// running server has.
+func staticOf(r *store.Reader, name sshcert.Host) (sshdconf.Static, error) {
 	host, err := record.Host(r, name)
 	if errors.Is(err, record.ErrNotFound) {
-		return nil, fmt.Errorf("%s is not in the inventory; add it with `sallyd hosts add %s …`", name, name)
+		return sshdconf.Static{}, fmt.Errorf("%s is not in the inventory; add it with `sallyd hosts add %s …`", name, name)
 	}
 	if err != nil {
-		return nil, err
+		return sshdconf.Static{}, err
 	}
 	if err := host.Gone(); err != nil {
-		return nil, err
+		return sshdconf.Static{}, err
 	}
 	userCA, err := authority.UserCA(r)
 	if err != nil {
-		return nil, err
+		return sshdconf.Static{}, err
 	}
-	logins, err := loginsOn(r, host)
-	if err != nil {
-		return nil, err
-	}
-	files := []hostFile{
-		{"sallyport.conf", "# sshd settings of " + string(name) + ", made by `sallyd hosts config`.\n" +
-			"# Include this file at the top of sshd_config, then check with `sshd -t`.\n" +
-			"TrustedUserCAKeys " + at + "/user-ca.pub\n" +
-			"AuthorizedPrincipalsFile " + at + "/principals/%u\n"},
-		{"user-ca.pub", authorizedKey(userCA) + "\n"},
-	}
-	for _, l := range logins {
-		files = append(files, hostFile{"principals/" + string(l), sshcert.Principal{Login: l, Host: name}.String() + "\n"})
-	}
-	return files, nil
-}
-
-func loginsOn(r *store.Reader, host record.HostRow) ([]sshcert.Login, error) {
 	head, err := r.Head()
 	if err != nil {
-		return nil, err
+		return sshdconf.Static{}, err
 	}
 	version, err := record.InForce(r, host.Lineage, head.At)
 	if err != nil {
-		return nil, err
+		return sshdconf.Static{}, err
 	}
 	have := make(map[string]string, len(host.Labels))
 	for _, l := range host.Labels {
 		have[l.Name] = l.Value
 	}
-	var out []sshcert.Login
-	for i := range version.Terms.Roles {
-		if role := &version.Terms.Roles[i]; role.Matches(have) {
-			out = append(out, role.Logins...)
-		}
+	logins := version.Terms.LoginsOn(have)
+	if len(logins) == 0 {
+		return sshdconf.Static{}, fmt.Errorf("no role of contract %s reaches %s by its labels %s", version.Terms.ID, host.Name, labels(host.Labels))
 	}
-	slices.Sort(out)
-	if out = slices.Compact(out); len(out) == 0 {
-		return nil, fmt.Errorf("no role of contract %s reaches %s by its labels %s", version.Terms.ID, host.Name, labels(host.Labels))
-	}
-	return out, nil
+	return sshdconf.Static{Host: name, CA: authorizedKey(userCA), Logins: logins}, nil
 }
 
 func labels(list []record.Label) string {

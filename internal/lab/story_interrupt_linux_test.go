@@ -177,6 +177,7 @@ func (v *verbs) withSilentServer() {
 		{verb: "hosts show", line: "sally hosts show web-1.demo"},
 		{verb: "hosts invite", line: "sally hosts invite spare.demo --addr 127.0.0.1:22 --label env=demo"},
 		{verb: "hosts label", line: "sally hosts label web-1.demo --label env=test"},
+		{verb: "hosts config", line: "sally hosts config web-1.demo"},
 		{verb: "hosts release", line: "sally hosts release spare.demo --to harbour"},
 		{verb: "hosts retire", line: "sally hosts retire spare.demo"},
 		{verb: "ledger list", line: "sally ledger list"},
