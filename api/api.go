@@ -325,7 +325,9 @@ type HostCallRequest struct {
 type HostJoinRequest struct {
 	Document  string `json:"document"`  // canonical JSON, sallyport.host-call/v1, its call join
 	Signature string `json:"signature"` // armored SSHSIG by the host key
-	Secret    string `json:"secret"`    // b64; of the invitation
+	// Secret is the invitation's, b64; or the identity token of the workload that the
+	// invitation names, which is known by its two dots.
+	Secret string `json:"secret"`
 }
 
 // JoinedHost answers POST /v1/hosts/join.

@@ -91,7 +91,7 @@ func actOnHost(tx *store.Tx, doc record.HostsDoc, who record.Actor, id canon.ID)
 	case record.ActInvite:
 		return false, invite(tx, record.HostInvite{
 			At: tx.Now(), Invitation: doc.ID, Lineage: version.Lineage(), Contract: doc.Contract, Name: doc.Host, Address: doc.Address, Port: doc.Port,
-			Labels: doc.Labels, Aliases: doc.Aliases, Secret: doc.Secret, Bundle: doc.Bundle, ExpiresAt: doc.JoinBy, Who: who,
+			Labels: doc.Labels, Aliases: doc.Aliases, Secret: doc.Secret, Workload: doc.Workload, Bundle: doc.Bundle, ExpiresAt: doc.JoinBy, Who: who,
 		})
 	case record.ActLabel:
 		return label(tx, record.HostLabel{
@@ -120,7 +120,7 @@ func invite(tx *store.Tx, f record.HostInvite) error {
 		return fmt.Errorf("bundle: %w: the newest trust bundle is %s; invite to that one", ErrField, bundle.Digest())
 	}
 	old, err := record.Invitation(tx, f.Invitation)
-	if err == nil && old.Secret == f.Secret && old.Name == f.Name && old.UsedAt == 0 {
+	if err == nil && old.Secret == f.Secret && old.Workload == f.Workload && old.Name == f.Name && old.UsedAt == 0 {
 		return nil
 	}
 	_, err = tx.Append(store.Draft{Facts: f})

@@ -18,6 +18,8 @@ import (
 type JoinCall struct {
 	HostCall
 	Secret string // b64, of the invitation
+	// Workload is whose identity token the host has shown, verified; zero for none.
+	Workload record.Workload
 }
 
 // errNotInvited is one text for whoever has no good invitation: which of name, id and
@@ -56,7 +58,7 @@ func (a *Authority) JoinHost(ctx context.Context, call JoinCall) (record.HostRow
 		if err := takeNonce(tx, header); err != nil {
 			return err
 		}
-		invitation, again, err := invited(tx, header, body, secret)
+		invitation, again, err := invited(tx, header, body, secret, call.Workload)
 		if err != nil || again {
 			row, err = joinedRow(tx, header, err)
 			return err
@@ -68,7 +70,7 @@ func (a *Authority) JoinHost(ctx context.Context, call JoinCall) (record.HostRow
 		}
 		_, err = tx.Append(store.Draft{Facts: record.HostJoin{
 			At: tx.Now(), Join: id, Lineage: invitation.Lineage, Name: invitation.Name, Address: invitation.Address, Port: invitation.Port,
-			HostKey: canon.B64(key.Marshal()), Labels: invitation.Labels, Aliases: invitation.Aliases, Invitation: invitation.Invitation, InvitationLeaf: invitation.Leaf,
+			HostKey: canon.B64(key.Marshal()), Labels: invitation.Labels, Aliases: invitation.Aliases, Invitation: invitation.Invitation, InvitationLeaf: invitation.Leaf, Workload: invitation.Workload,
 			Document: call.Document, Signature: call.Signature,
 		}})
 		row, err = joinedRow(tx, header, err)
@@ -90,14 +92,18 @@ func joinedRow(tx *store.Tx, h hostcall.Header, err error) (record.HostRow, erro
 
 // invited returns the invitation that a host takes. again says that this very key
 // took it before, and the host has not been changed since.
-func invited(tx *store.Tx, h hostcall.Header, body hostcall.JoinBody, secret []byte) (i record.InvitationRow, again bool, err error) {
+func invited(tx *store.Tx, h hostcall.Header, body hostcall.JoinBody, secret []byte, shown record.Workload) (i record.InvitationRow, again bool, err error) {
 	i, err = record.Invitation(tx, body.Invitation)
 	if err != nil && !isNotFound(err) {
 		return i, false, err
 	}
 	// Compared in every case, and in constant time.
 	digest := record.InvitationSecret(secret)
-	if subtle.ConstantTimeCompare(digest[:], i.Secret[:]) != 1 || err != nil || i.Name != h.Host {
+	known := subtle.ConstantTimeCompare(digest[:], i.Secret[:]) == 1
+	if !i.Workload.IsZero() { // it has no secret that anybody could know
+		known = shown == i.Workload
+	}
+	if !known || err != nil || i.Name != h.Host {
 		return i, false, errNotInvited
 	}
 	if i.UsedAt == 0 {

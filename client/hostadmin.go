@@ -32,6 +32,8 @@ type HostAdminOptions struct {
 	Addr     string   // HOST:PORT; invite
 	Labels   []string // NAME=VALUE; invite, label
 	Aliases  []string // other names of the host; invite
+	Workload string   // invite: the issuer whose identity token the host joins by, in the place of a secret
+	Subject  string   // invite: of that token
 	Contract string   // id; needed if several are in force
 	For      time.Duration
 	Change   string // label: the change that another host admin has proposed
@@ -139,11 +141,19 @@ func HostsInvite(ctx context.Context, o HostAdminOptions) error {
 		o.For = InvitationLife
 	}
 	doc.ID, doc.Secret, doc.Bundle, doc.JoinBy = i.ID, record.InvitationSecret(i.Secret[:]), bundle, canon.At(a.conn.now().Add(o.For))
+	token := ""
+	if !doc.Workload.IsZero() { // what has to be shown is the token
+		i.Secret, doc.Secret, token = [hostcall.SecretSize]byte{}, canon.Digest{}, " --token-file FILE"
+	}
 	if _, err := a.act(ctx, doc); err != nil {
 		return err
 	}
-	o.say("host %s can join until %s, once, by the line below; whoever has it can, so hand it over as a secret", doc.Host, o.clock(doc.JoinBy.Time()))
-	o.say("on the host, as root: sally-host join %s --invite - --name %s%s --mode observe, then the line (or --mode require)", a.at.server, doc.Host, aliasFlags(doc.Aliases))
+	if token == "" {
+		o.say("host %s can join until %s, once, by the line below; whoever has it can, so hand it over as a secret", doc.Host, o.clock(doc.JoinBy.Time()))
+	} else {
+		o.say("host %s can join until %s, once, by the line below and an identity token of %s for that subject; the line alone is no secret", doc.Host, o.clock(doc.JoinBy.Time()), doc.Workload.Issuer)
+	}
+	o.say("on the host, as root: sally-host join %s --invite - --name %s%s%s --mode observe, then the line (or --mode require)", a.at.server, doc.Host, aliasFlags(doc.Aliases), token)
 	if o.JSON {
 		return o.printJSON(invitationResult{Host: doc.Host, ID: i.ID, Invitation: i.Reveal(), Bundle: bundle, ExpiresAt: doc.JoinBy})
 	}
@@ -164,6 +174,15 @@ func (o HostAdminOptions) inviteDoc() (record.HostsDoc, error) {
 		return doc, Usagef("--addr: a lower-case DNS name or an IP address, and a port from 1 to 65535")
 	}
 	doc.Address = host
+	if (o.Workload == "") != (o.Subject == "") {
+		return doc, Usagef("--workload: issuer and --subject come together")
+	}
+	if o.Workload != "" {
+		doc.Workload = record.Workload{Issuer: o.Workload, Subject: record.WorkloadSubject(o.Workload, o.Subject)}
+		if err := record.CheckWorkload(doc.Workload); err != nil {
+			return doc, Usagef("--workload: %w", err)
+		}
+	}
 	if doc.Labels, err = parseLabels(o.Labels); err != nil || len(o.Aliases) == 0 {
 		return doc, err
 	}

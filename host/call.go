@@ -74,12 +74,21 @@ func NewHTTP() *http.Client {
 
 // Join takes an invitation. A repeat by the same key is safe.
 func (c *Caller) Join(ctx context.Context, i hostcall.Invitation) (api.JoinedHost, error) {
+	return c.JoinBy(ctx, i, "")
+}
+
+// JoinBy takes an invitation for a workload, by its identity token.
+func (c *Caller) JoinBy(ctx context.Context, i hostcall.Invitation, token string) (api.JoinedHost, error) {
 	document, signature, err := c.sign(hostcall.JoinBody{Invitation: i.ID, HostKey: c.wire(), Aliases: c.Aliases})
 	if err != nil {
 		return api.JoinedHost{}, err
 	}
+	shown := canon.B64(i.Secret[:])
+	if token != "" {
+		shown = token
+	}
 	var out api.JoinedHost
-	err = c.post(ctx, "/v1/hosts/join", api.HostJoinRequest{Document: document, Signature: signature, Secret: canon.B64(i.Secret[:])}, &out)
+	err = c.post(ctx, "/v1/hosts/join", api.HostJoinRequest{Document: document, Signature: signature, Secret: shown}, &out)
 	if err == nil && out.Name != c.Host {
 		err = fmt.Errorf("%w: it took the invitation for host %s", ErrUnreachable, out.Name)
 	}

@@ -60,7 +60,8 @@ type InvitationRow struct {
 	Port       int            `json:"port"`
 	Labels     []Label        `json:"labels,omitempty"`
 	Aliases    []sshcert.Host `json:"aliases,omitempty"`
-	Secret     canon.Digest   `json:"secret"`
+	Secret     canon.Digest   `json:"secret,omitzero"`
+	Workload   Workload       `json:"workload,omitzero"`
 	Bundle     canon.Digest   `json:"bundle"`
 	ExpiresAt  canon.Micros   `json:"expires_at"`
 	UsedAt     canon.Micros   `json:"used_at,omitempty"`
@@ -166,15 +167,18 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 	if err := checkInventory(f.Name, f.Address, f.Port, f.Labels); err != nil {
 		return nil, err
 	}
+	if err := checkProof(f.Secret, f.Workload); err != nil {
+		return nil, err
+	}
 	switch left := f.ExpiresAt.Time().Sub(f.At.Time()); {
-	case f.Secret.IsZero() || f.Bundle.IsZero():
-		return nil, fmt.Errorf("%w: an invitation has a secret and names a trust bundle", ErrEvent)
+	case f.Bundle.IsZero():
+		return nil, fmt.Errorf("%w: an invitation names a trust bundle", ErrEvent)
 	case left <= 0 || left > MaxInvitation:
 		return nil, fmt.Errorf("%w: it is good for %s, at most %s may be", ErrInvitation, left.Round(time.Second), MaxInvitation)
 	}
 	want := HostsDoc{
 		Act: ActInvite, ID: f.Invitation, Contract: f.Contract, Host: f.Name, Labels: f.Labels, Aliases: f.Aliases, Address: f.Address, Port: f.Port,
-		Secret: f.Secret, Bundle: f.Bundle, JoinBy: f.ExpiresAt,
+		Secret: f.Secret, Workload: f.Workload, Bundle: f.Bundle, JoinBy: f.ExpiresAt,
 	}
 	if err := checkActor(v, version, f.Who, want, f.At, version.Terms.Ceilings.ClaimsMaxAge.Decide); err != nil {
 		return nil, err
@@ -193,7 +197,7 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 	}
 	return changes(fresh(putInvitation(InvitationRow{
 		Invitation: f.Invitation, Leaf: e.LeafHash, Lineage: f.Lineage, Name: f.Name, Address: f.Address, Port: f.Port, Labels: f.Labels,
-		Aliases: f.Aliases, Secret: f.Secret, Bundle: f.Bundle, ExpiresAt: f.ExpiresAt,
+		Aliases: f.Aliases, Secret: f.Secret, Workload: f.Workload, Bundle: f.Bundle, ExpiresAt: f.ExpiresAt,
 	})))
 }
 
@@ -241,7 +245,7 @@ func putHost(row HostRow) (Change, error) {
 }
 
 func joinByOperator(v View, f HostJoin, row HostRow) ([]Change, error) {
-	if !f.InvitationLeaf.IsZero() || f.Document != "" || f.Signature != "" {
+	if !f.InvitationLeaf.IsZero() || !f.Workload.IsZero() || f.Document != "" || f.Signature != "" {
 		return nil, fmt.Errorf("%w: without an invitation the operator adds a host, and signs nothing", ErrEvent)
 	}
 	switch old, err := Host(v, f.Name); {
@@ -281,6 +285,8 @@ func takeInvitation(v View, f HostJoin) (i InvitationRow, old HostRow, err error
 		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it was used at %s and is good once; have another one made", ErrInvitation, row.UsedAt.Time().Format(time.RFC3339))
 	case f.At > row.ExpiresAt:
 		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it expired at %s; have another one made", ErrInvitation, row.ExpiresAt.Time().Format(time.RFC3339))
+	case f.Workload != row.Workload:
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it is for another workload, or for none", ErrInvitation)
 	case f.Name != row.Name || f.Address != row.Address || f.Port != row.Port || !slices.Equal(f.Labels, row.Labels) || !slices.Equal(f.Aliases, row.Aliases) || f.Lineage != row.Lineage:
 		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: it is for another host, address, contract, or other labels or names", ErrInvitation)
 	}

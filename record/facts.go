@@ -110,8 +110,11 @@ type HostJoin struct {
 	// By an invitation: which, and the host's call. Absent if the operator added it.
 	Invitation     canon.ID     `json:"invitation,omitempty"`
 	InvitationLeaf canon.Digest `json:"invitation_leaf,omitzero"`
-	Document       string       `json:"document,omitempty"` // hostcall, as signed
-	Signature      string       `json:"signature,omitempty"`
+	// Workload is whose identity token the server has seen; absent where the host knew a
+	// secret.
+	Workload  Workload `json:"workload,omitzero"`
+	Document  string   `json:"document,omitempty"` // hostcall, as signed
+	Signature string   `json:"signature,omitempty"`
 }
 
 // Label is one label of a host. Labels are sorted by name, each name once.

@@ -32,11 +32,13 @@ type HostInvite struct {
 	Port       int          `json:"port"`
 	Labels     []Label      `json:"labels,omitempty"`
 	// Aliases are the host's other names, sorted; absent for none.
-	Aliases   []sshcert.Host `json:"aliases,omitempty"`
-	Secret    canon.Digest   `json:"secret"` // InvitationSecret of the secret
-	Bundle    canon.Digest   `json:"bundle"` // of the trust bundle that the host is to pin
-	ExpiresAt canon.Micros   `json:"expires_at"`
-	Who       Actor          `json:"who"`
+	Aliases []sshcert.Host `json:"aliases,omitempty"`
+	Secret  canon.Digest   `json:"secret,omitzero"` // InvitationSecret of the secret
+	// Workload is who joins by an identity token, in the place of a secret.
+	Workload  Workload     `json:"workload,omitzero"`
+	Bundle    canon.Digest `json:"bundle"` // of the trust bundle that the host is to pin
+	ExpiresAt canon.Micros `json:"expires_at"`
+	Who       Actor        `json:"who"`
 }
 
 // HostCertify records a host certificate before it is signed.

@@ -35,12 +35,13 @@ type HostsDoc struct {
 	Host     sshcert.Host `json:"host"`
 	Labels   []Label      `json:"labels,omitempty"` // invite, label
 	// Invite.
-	Aliases []sshcert.Host `json:"aliases,omitempty"`
-	Address string         `json:"address,omitempty"`
-	Port    int            `json:"port,omitempty"`
-	Secret  canon.Digest   `json:"secret,omitzero"`
-	Bundle  canon.Digest   `json:"bundle,omitzero"`
-	JoinBy  canon.Micros   `json:"join_by_at,omitempty"` // when the invitation expires
+	Aliases  []sshcert.Host `json:"aliases,omitempty"`
+	Address  string         `json:"address,omitempty"`
+	Port     int            `json:"port,omitempty"`
+	Secret   canon.Digest   `json:"secret,omitzero"`
+	Workload Workload       `json:"workload,omitzero"` // in the place of the secret
+	Bundle   canon.Digest   `json:"bundle,omitzero"`
+	JoinBy   canon.Micros   `json:"join_by_at,omitempty"` // when the invitation expires
 	// Label.
 	Was canon.Digest `json:"was,omitzero"`
 	// Release.

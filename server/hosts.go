@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/sallyport/sallyport/api"
 	"github.com/sallyport/sallyport/authority"
@@ -21,9 +22,16 @@ func (s *Server) joinHost(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	row, err := s.authority.JoinHost(r.Context(), authority.JoinCall{
-		HostCall: authority.HostCall{Document: body.Document, Signature: body.Signature}, Secret: body.Secret,
-	})
+	call := authority.JoinCall{HostCall: authority.HostCall{Document: body.Document, Signature: body.Signature}}
+	if strings.Contains(body.Secret, ".") { // no b64 has a dot, and each identity token has
+		var err error
+		if call.Workload, err = s.workloadOf(r.Context(), body.Secret, body.Document); err != nil {
+			return err
+		}
+	} else {
+		call.Secret = body.Secret
+	}
+	row, err := s.authority.JoinHost(r.Context(), call)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/sallyport/sallyport/authority"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/oidc"
 )
 
 // Limits of what one client can make the server hold on to.
@@ -73,6 +74,9 @@ type Config struct {
 	// TrustedProxies are whose X-Forwarded-For is believed. Zero: nobody's, and
 	// who speaks to us is the client.
 	TrustedProxies []netip.Prefix
+	// Workloads issue identity tokens by which hosts join, for the audience ClientID. An
+	// invitation names issuer and subject. Zero: hosts join by secrets alone.
+	Workloads []oidc.Issuer
 }
 
 // Observer hears what an operator counts. Its methods return at once and may be
@@ -116,6 +120,7 @@ type Server struct {
 	times       times
 	feed        *feed
 	lists       *lists
+	workloads   []workload
 	handler     http.Handler
 }
 
@@ -147,6 +152,9 @@ func New(c Config) (*Server, error) {
 		exports: make(chan struct{}, maxExports),
 		limiter: newLimiter(c.Limits, c.TrustedProxies), readiness: newReadiness(c.Authority, c.Now, c.Logger), times: usualTimes,
 		feed: newFeed(c.Authority.Store(), c.Now, c.Logger),
+	}
+	if s.workloads, err = newWorkloads(c.Workloads, c.Now); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s.lists = newLists(s)
 	s.handler = s.routes()

@@ -19,9 +19,9 @@ import (
 func joinCommand() *cobra.Command {
 	var o join.Options
 	var f setupFlags
-	var invite string
+	var invite, token string
 	cmd := &cobra.Command{
-		Use:   "join URL --invite FILE --mode MODE [--name NAME]",
+		Use:   "join URL --invite FILE --mode MODE [--name NAME] [--token-file FILE]",
 		Short: "Take an invitation, and put the verifier in force",
 		Long: `Joins the ledger with the host's own key, pins the trust bundle that the invitation
 names, does what setup does, and gets a host certificate. If anything fails on the host,
@@ -47,6 +47,11 @@ from the command line, which everybody on this host can see.`,
 			if o.Invitation, err = readInvitation(cmd.InOrStdin(), invite); err != nil {
 				return err
 			}
+			if token != "" {
+				if o.Token, err = readToken(token); err != nil {
+					return err
+				}
+			}
 			o.Setup.Out, o.Setup.Now = cmd.OutOrStdout(), time.Now
 			return join.Run(cmd.Context(), o)
 		}),
@@ -57,6 +62,7 @@ from the command line, which everybody on this host can see.`,
 	f.add(cmd)
 	s := cmd.Flags()
 	s.StringVar(&invite, "invite", "", "`FILE` with the invitation; - is standard input")
+	s.StringVar(&token, "token-file", "", "`FILE` with the identity token of this workload, if the invitation is for one")
 	s.StringVar(&f.name, "name", "", "the host's `NAME`, as it was invited (default: what the machine is called)")
 	s.StringVar(&o.HostKey, "host-key", agent.DefaultHostKey, "the private host key that sshd uses, `FILE`")
 	for _, name := range []string{"invite", "mode"} {
@@ -88,6 +94,23 @@ func readInvitation(in io.Reader, path string) (hostcall.Invitation, error) {
 		return hostcall.Invitation{}, fmt.Errorf("reading the invitation: %w", hidden(err))
 	}
 	return hostcall.ParseInvitation(strings.TrimSpace(string(text)))
+}
+
+// readToken reads a file with one identity token. Its errors never repeat it.
+func readToken(path string) (string, error) {
+	const most = 16 << 10
+	file, err := os.Open(path) //nolint:gosec // the administrator's own file
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", hidden(err))
+	}
+	text, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err = errors.Join(err, file.Close()); err != nil {
+		return "", fmt.Errorf("--token-file: %w", hidden(err))
+	}
+	if len(text) > most {
+		return "", fmt.Errorf("--token-file: the file is larger than %d bytes, so it is no identity token", most)
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // hidden is an error of a file without its name: an invitation that was given in the

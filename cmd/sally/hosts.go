@@ -127,7 +127,7 @@ func hostAdmin(cmd *cobra.Command, o *client.HostAdminOptions, run func(context.
 func newHostsInvite(env client.Env) *cobra.Command {
 	o := client.HostAdminOptions{Env: env}
 	cmd := hostAdmin(&cobra.Command{
-		Use:   "invite NAME --addr HOST:PORT [--label NAME=VALUE]… [--alias NAME]…",
+		Use:   "invite NAME --addr HOST:PORT [--label NAME=VALUE]… [--alias NAME]… [--workload ISSUER --subject SUBJECT]",
 		Short: "Make an invitation by which a host joins, once",
 		Long: `Prints one line, an invitation, by which sally-host join takes the host into the
 inventory: under this name, with these labels, once, until it expires. It carries
@@ -142,6 +142,8 @@ invited again only with the same labels and under the same contract.`,
 	addText(cmd, &o.Addr, "addr", 300, "where ssh reaches the host, `HOST:PORT`")
 	addTexts(cmd, &o.Labels, "label", 64, 127, "a label, `NAME=VALUE`")
 	addTexts(cmd, &o.Aliases, "alias", client.MaxAliases, 95, "another `NAME` of the host, which is no other host's; sally-host join needs the same")
+	addText(cmd, &o.Workload, "workload", 255, "the `ISSUER` by whose identity token the host joins, in the place of a secret; the server has to know it")
+	addText(cmd, &o.Subject, "subject", 255, "the `SUBJECT` that the token has to be for")
 	addLength(cmd, &o.For, "for", "how long it is good, `TIME` such as 15m; at most 168h (default 1h)")
 	return cmd
 }

@@ -52,6 +52,9 @@ type config struct {
 	// Issuers adds to an identity provider what the contract does not hold. It is named by the ids of the contract and of the
 	// issuer in it, such as acme/okta.
 	Issuers map[string]issuerConfig `yaml:"issuers,omitempty" keys:"CONTRACT/ISSUER"`
+	// Workloads are identity providers by whose tokens hosts join that a host admin has invited by issuer and subject
+	// (docs/hosts.md), by names of your own. Without any, hosts join by invitations with a secret alone.
+	Workloads map[string]workloadConfig `yaml:"workloads,omitempty" keys:"NAME"`
 	// Limits says how often clients may ask (docs/operations.md).
 	Limits limitsConfig `yaml:"limits,omitempty"`
 	// TrustedProxies lists the reverse proxies whose X-Forwarded-For is believed, from the right up to the first hop that is
@@ -122,6 +125,9 @@ func (c config) check() error {
 		}
 	}
 	if err := c.checkIssuers(); err != nil {
+		return err
+	}
+	if err := c.checkWorkloads(); err != nil {
 		return err
 	}
 	if _, err := c.proxies(); err != nil {

@@ -129,7 +129,7 @@ func (c config) server(f *folder, m *metrics.Metrics, logger *slog.Logger) (*ser
 	}
 	s, err := server.New(server.Config{
 		Authority: f.auth, BaseURL: c.URL, Now: time.Now, Rand: rand.Reader, Logger: logger, Version: version, PublicTiles: c.Ledger.PublicTiles,
-		Limits: c.Limits.limits(), TrustedProxies: proxies, Observer: m,
+		Limits: c.Limits.limits(), TrustedProxies: proxies, Observer: m, Workloads: c.workloads(),
 	})
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type Options struct {
 	Setup      host.SetupOptions
 	Invitation hostcall.Invitation
 	HostKey    string       // file of the private host key that sshd uses
+	Token      string       // a workload's identity token, where the invitation names one; else empty
 	HTTP       *http.Client // how to reach the server; nil: [host.NewHTTP]
 }
 
@@ -55,7 +56,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	joined, err := caller.Join(ctx, o.Invitation)
+	joined, err := caller.JoinBy(ctx, o.Invitation, o.Token)
 	if err != nil {
 		return fmt.Errorf("joining: %w", err)
 	}

@@ -31,6 +31,12 @@ func (b JoinBody) check() error {
 	return err
 }
 
+// WorkloadNonce is the nonce that ties a workload's identity token to the host key with
+// which it joins.
+func WorkloadNonce(key ssh.PublicKey) string {
+	return canon.Sum("sallyport.workload-nonce/v1", key.Marshal()).String()
+}
+
 func (b CertifyBody) check() error {
 	_, err := ParseHostKey(b.HostKey)
 	return err

@@ -60,7 +60,7 @@ func (w *World) Invite(l Ledger, u *User, v *contract.Version, name sshcert.Host
 func InviteDoc(f record.HostInvite) record.HostsDoc {
 	return record.HostsDoc{
 		Act: record.ActInvite, ID: f.Invitation, Contract: f.Contract, Host: f.Name, Labels: f.Labels, Aliases: f.Aliases, Address: f.Address, Port: f.Port,
-		Secret: f.Secret, Bundle: f.Bundle, JoinBy: f.ExpiresAt,
+		Secret: f.Secret, Bundle: f.Bundle, Workload: f.Workload, JoinBy: f.ExpiresAt,
 	}
 }
 
@@ -79,7 +79,7 @@ func (w *World) Accept(l Ledger, i record.HostInvite, leaf canon.Digest, key ssh
 	w.t.Helper()
 	f := record.HostJoin{
 		At: l.Now(), Join: w.ID(), Lineage: i.Lineage, Name: i.Name, Address: i.Address, Port: i.Port, HostKey: Wire(key.PublicKey()), Labels: i.Labels, Aliases: i.Aliases,
-		Invitation: i.Invitation, InvitationLeaf: leaf,
+		Invitation: i.Invitation, InvitationLeaf: leaf, Workload: i.Workload,
 	}
 	f.Document, f.Signature = w.Call(l, i.Name, key, hostcall.JoinBody{Invitation: i.Invitation, HostKey: f.HostKey, Aliases: i.Aliases})
 	return f
