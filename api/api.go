@@ -84,6 +84,12 @@ type Session struct {
 	DeviceKey   string       `json:"device_key,omitempty"`     // SHA256:… fingerprint
 }
 
+// HostsQuery holds the parameters of GET /v1/hosts.
+type HostsQuery struct {
+	Limit int64        `json:"limit,omitempty" range:"1..1000"` // of hosts; without it all of them
+	After sshcert.Host `json:"after,omitempty"`                 // the name of the last host of the page before
+}
+
 // RolesQuery holds the parameters of GET /v1/roles. Both may be repeated: each
 // login on each host is asked about, at most 64 pairs.
 type RolesQuery struct {

@@ -38,7 +38,9 @@ type fake struct {
 	pin      Pin
 	url      string
 	contract api.Contract
-	stop     func() // the server goes away
+	// pageHosts answers pages of hosts, if a test asks for it.
+	pageHosts func(after string, limit int) []api.Host
+	stop      func() // the server goes away
 
 	mu       sync.Mutex
 	person   canon.ID

@@ -175,7 +175,14 @@ func (f *fake) getEntry(r *http.Request) (int, any) {
 
 // listHosts answers the hosts; they join at the first look, so that tests may
 // change f.hosts before.
-func (f *fake) listHosts(*http.Request) (int, any) {
+func (f *fake) listHosts(r *http.Request) (int, any) {
+	if f.pageHosts != nil {
+		limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+		if err != nil {
+			return problemBody("malformed", http.StatusBadRequest, err.Error())
+		}
+		return http.StatusOK, f.pageHosts(r.URL.Query().Get("after"), limit)
+	}
 	if !f.joined {
 		f.joined = true
 		for i := range f.hosts {

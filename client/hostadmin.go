@@ -62,8 +62,8 @@ func HostsFleet(ctx context.Context, o HostsOptions) error {
 	if err != nil {
 		return err
 	}
-	list := []api.Host{}
-	if err := a.conn.get(ctx, "/v1/hosts", nil, &list); err != nil {
+	list, err := a.allHosts(ctx)
+	if err != nil {
 		return err
 	}
 	switch {

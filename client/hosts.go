@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -63,8 +64,8 @@ func isCalled(h api.Host, name sshcert.Host) bool {
 
 // inventory returns what the server says of a host, by its own or by another name.
 func (a *account) inventory(ctx context.Context, name sshcert.Host) (api.Host, error) {
-	var list []api.Host
-	if err := a.conn.get(ctx, "/v1/hosts", nil, &list); err != nil {
+	list, err := a.allHosts(ctx)
+	if err != nil {
 		return api.Host{}, err
 	}
 	at := slices.IndexFunc(list, func(h api.Host) bool { return isCalled(h, name) })
@@ -72,6 +73,30 @@ func (a *account) inventory(ctx context.Context, name sshcert.Host) (api.Host, e
 		return api.Host{}, fmt.Errorf("host %s: it is not in the inventory of %s that your groups are shown; ask a host admin to add it, or log in again if your groups changed", name, a.at.pin.Origin)
 	}
 	return list[at], nil
+}
+
+// hostsPage is how many hosts are asked for at once.
+const hostsPage = 500
+
+// allHosts returns the hosts that the server shows, page by page. A server of before
+// knows no pages and answers all at once.
+func (a *account) allHosts(ctx context.Context) ([]api.Host, error) {
+	all := []api.Host{}
+	query := url.Values{"limit": {strconv.Itoa(hostsPage)}}
+	for {
+		var page []api.Host
+		if err := a.conn.get(ctx, "/v1/hosts", query, &page); err != nil {
+			return nil, err
+		}
+		if len(all) > 0 && len(page) > 0 && page[0].Name <= all[len(all)-1].Name {
+			return nil, fmt.Errorf("the server at %s does not come to an end with its hosts; tell the operator", a.at.server)
+		}
+		all = append(all, page...)
+		if len(page) != hostsPage {
+			return all, nil
+		}
+		query.Set("after", string(page[len(page)-1].Name))
+	}
 }
 
 // proveHost refuses a host of which the ledger does not say what the server says.

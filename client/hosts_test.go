@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -185,5 +186,39 @@ func TestKnownHosts(t *testing.T) {
 				t.Errorf("got %q, %v; want ErrHost", text, err)
 			}
 		})
+	}
+}
+
+// The client asks for one page after the other, and does not turn in circles with a
+// server that does.
+func TestAllHosts(t *testing.T) {
+	t.Parallel()
+	f, w := newFake(t), newWorld(t)
+	w.logIn(t, f)
+	var fleet []api.Host
+	for i := range 2*hostsPage + 1 {
+		h := f.hosts[0]
+		h.Name = sshcert.Host(fmt.Sprintf("h%05d.demo", i))
+		fleet = append(fleet, h)
+	}
+	a := w.account(t)
+	f.pageHosts = func(after string, limit int) []api.Host {
+		at := slices.IndexFunc(fleet, func(h api.Host) bool { return string(h.Name) > after })
+		if at < 0 {
+			return nil
+		}
+		return fleet[at:min(at+limit, len(fleet))]
+	}
+	list, err := a.allHosts(t.Context())
+	if err != nil || len(list) != len(fleet) || f.called("GET /v1/hosts") != 3 {
+		t.Errorf("%d hosts in %d pages, %v", len(list), f.called("GET /v1/hosts"), err)
+	}
+	f.pageHosts = func(_ string, limit int) []api.Host { return fleet[:limit] }
+	if _, err := a.allHosts(t.Context()); err == nil || !strings.Contains(err.Error(), "does not come to an end") {
+		t.Errorf("a server that begins again: %v", err)
+	}
+	f.pageHosts = func(string, int) []api.Host { return fleet } // one of before
+	if list, err := a.allHosts(t.Context()); err != nil || len(list) != len(fleet) {
+		t.Errorf("a server without pages: %d hosts, %v", len(list), err)
 	}
 }

@@ -84,8 +84,11 @@ func (s *Server) apiRoutes() []route {
 
 		{method: get, path: "/v1/hosts", bearer: s.hosts, doc: &operation{
 			id: "listHosts", tag: "requests", summary: "The hosts of the contracts that concern one",
-			more:    "A contract concerns those in a group that it names, as askers or as deciders.",
+			more: "A contract concerns those in a group that it names, as askers or as deciders. With limit there is one page; the next one is asked for " +
+				"with after, the name of its last host, whatever joined or left meanwhile. A page that is shorter than limit is the last.",
+			query:   api.HostsQuery{},
 			answers: []success{{200, []api.Host{}, "sorted by name"}},
+			refuses: []kind{fieldRefused},
 		}},
 		{method: post, path: "/v1/hosts/acts", bearer: s.actOnHost, doc: &operation{
 			id: "actOnHost", tag: "hosts", summary: "Invite, relabel or retire a host, as its host admin",

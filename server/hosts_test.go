@@ -293,3 +293,49 @@ func TestFleetPage(t *testing.T) {
 		t.Errorf("after ten minutes without a word:\n%s", page.Body)
 	}
 }
+
+// Pages of hosts have each host once, in order, also while others join and leave.
+func TestHostsComeInPages(t *testing.T) {
+	t.Parallel()
+	w, bundle := fleetWorld(t)
+	alice := w.logIn("alice")
+	join := func(name sshcert.Host) {
+		t.Helper()
+		_, err := w.caller(name).Join(t.Context(), w.invited(name, bundle.Digest()))
+		must(t, err)
+	}
+	join("app-1.demo")
+	join("app-3.demo")
+	page := func(query string) []string {
+		t.Helper()
+		var names []string
+		for _, h := range into[[]api.Host](t, alice.call("/v1/hosts"+query, nil), http.StatusOK) {
+			names = append(names, string(h.Name))
+		}
+		return names
+	}
+	if got := strings.Join(page(""), " "); got != "app-1.demo app-3.demo db-1.demo web-1.demo web-2.demo" {
+		t.Errorf("all: %s", got)
+	}
+	if got := strings.Join(page("?limit=2"), " "); got != "app-1.demo app-3.demo" {
+		t.Errorf("the first page: %s", got)
+	}
+	join("app-2.demo") // before where the next page begins
+	join("app-4.demo")
+	_, err := w.authority.RetireHost(t.Context(), "app-3.demo")
+	must(t, err)
+	if got := strings.Join(page("?limit=2&after=app-3.demo"), " "); got != "app-4.demo db-1.demo" {
+		t.Errorf("the second page: %s", got)
+	}
+	if got := strings.Join(page("?limit=1000&after=db-1.demo"), " "); got != "web-1.demo web-2.demo" {
+		t.Errorf("the last page: %s", got)
+	}
+	if got := page("?limit=2&after=web-2.demo"); len(got) != 0 {
+		t.Errorf("behind it: %s", got)
+	}
+	for _, bad := range []string{"?limit=0", "?limit=1001", "?limit=x", "?limit=1&limit=2", "?after=A", "?after=", "?before=x"} {
+		if r := alice.call("/v1/hosts"+bad, nil); r.status/100 != 4 {
+			t.Errorf("%s: %d", bad, r.status)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/store"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 // health answers GET /healthz: the process runs.
@@ -57,10 +58,56 @@ func contractOf(v *contract.Version) api.Contract {
 	}
 }
 
-// hosts answers GET /v1/hosts: those of the contracts that concern the person.
+// maxHostsPage is how many hosts one page has at most.
+const maxHostsPage = 1000
+
+// hostsPage is which hosts are asked for.
+type hostsPage struct {
+	limit int          // 0: all
+	after sshcert.Host // only those whose names come later; empty: from the first on
+}
+
+func parseHostsPage(r *http.Request) (hostsPage, error) {
+	values, err := query(r, "limit", "after")
+	if err != nil {
+		return hostsPage{}, err
+	}
+	var p hostsPage
+	if values.Has("limit") {
+		text, err := single(values, "limit")
+		if err != nil {
+			return p, err
+		}
+		n, err := parseNumber(text, "limit")
+		if err != nil || n < 1 || n > maxHostsPage {
+			return p, fmt.Errorf("limit: %w: a number from 1 to %d", authority.ErrField, maxHostsPage)
+		}
+		p.limit = int(n)
+	}
+	if values.Has("after") {
+		text, err := single(values, "after")
+		if err != nil {
+			return p, err
+		}
+		if p.after, err = sshcert.ParseHost(text); err != nil {
+			return p, fmt.Errorf("after: %w: the name of a host", authority.ErrField)
+		}
+	}
+	return p, nil
+}
+
+// full reports whether a page has room for no more.
+func (p hostsPage) full(n int) bool { return p.limit > 0 && n >= p.limit }
+
+// hosts answers GET /v1/hosts: those of the contracts that concern the person. A name
+// says where a page goes on, so that none is left out or told twice while hosts join.
 func (s *Server) hosts(w http.ResponseWriter, r *http.Request, session store.Session) error {
+	page, err := parseHostsPage(r)
+	if err != nil {
+		return err
+	}
 	out := []api.Host{}
-	err := s.store.Read(r.Context(), func(reader *store.Reader) error {
+	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
 		who, err := readerOf(reader, session, s.now())
 		if err != nil {
 			return err
@@ -70,8 +117,11 @@ func (s *Server) hosts(w http.ResponseWriter, r *http.Request, session store.Ses
 			return err
 		}
 		for _, h := range list {
-			if !who.lineages[h.Lineage] || h.Retired() {
+			if !who.lineages[h.Lineage] || h.Retired() || h.Name <= page.after {
 				continue
+			}
+			if page.full(len(out)) {
+				break
 			}
 			one, err := hostOf(h)
 			if err != nil {
