@@ -324,7 +324,7 @@ func (v *verbs) withServer() {
 		{verb: "hosts show", code: 0, line: "sally hosts show web-1.demo"},
 		{verb: "hosts show", code: 1, line: "sally hosts show nowhere.demo", says: "not in the inventory"},
 		{verb: "hosts show", code: 2, line: "sally hosts show", says: "name the host to show"},
-		{verb: "hosts config", code: 0, line: "sally hosts config web-1.demo", says: "TrustedUserCAKeys /etc/ssh/sallyport/user-ca.pub"},
+		{verb: "hosts config", code: 0, line: "sally hosts config web-1.demo", says: "the fleet shows it as not enforcing"},
 		{verb: "hosts config", code: 1, line: "sally hosts config nowhere.demo", says: "not in the inventory"},
 		{verb: "hosts config", code: 2, line: "sally hosts config web-1.demo --at relative", says: "--at: "},
 		{verb: "hosts invite", code: 0, line: "sally hosts invite spare.demo --addr 127.0.0.1:22 --label env=demo --for 5m", says: "hand it over as a secret"},
