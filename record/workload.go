@@ -2,7 +2,6 @@ package record
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 
 	"github.com/sallyport/sallyport/canon"
@@ -32,13 +31,18 @@ func WorkloadSubject(issuer, subject string) canon.Digest {
 func CheckWorkload(w Workload) error {
 	u, err := url.Parse(w.Issuer)
 	if err != nil || len(w.Issuer) > maxWorkloadIssuer || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.String() != w.Issuer ||
-		u.Scheme != "https" && (u.Scheme != "http" || !net.ParseIP(u.Hostname()).IsLoopback()) {
+		u.Scheme != "https" && (u.Scheme != "http" || !loopbackHost(u.Hostname())) {
 		return fmt.Errorf("issuer %.100q: %w: the URL of an identity provider, https or http on a loopback address", w.Issuer, ErrEvent)
 	}
 	if w.Subject.IsZero() {
 		return fmt.Errorf("workload: %w: it has no subject", ErrEvent)
 	}
 	return nil
+}
+
+// loopbackHost reports whether a host is this machine.
+func loopbackHost(name string) bool {
+	return name == "localhost" || name == "127.0.0.1" || name == "::1"
 }
 
 // checkProof demands that whoever takes an invitation has to show one thing: the
