@@ -80,7 +80,7 @@ func TestPromiseP08_AHostJoinsByInvitation(t *testing.T) {
 		t.Errorf("by its other name the host answers %q\n%s", r.Output, h.sshd.Log())
 	}
 	shown := run(t, 0, lab.Command{Path: "ssh-keygen", Args: []string{"-L", "-f", filepath.Join(h.options.Machine.Dir, host.HostCertFile)}})
-	if !regexp.MustCompile(`Principals: \n\s+`+name+`\n\s+`+alias+`\n\s+Critical`).MatchString(shown.Output) {
+	if !regexp.MustCompile(`Principals: \n\s+` + name + `\n\s+` + alias + `\n\s+Critical`).MatchString(shown.Output) {
 		t.Errorf("the host certificate:\n%s", shown.Output)
 	}
 

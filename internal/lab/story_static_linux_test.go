@@ -31,7 +31,7 @@ func TestStockSSHDByStaticFiles(t *testing.T) {
 	must(t, s.Serve(ctx))
 	h := s.Hosts[site.Web1]
 	at := filepath.Join(h.Dir(), "sallyport") // which its sshd_config includes
-	must(t, os.RemoveAll(at))                  // sallyd's own files are not what is tried
+	must(t, os.RemoveAll(at))                 // sallyd's own files are not what is tried
 	config := func() {
 		t.Helper()
 		r, err := s.Alice.Must(ctx, "sally", "hosts", "config", site.Web1, "--out", at)

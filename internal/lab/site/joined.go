@@ -39,8 +39,8 @@ var invitationLine = regexp.MustCompile(`sallyport-join-1\.\S+`)
 // errInvitation does not repeat what was printed: there may be a secret in it.
 var errInvitation = errors.New("no invitation was printed")
 
-// NewJoined starts the sshd of a host that is to join: as the distribution has it, but
-// for the line for PAM. Only root can have one, and Config.Bin has to have sally-host.
+// NewJoined starts the sshd of a host that is to join: as the distribution has it.
+// Only root can have one, and Config.Bin has to have sally-host.
 func (s *Site) NewJoined(ctx context.Context, name string) (*Joined, error) {
 	var err error
 	if s.verifier == nil {
@@ -61,20 +61,28 @@ func (s *Site) NewJoined(ctx context.Context, name string) (*Joined, error) {
 	if err := os.WriteFile(h.file("sally-host"), program, 0o755); err != nil {
 		return nil, err
 	}
-	h.sshd.PAM = h.file("pam")
-	if err := os.WriteFile(h.sshd.PAM, []byte(h.pam()), 0o600); err != nil {
+	h.sshd.PAM = h.file("pam.d")
+	if err := os.Mkdir(h.sshd.PAM, 0o755); err != nil { //nolint:gosec // as /etc/pam.d is
 		return nil, err
+	}
+	for file, text := range pam {
+		if err := os.WriteFile(filepath.Join(h.sshd.PAM, file), []byte(text), 0o644); err != nil { //nolint:gosec // as above
+			return nil, err
+		}
 	}
 	return h, h.sshd.Start(ctx)
 }
 
-// pam stands for /etc/pam.d/sshd.
-func (h *Joined) pam() string {
-	return fmt.Sprintf(`auth required pam_deny.so
+// pam stands for /etc/pam.d. sally-host join puts its line between the include and
+// pam_env.
+var pam = map[string]string{
+	"sshd": `auth required pam_deny.so
 account required pam_permit.so
 session optional pam_loginuid.so
-session required pam_exec.so quiet %s session --dir %s --state %s --log %s
-`, h.file("sally-host"), h.file("sallyport"), h.file("state"), h.file("session.log"))
+@include common-session
+session required pam_env.so user_readenv=1
+`,
+	"common-session": "session required pam_permit.so\n",
 }
 
 func (h *Joined) file(name string) string { return filepath.Join(h.dir, name) }
@@ -113,7 +121,7 @@ func (h *Joined) Join(ctx context.Context, invitation, mode string) (string, err
 		"join", h.site.URL(), "--invite", file, "--name", h.Name, "--mode", mode,
 		"--host-key", h.hostKey(), "--dir", h.file("sallyport"), "--state", h.file("state"), "--spool", h.file("spool"),
 		"--sshd-config", h.file("sshd_config"), "--program", h.file("sally-host"), "--user", string(h.site.verifier.Login), "--log", h.verifierLog(),
-		"--pid-file", h.file("sshd.pid"),
+		"--pid-file", h.file("sshd.pid"), "--pam-file", filepath.Join(h.sshd.PAM, "sshd"), "--agent", "none",
 	}
 	if err := os.WriteFile(h.verifierLog(), nil, 0o666); err != nil {
 		return "", err
@@ -131,7 +139,7 @@ func (h *Joined) Join(ctx context.Context, invitation, mode string) (string, err
 func (h *Joined) Doctor(ctx context.Context) (lab.Result, error) {
 	h.site.cfg.Tell.Typed("root@"+h.Name, "sally-host doctor")
 	r, err := lab.Run(ctx, lab.Command{Path: h.file("sally-host"), Args: []string{
-		"doctor", "--dir", h.file("sallyport"), "--state", h.file("state"), "--spool", h.file("spool"), "--sshd-config", h.file("sshd_config"),
+		"doctor", "--dir", h.file("sallyport"), "--state", h.file("state"), "--spool", h.file("spool"), "--sshd-config", h.file("sshd_config"), "--pam-file", filepath.Join(h.sshd.PAM, "sshd"),
 	}})
 	h.site.cfg.Tell.Answered(r.Output)
 	return r, err
@@ -154,14 +162,10 @@ func (h *Joined) hostKey() string { return strings.TrimSuffix(h.sshd.HostKeyFile
 
 func (h *Joined) verifierLog() string { return h.file("verifier.log") }
 
-// VerifierLog is what its verifier and its session step have logged.
+// VerifierLog is what its verifier has logged.
 func (h *Joined) VerifierLog() string {
-	var all strings.Builder
-	for _, name := range []string{h.verifierLog(), h.file("session.log")} {
-		text, _ := os.ReadFile(name) // what is not there has nothing in it
-		all.Write(text)
-	}
-	return all.String()
+	text, _ := os.ReadFile(h.verifierLog()) // what is not there has nothing in it
+	return string(text)
 }
 
 // close ends what still runs there, sessions first: what holds them is not the sshd's.
