@@ -62,11 +62,11 @@ func (s *Site) NewJoined(ctx context.Context, name string) (*Joined, error) {
 		return nil, err
 	}
 	h.sshd.PAM = h.file("pam.d")
-	if err := os.Mkdir(h.sshd.PAM, 0o755); err != nil { //nolint:gosec // as /etc/pam.d is
+	if err := os.Mkdir(h.sshd.PAM, 0o755); err != nil {
 		return nil, err
 	}
 	for file, text := range pam {
-		if err := os.WriteFile(filepath.Join(h.sshd.PAM, file), []byte(text), 0o644); err != nil { //nolint:gosec // as above
+		if err := os.WriteFile(filepath.Join(h.sshd.PAM, file), []byte(text), 0o644); err != nil {
 			return nil, err
 		}
 	}
