@@ -141,19 +141,19 @@ func HostsInvite(ctx context.Context, o HostAdminOptions) error {
 		o.For = InvitationLife
 	}
 	doc.ID, doc.Secret, doc.Bundle, doc.JoinBy = i.ID, record.InvitationSecret(i.Secret[:]), bundle, canon.At(a.conn.now().Add(o.For))
-	token := ""
+	flag := ""
 	if !doc.Workload.IsZero() { // what has to be shown is the token
-		i.Secret, doc.Secret, token = [hostcall.SecretSize]byte{}, canon.Digest{}, " --token-file FILE"
+		i.Secret, doc.Secret, flag = [hostcall.SecretSize]byte{}, canon.Digest{}, " --token-file FILE"
 	}
 	if _, err := a.act(ctx, doc); err != nil {
 		return err
 	}
-	if token == "" {
+	if flag == "" {
 		o.say("host %s can join until %s, once, by the line below; whoever has it can, so hand it over as a secret", doc.Host, o.clock(doc.JoinBy.Time()))
 	} else {
 		o.say("host %s can join until %s, once, by the line below and an identity token of %s for that subject; the line alone is no secret", doc.Host, o.clock(doc.JoinBy.Time()), doc.Workload.Issuer)
 	}
-	o.say("on the host, as root: sally-host join %s --invite - --name %s%s%s --mode observe, then the line (or --mode require)", a.at.server, doc.Host, aliasFlags(doc.Aliases), token)
+	o.say("on the host, as root: sally-host join %s --invite - --name %s%s%s --mode observe, then the line (or --mode require)", a.at.server, doc.Host, aliasFlags(doc.Aliases), flag)
 	if o.JSON {
 		return o.printJSON(invitationResult{Host: doc.Host, ID: i.ID, Invitation: i.Reveal(), Bundle: bundle, ExpiresAt: doc.JoinBy})
 	}
