@@ -32,7 +32,7 @@ func (m Machine) systemdRuns() bool {
 // unit is the agent's unit for this host: the one of deploy/systemd, with what is
 // elsewhere here. reload has sshd read a new host certificate.
 func (m Machine) unit(reload string) (string, error) {
-	for _, path := range []string{m.Program, m.Dir, m.State, m.Spool} {
+	for _, path := range []string{m.Program, m.Dir, m.State, m.Spool, m.Main} {
 		if err := sshdconf.CheckPath(path); err != nil {
 			return "", fmt.Errorf("the agent's unit: %w", err)
 		}
@@ -40,11 +40,13 @@ func (m Machine) unit(reload string) (string, error) {
 	if strings.ContainsAny(reload, "'\"\\%$\n\r") {
 		return "", fmt.Errorf("%w: systemd would read the command %.200q otherwise; put it into a program of its own", ErrMachine, reload)
 	}
-	words := append([]string{m.Program}, calls("agent", place{"--dir", m.Dir, DefaultDir}, place{"--state", m.State, DefaultState}, place{"--spool", m.Spool, DefaultSpool})...)
+	words := append([]string{m.Program}, calls("agent", place{"--dir", m.Dir, DefaultDir}, place{"--state", m.State, DefaultState}, place{"--spool", m.Spool, DefaultSpool},
+		place{"--sshd-config", m.Main, DefaultMain})...)
 	start := strings.Join(words, " ")
 	if reload != "" {
 		start += " --reload-command '" + reload + "'"
 	}
+	start += " $SALLY_HOST_AGENT" // of /etc/default/sally-host
 	writes := "-" + m.Dir + " -" + m.Spool
 	if m.State != DefaultState {
 		writes += " -" + m.State
