@@ -133,6 +133,7 @@ func HostsInvite(ctx context.Context, o HostAdminOptions) error {
 	if err != nil {
 		return err
 	}
+	o.say("hosts are to pin the trust bundle %s; that it is the one that the operator published, ask them: its roots and cosigners are the server's word to you", bundle)
 	i, err := hostcall.NewInvitation(o.Rand, a.at.pin.Origin, bundle)
 	if err != nil {
 		return err
@@ -396,8 +397,9 @@ func (a *account) bundle(ctx context.Context, of api.Contract) (canon.Digest, er
 	return s.Digest(), nil
 }
 
-// trustBundle returns the newest trust bundle of a lineage, which names the pinned log
-// key.
+// trustBundle returns the newest trust bundle of a lineage, which names no log key and
+// no authority of people but the pinned ones: a server that was taken over must not have
+// a host admin sign for keys of its own.
 func (a *account) trustBundle(ctx context.Context, lineage canon.Digest) (trust.Signed, error) {
 	var file []byte
 	if err := a.conn.get(ctx, "/v1/hosts/bundle", url.Values{"lineage": {lineage.String()}}, &file); err != nil {
@@ -407,10 +409,25 @@ func (a *account) trustBundle(ctx context.Context, lineage canon.Digest) (trust.
 	if err != nil {
 		return trust.Signed{}, err
 	}
-	if s.Bundle.Origin != a.at.pin.Origin || s.Bundle.Lineage != lineage || !slices.Contains(s.Bundle.LogKeys, a.at.pin.LogKey) || s.Bundle.Expired(a.conn.now()) {
-		return trust.Signed{}, fmt.Errorf("%w: the trust bundle that the server gives out is another ledger's, lacks the pinned log key, or has expired; tell the operator", ErrHost)
+	return s, holdToPin(a.at.pin, s.Bundle, lineage, a.conn.now())
+}
+
+// holdToPin refuses a trust bundle that is another ledger's or contract's, is over, or
+// names a log key or an authority of people that the pin file does not.
+func holdToPin(pin Pin, b trust.Bundle, lineage canon.Digest, now time.Time) error {
+	if b.Origin != pin.Origin || b.Lineage != lineage || b.Expired(now) {
+		return fmt.Errorf("%w: the trust bundle that the server gives out is another ledger's, or has expired; tell the operator", ErrHost)
 	}
-	return s, nil
+	pinned := string(pin.CA.Marshal())
+	foreign := slices.ContainsFunc(b.LogKeys, func(k string) bool { return k != pin.LogKey }) ||
+		slices.ContainsFunc(b.UserCAs, func(k trust.Key) bool {
+			public, err := k.Public()
+			return err != nil || string(public.Marshal()) != pinned
+		})
+	if foreign || len(b.LogKeys) == 0 || len(b.UserCAs) == 0 {
+		return fmt.Errorf("%w: the trust bundle that the server gives out names other keys than your pin file; have the operator give you the new pin file, then log in with it", ErrHost)
+	}
+	return nil
 }
 
 // act signs what is done about a host with the device key, and posts it.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/sallyport/sallyport/api"
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/host/hosttest"
+	"github.com/sallyport/sallyport/ledger/trust"
 	"github.com/sallyport/sallyport/record"
 )
 
@@ -69,6 +72,41 @@ func TestSameLabels(t *testing.T) {
 	} {
 		if sameLabels(tt.have, list) != tt.same {
 			t.Errorf("%v: want %t", tt.have, tt.same)
+		}
+	}
+}
+
+// TestPromiseP08_BundleOfOtherKeys: a host admin's device key signs for no bundle with
+// keys that the pin file has not, also beside the pinned ones.
+func TestPromiseP08_BundleOfOtherKeys(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)
+	w := hosttest.New(t, now, "ops", "web-1.demo")
+	good := w.Bundle()
+	ca, err := good.UserCAs[0].Public()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := Pin{Origin: hosttest.Origin, LogKey: good.LogKeys[0], CA: ca}
+	if err := holdToPin(pin, good, good.Lineage, now); err != nil {
+		t.Errorf("the pinned keys alone: %v", err)
+	}
+	mallory := hosttest.Key(t, hosttest.Signer(t, "mallory"))
+	for name, bend := range map[string]func(b *trust.Bundle){
+		"another log key":      func(b *trust.Bundle) { b.LogKeys = []string{"other+00000000+AAAA"} },
+		"a log key more":       func(b *trust.Bundle) { b.LogKeys = append(slices.Clone(b.LogKeys), "other+00000000+AAAA") },
+		"another authority":    func(b *trust.Bundle) { b.UserCAs = []trust.Key{mallory} },
+		"an authority more":    func(b *trust.Bundle) { b.UserCAs = append(slices.Clone(b.UserCAs), mallory) },
+		"no log key":           func(b *trust.Bundle) { b.LogKeys = nil },
+		"no authority":         func(b *trust.Bundle) { b.UserCAs = nil },
+		"another ledger":       func(b *trust.Bundle) { b.Origin = "other.example" },
+		"of another contract":  func(b *trust.Bundle) { b.Lineage = canon.Digest{9} },
+		"one that has expired": func(b *trust.Bundle) { b.ExpiresAt = canon.At(now.Add(-time.Second)) },
+	} {
+		b := good
+		bend(&b)
+		if err := holdToPin(pin, b, good.Lineage, now); !errors.Is(err, ErrHost) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

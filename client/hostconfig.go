@@ -176,6 +176,9 @@ func (a *account) revocationList(ctx context.Context, lineage canon.Digest) ([]b
 	if err != nil {
 		return nil, err
 	}
+	if now := canon.At(a.conn.now()); now > statement.NextAt {
+		return nil, fmt.Errorf("%w: the revocation list is of %s, and a newer one was due at %s; tell the operator", ErrHost, a.env.clock(statement.MadeAt.Time()), a.env.clock(statement.NextAt.Time()))
+	}
 	list, err := canon.ParseB64(answer.KRL)
 	if err != nil {
 		return nil, fmt.Errorf("the revocation list: %w", err)

@@ -75,8 +75,11 @@ func (a *account) inventory(ctx context.Context, name sshcert.Host) (api.Host, e
 	return list[at], nil
 }
 
-// hostsPage is how many hosts are asked for at once.
-const hostsPage = 500
+// hostsPage is how many hosts are asked for at once, maxHosts how many there are at most.
+const (
+	hostsPage = 500
+	maxHosts  = 100_000
+)
 
 // allHosts returns the hosts that the server shows, page by page. A server of before
 // knows no pages and answers all at once.
@@ -88,10 +91,12 @@ func (a *account) allHosts(ctx context.Context) ([]api.Host, error) {
 		if err := a.conn.get(ctx, "/v1/hosts", query, &page); err != nil {
 			return nil, err
 		}
-		if len(all) > 0 && len(page) > 0 && page[0].Name <= all[len(all)-1].Name {
-			return nil, fmt.Errorf("the server at %s does not come to an end with its hosts; tell the operator", a.at.server)
+		for _, h := range page {
+			if len(all) > 0 && h.Name <= all[len(all)-1].Name || len(all) == maxHosts {
+				return nil, fmt.Errorf("the server at %s does not come to an end with its hosts; tell the operator", a.at.server)
+			}
+			all = append(all, h)
 		}
-		all = append(all, page...)
 		if len(page) != hostsPage {
 			return all, nil
 		}

@@ -55,7 +55,7 @@ func SessionStep(o SessionOptions) (err error) {
 	verifier, unread := Load(o.Folder)
 	if unread == nil {
 		observe = verifier.config.Mode == Observe
-		step.Offline = verifier.config.opensOffline
+		step.Offline, step.Strict = verifier.config.opensOffline, verifier.config.Mode == Require
 		step.Authorities, unread = publicKeys(verifier.bundle.UserCAs)
 	}
 	var unkept error

@@ -89,6 +89,9 @@ func TestPromiseP09_SessionStep(t *testing.T) {
 	t.Parallel()
 	w := world(t)
 	cert := w.Issue(template(t, w))
+	foreign := w.Sign(template(t, w), hosttest.Signer(t, "mallory"))
+	forged := w.Issue(template(t, w)) // it has the authority's key in it, and another's signature
+	forged.Signature = foreign.Signature
 	key := hosttest.Signer(t, "owner").PublicKey()
 	broken := func(t *testing.T, o *host.SessionOptions) {
 		if err := os.Remove(filepath.Join(o.Folder.Path, host.BundleFile)); err != nil {
@@ -113,6 +116,9 @@ func TestPromiseP09_SessionStep(t *testing.T) {
 	}{
 		{name: "a certificate", mode: host.Require, by: cert, cgroup: true, log: "session-opened session="},
 		{name: "a certificate, observed", mode: host.Observe, by: cert, cgroup: true, log: "session-opened session="},
+		{name: "another authority's certificate", mode: host.Require, by: foreign, refused: true, log: "session-refused"},
+		{name: "another authority's certificate, observed", mode: host.Observe, by: foreign, log: "session-opened session="},
+		{name: "a certificate that nobody signed", mode: host.Require, by: forged, refused: true, log: "session-refused"},
 		{name: "a key", mode: host.Require, by: key, log: "session-opened session="},
 		{name: "a certificate without a bundle", mode: host.Require, by: cert, change: broken, refused: true, log: "session-refused user=ops detail="},
 		{name: "observed without a bundle, nobody knows", mode: host.Observe, by: cert, change: broken, refused: true, log: "session-refused user=ops detail="},

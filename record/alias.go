@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
@@ -36,6 +37,9 @@ func CheckAliases(name sshcert.Host, aliases []sshcert.Host) error {
 		if parsed, err := sshcert.ParseHost(string(a)); err != nil || parsed != a {
 			return fmt.Errorf("alias %.100q: %w: a host name", a, ErrEvent)
 		}
+		if a == "localhost" || strings.Trim(string(a), "0123456789.") == "" {
+			return fmt.Errorf("alias %s: %w: an address is nobody's name for good", a, ErrEvent)
+		}
 		if a == name || i > 0 && aliases[i-1] >= a {
 			return fmt.Errorf("alias %s: %w: aliases are sorted, each once, and not the host's own name", a, ErrEvent)
 		}
@@ -49,9 +53,9 @@ func freeNames(v View, name sshcert.Host, aliases []sshcert.Host) error {
 	if err := CheckAliases(name, aliases); err != nil {
 		return err
 	}
-	switch of, err := Alias(v, name); {
+	switch _, err := Alias(v, name); {
 	case err == nil:
-		return fmt.Errorf("host %s: %w: it is another name of %s, and stays it", name, ErrAlias, of.Host)
+		return fmt.Errorf("host %s: %w: it is another name of another host, and stays it", name, ErrAlias)
 	case !errors.Is(err, ErrNotFound):
 		return err
 	}
@@ -64,7 +68,7 @@ func freeNames(v View, name sshcert.Host, aliases []sshcert.Host) error {
 		}
 		switch of, err := Alias(v, a); {
 		case err == nil && of.Host != name:
-			return fmt.Errorf("alias %s: %w: it is another name of %s, and stays it", a, ErrAlias, of.Host)
+			return fmt.Errorf("alias %s: %w: it is another name of another host, and stays it", a, ErrAlias)
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return err
 		}

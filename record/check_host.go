@@ -64,6 +64,7 @@ type InvitationRow struct {
 	Workload   Workload       `json:"workload,omitzero"`
 	Bundle     canon.Digest   `json:"bundle"`
 	ExpiresAt  canon.Micros   `json:"expires_at"`
+	MadeAt     canon.Micros   `json:"made_at"`
 	UsedAt     canon.Micros   `json:"used_at,omitempty"`
 }
 
@@ -197,7 +198,7 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 	}
 	return changes(fresh(putInvitation(InvitationRow{
 		Invitation: f.Invitation, Leaf: e.LeafHash, Lineage: f.Lineage, Name: f.Name, Address: f.Address, Port: f.Port, Labels: f.Labels,
-		Aliases: f.Aliases, Secret: f.Secret, Workload: f.Workload, Bundle: f.Bundle, ExpiresAt: f.ExpiresAt,
+		Aliases: f.Aliases, Secret: f.Secret, Workload: f.Workload, Bundle: f.Bundle, ExpiresAt: f.ExpiresAt, MadeAt: f.At,
 	})))
 }
 
@@ -261,6 +262,10 @@ func joinByOperator(v View, f HostJoin, row HostRow) ([]Change, error) {
 		return nil, err
 	case !old.Retired():
 		return nil, fmt.Errorf("host %s: %w", f.Name, ErrExists)
+	case !old.ReleasedTo.IsZero():
+		return nil, fmt.Errorf("host %s: %w; a host that was released joins by an invitation of a host admin", f.Name, ErrHostOther)
+	case !slices.Equal(f.Aliases, old.Aliases):
+		return nil, fmt.Errorf("host %s: %w; it joins again with the other names that it had, or by an invitation", f.Name, ErrHostOther)
 	}
 	old, err := sameName(v, f.Name, f.Lineage, f.Labels)
 	if err != nil {
@@ -293,6 +298,11 @@ func takeInvitation(v View, f HostJoin) (i InvitationRow, old HostRow, err error
 	// The name may have been given to a host with other labels since it was made.
 	if old, err = sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
 		return InvitationRow{}, HostRow{}, err
+	}
+	// An invitation is for a host as it was then: one that was left over when another was
+	// used, or the host was retired or released, brings nobody in.
+	if row.MadeAt < max(old.At, old.RetiredAt) {
+		return InvitationRow{}, HostRow{}, fmt.Errorf("%w: host %s joined, was retired or was released since it was made; have another one made", ErrInvitation, f.Name)
 	}
 	if err := ownKey(v, f.HostKey); err != nil {
 		return InvitationRow{}, HostRow{}, err
@@ -356,14 +366,8 @@ func openCall[B hostcall.Body](v View, text, signature string, host sshcert.Host
 // hostRetire takes a host out of the inventory. It needs no fresh claims: it only
 // takes away. Its name stays its own.
 func (e Event) hostRetire(v View, f HostRetire) ([]Change, error) {
-	row, err := JoinedHost(v, f.Host)
-	if err != nil {
-		return nil, err
-	}
-	if row.Lineage != f.Lineage {
-		return nil, fmt.Errorf("%w: host %s is another contract's", ErrEvent, f.Host)
-	}
 	var version *contract.Version
+	var err error
 	switch {
 	case f.Who.By != ByOperator:
 		if version, err = underInForce(v, f.Lineage, f.Contract, f.At); err != nil {
@@ -378,7 +382,14 @@ func (e Event) hostRetire(v View, f HostRetire) ([]Change, error) {
 	}
 	want := HostsDoc{Act: ActRetire, ID: f.Retirement, Contract: f.Contract, Host: f.Host}
 	if err := checkActor(v, version, f.Who, want, f.At, maxAge); err != nil {
+		return nil, err // before anything is said of hosts
+	}
+	row, err := JoinedHost(v, f.Host)
+	if err != nil {
 		return nil, err
+	}
+	if row.Lineage != f.Lineage {
+		return nil, fmt.Errorf("%w: host %s is another contract's", ErrEvent, f.Host)
 	}
 	row.RetiredAt = f.At
 	return changes(putHost(row))

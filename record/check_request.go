@@ -238,7 +238,7 @@ func Ask(v View, lineage canon.Digest, role string, logins []sshcert.Login, host
 	}
 	for _, name := range hosts {
 		host, err := Host(v, name)
-		if err == nil && host.Retired() {
+		if err == nil && host.Lineage == lineage && host.Retired() {
 			return contract.Ask{}, &contract.ClauseError{
 				Field: "hosts", Limit: "hosts that are not retired",
 				Err: fmt.Errorf("%s is retired since %s: %w", name, host.RetiredAt.Time().Format(time.RFC3339), contract.ErrHostNotInRole),

@@ -198,10 +198,11 @@ func TestHostRetireRefuses(t *testing.T) {
 	good := plain(w.Retire(m, w.Bob, w.Version, "web-1.demo"))
 	bend := func(f func(*record.HostRetire)) recordtest.Draft { return bent(good, f) }
 	refuses(t, m, good, []refusal{
-		{"a host that is none", bend(func(f *record.HostRetire) { f.Host = "db-1.demo" }), record.ErrNotFound},
+		{"a host that is none", plain(w.Retire(m, w.Bob, w.Version, "db-1.demo")), record.ErrNotFound},
 		{"another host than was signed", bend(func(f *record.HostRetire) { f.Host = "web-2.demo" }), record.ErrDocument},
+		{"a host that is none, to somebody without office", plain(w.Retire(m, w.Alice, w.Version, "db-1.demo")), contract.ErrNotHolder},
 		{"by who holds no office", plain(w.Retire(m, w.Alice, w.Version, "web-1.demo")), contract.ErrNotHolder},
-		{"in another lineage", bend(func(f *record.HostRetire) { f.Lineage = w.Other.Lineage() }), record.ErrEvent},
+		{"in another lineage", bend(func(f *record.HostRetire) { f.Lineage = w.Other.Lineage() }), record.ErrNotFound},
 		{"under no contract version", bend(func(f *record.HostRetire) { f.Contract = canon.Digest{} }), record.ErrNotInForce},
 		{"by the operator, under one", bend(func(f *record.HostRetire) { f.Who = recordtest.Operator() }), record.ErrEvent},
 	})

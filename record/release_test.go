@@ -67,8 +67,11 @@ func TestPromiseP10_NobodyMovesAHost(t *testing.T) {
 			"added by the operator":     plain(added),
 		} {
 			err := m.Check(d)
-			if how == "added by the operator" && errors.Is(err, record.ErrExists) && want != nil {
-				continue // the host is there
+			if how == "added by the operator" {
+				if !errors.Is(err, record.ErrExists) && !errors.Is(err, record.ErrHostOther) {
+					t.Errorf("%s, %s: %v", name, how, err)
+				}
+				continue // nobody's signature says so
 			}
 			if !errors.Is(err, want) {
 				t.Errorf("%s, %s: %v, want %v", name, how, err, want)
@@ -90,6 +93,47 @@ func TestPromiseP10_NobodyMovesAHost(t *testing.T) {
 	appendAll(t, m, plain(w.Release(m, w.Carol, w.Version, "web-1.demo", third.Lineage())))
 	tries("released elsewhere", other, "demo", record.ErrHostOther)
 	tries("released elsewhere", third, "demo", nil)
+}
+
+// TestPromiseP10_OldInvitationsEnd: what was left over when a host joined, was retired or
+// was released brings nobody in as that host.
+func TestPromiseP10_OldInvitationsEnd(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]func(w *recordtest.World, m *recordtest.Map, other *contract.Version) recordtest.Draft{
+		"it was retired": func(w *recordtest.World, m *recordtest.Map, _ *contract.Version) recordtest.Draft {
+			return plain(w.Retire(m, w.Bob, w.Version, "web-1.demo"))
+		},
+		"it was released": func(w *recordtest.World, m *recordtest.Map, other *contract.Version) recordtest.Draft {
+			return plain(w.Release(m, w.Bob, w.Version, "web-1.demo", other.Lineage()))
+		},
+		"it joined by another": func(w *recordtest.World, m *recordtest.Map, _ *contract.Version) recordtest.Draft {
+			other := w.Invite(m, w.Bob, w.Version, "web-1.demo", "demo", []byte("t"))
+			leaf, err := m.Append(plain(other))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return plain(w.Accept(m, other, leaf, w.Key()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, m, other := newFleets(t)
+			old := w.Invite(m, w.Bob, w.Version, "web-1.demo", "demo", []byte("s"))
+			leaf, err := m.Append(plain(old))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Clock += micros(time.Second)
+			key := w.Key()
+			if err := m.Check(plain(w.Accept(m, old, leaf, key))); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			appendAll(t, m, then(w, m, other))
+			if err := m.Check(plain(w.Accept(m, old, leaf, key))); !errors.Is(err, record.ErrInvitation) {
+				t.Errorf("the one that was left over: %v", err)
+			}
+		})
+	}
 }
 
 // TestPromiseP06_ReleasedHostGetsNothing: a host that was released is out of its

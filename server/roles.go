@@ -35,10 +35,14 @@ func (s *Server) roles(w http.ResponseWriter, r *http.Request, session store.Ses
 	}
 	var out []api.RoleOption
 	err = s.store.Read(r.Context(), func(reader *store.Reader) error {
+		who, err := readerOf(reader, session, s.now())
+		if err != nil {
+			return err
+		}
 		for _, host := range want.hosts {
 			switch _, err := record.JoinedHost(reader, host); {
 			case errors.Is(err, record.ErrNotFound):
-				return notInInventory(reader, host)
+				return notInInventory(reader, host, who)
 			case errors.Is(err, record.ErrHostRetired):
 				return fmt.Errorf("host: %w: %s is not in the inventory; ask a host admin to add it", authority.ErrField, host)
 			case err != nil:
@@ -62,15 +66,21 @@ func (s *Server) roles(w http.ResponseWriter, r *http.Request, session store.Ses
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// notInInventory refuses a name that no host joined under, and says whose other name
-// it is.
-func notInInventory(reader *store.Reader, name sshcert.Host) error {
+// notInInventory refuses a name that no host joined under. Of another name of a host of
+// a contract that concerns the person it says whose.
+func notInInventory(reader *store.Reader, name sshcert.Host, who person) error {
 	of, err := record.Alias(reader, name)
-	if err == nil {
-		return fmt.Errorf("host: %w: %s is another name of host %s; ask for %s", authority.ErrField, name, of.Host, of.Host)
-	}
-	if !errors.Is(err, record.ErrNotFound) {
+	if err != nil && !errors.Is(err, record.ErrNotFound) {
 		return err
+	}
+	if err == nil {
+		host, err := record.Host(reader, of.Host)
+		if err != nil {
+			return err
+		}
+		if who.lineages[host.Lineage] && !host.Retired() {
+			return fmt.Errorf("host: %w: %s is another name of host %s; ask for %s", authority.ErrField, name, of.Host, of.Host)
+		}
 	}
 	return fmt.Errorf("host: %w: %s is not in the inventory; ask a host admin to add it", authority.ErrField, name)
 }

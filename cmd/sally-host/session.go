@@ -3,11 +3,13 @@ package main
 import (
 	"crypto/rand"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/host"
+	"github.com/sallyport/sallyport/host/session"
 )
 
 func sessionCommand() *cobra.Command {
@@ -24,7 +26,7 @@ What can't be kept so is refused, unless host.json says observe.`,
 		RunE: verb(func(cmd *cobra.Command, _ []string) error {
 			return host.SessionStep(host.SessionOptions{
 				Folder: host.Folder{Path: dir}, State: state, Log: logTo(cmd, log), Now: time.Now, Rand: rand.Reader,
-				Getenv: os.Getenv, Caller: os.Getppid(),
+				Getenv: pamEnvironment(), Caller: os.Getppid(),
 			})
 		}),
 	}
@@ -32,4 +34,16 @@ What can't be kept so is refused, unless host.json says observe.`,
 	cmd.Flags().StringVar(&state, "state", host.DefaultState, "folder of what sally-host keeps, `DIR`")
 	cmd.Flags().StringVar(&log, "log", "syslog", "where to say what was done, `PLACE`: syslog, stderr or a file")
 	return cmd
+}
+
+// pamEnvironment is what pam_exec hands over, and leaves nothing of it: there may be
+// anything in it that whoever logs in has asked pam_env for, such as a TZ that names a
+// file.
+func pamEnvironment() func(string) string {
+	block, err := os.ReadFile("/proc/self/environ")
+	if err != nil { // without /proc no session can be kept; the owner still gets in
+		block = []byte(strings.Join(os.Environ(), "\x00"))
+	}
+	os.Clearenv()
+	return session.Environ(block)
 }

@@ -24,14 +24,18 @@ type workloadConfig struct {
 }
 
 func (c config) checkWorkloads() error {
+	issuers := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Workloads)) {
 		w, key := c.Workloads[name], strictyaml.Join("workloads", name)
 		switch {
 		case w.Issuer == "":
 			return badKey(strictyaml.Join(key, "issuer"), "missing")
+		case issuers[w.Issuer] != "":
+			return badKey(strictyaml.Join(key, "issuer"), "is that of %s: an invitation names the issuer and the subject, so one claim and one audience have to follow from it", issuers[w.Issuer])
 		case w.Audience == "":
 			return badKey(strictyaml.Join(key, "audience"), "missing: tokens that are made for anybody would do")
 		}
+		issuers[w.Issuer] = name
 		if err := record.CheckWorkload(record.Workload{Issuer: w.Issuer, Subject: canon.Digest{1}}); err != nil {
 			return badKey(strictyaml.Join(key, "issuer"), "%q is not the URL of an identity provider, https or http on a loopback address", strictyaml.Clip(w.Issuer))
 		}

@@ -29,7 +29,15 @@ var (
 	ErrTwoLists = errors.New("there are two revocation lists of one number: one of them is not the ledger's")
 	// ErrNumbered says that a list and what is signed about it have different numbers.
 	ErrNumbered = errors.New("the revocation list has another number than its statement")
+	// ErrNamesKeys says that a list revokes keys, not certificates: sshd would refuse the
+	// owner's own key by it.
+	ErrNamesKeys = errors.New("the revocation list names keys, and not certificates alone: the ledger's never does")
+	// ErrFuture says that a list was made later than now.
+	ErrFuture = errors.New("the revocation list was made later than this host's clock says it is")
 )
+
+// maxAhead is how far a server's clock may be ahead of the host's, as the verifier has it.
+const maxAhead = 5 * time.Minute
 
 // pinned is what a host pins and is held to, in the folder that only root writes to.
 // Each file is read anew when it has changed: sally-host join changes them, too.
@@ -203,7 +211,17 @@ func (p *pinned) takeList(l List) (says trust.KRL, isNew bool, err error) {
 	if err != nil {
 		return trust.KRL{}, false, err
 	}
+	if len(list.Keys)+len(list.Hashes) > 0 {
+		return trust.KRL{}, false, ErrNamesKeys
+	}
+	if says.MadeAt.Time().Sub(p.now()) > maxAhead {
+		return trust.KRL{}, false, fmt.Errorf("%w (%s)", ErrFuture, says.MadeAt.Time().UTC().Format(time.RFC3339))
+	}
 	had, number := p.have()
+	begins := p.unknownSigner(bundle)
+	if begins {
+		had, number = trust.KRL{}, 0
+	}
 	highest := max(number, uint64(had.Number)) //nolint:gosec // numbers are not negative
 	switch {
 	case list.Number != uint64(says.Number): //nolint:gosec // as above
@@ -220,7 +238,27 @@ func (p *pinned) takeList(l List) (says trust.KRL, isNew bool, err error) {
 			return trust.KRL{}, false, err
 		}
 	}
-	return says, list.Number > highest, wholefile.Write(filepath.Join(p.folder.Path, host.SignedFile), file, 0o644)
+	if err := wholefile.Write(filepath.Join(p.folder.Path, host.SignedFile), file, 0o644); err != nil {
+		return trust.KRL{}, false, err
+	}
+	if begins {
+		p.mu.Lock()
+		p.current = list
+		p.mu.Unlock()
+	}
+	return says, list.Number > highest, nil
+}
+
+// unknownSigner tells whether what is signed about the list at hand was signed by a key
+// that the trust bundle names no more. Its number counts no longer, then: whoever had that
+// key may have driven it as high as numbers go.
+func (p *pinned) unknownSigner(bundle trust.Bundle) bool {
+	text, err := p.folder.Read(host.SignedFile, trust.MaxKRLFile)
+	if err != nil {
+		return false
+	}
+	_, err = bundle.OpenKRL(text)
+	return errors.Is(err, trust.ErrKRLSigner)
 }
 
 // takeBundles pins what comes after the bundle at hand, if the roots in that have

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/ca/krl"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/host"
 	"github.com/sallyport/sallyport/host/agent"
@@ -37,6 +38,16 @@ func TestPromiseP09_ListsThatAreNotTaken(t *testing.T) {
 			l.Statement = ""
 			return l
 		}, ""},
+		{"that names a key", func(f *farm) agent.List {
+			owner := hosttest.Signer(f.t, "owner").PublicKey()
+			return f.stated(f.world.KRLKey, &krl.List{Number: 21, MadeAt: 1, Keys: []ssh.PublicKey{owner}}, 21, clock())
+		}, agent.ErrNamesKeys.Error()},
+		{"that names a key by its digest", func(f *farm) agent.List {
+			return f.stated(f.world.KRLKey, &krl.List{Number: 21, MadeAt: 1, Hashes: [][32]byte{{1}}}, 21, clock())
+		}, agent.ErrNamesKeys.Error()},
+		{"of tomorrow", func(f *farm) agent.List {
+			return f.stated(f.world.KRLKey, &krl.List{Number: 21, MadeAt: 1}, 21, clock().Add(10*time.Minute))
+		}, agent.ErrFuture.Error()},
 		{"nothing", func(*farm) agent.List { return agent.List{} }, ""},
 		{"of another contract", func(f *farm) agent.List {
 			lineage := f.world.Lineage
@@ -71,6 +82,39 @@ func TestPromiseP09_ListsThatAreNotTaken(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPromiseP09_NumbersOfAKeyEndWithIt: whoever had a key for lists may have driven the
+// number as high as numbers go. When the bundle names another key, numbers begin anew.
+func TestPromiseP09_NumbersOfAKeyEndWithIt(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, f *farm) {
+		stolen := f.list(1 << 52)
+		f.serv.set(func() { f.serv.list = &stolen })
+		stop := f.run()
+		defer stop()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if f.read(host.KRLFile) != string(stolen.KRL) {
+			t.Fatal("the list of the highest number was not taken")
+		}
+		f.world.KRLKey = hosttest.Signer(t, "new key for lists")
+		f.put(host.BundleFile, f.world.BundleFile(f.bundle(2)))
+		good := f.list(21, 7)
+		f.serv.set(func() { f.serv.list = &good })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f.read(host.KRLFile) != string(good.KRL) {
+			t.Fatalf("the new key's list is not taken:\n%s", f.log.buf.String())
+		}
+		older := f.list(20)
+		f.serv.set(func() { f.serv.list = &older })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if f.read(host.KRLFile) != string(good.KRL) {
+			t.Error("an older list of the new key was taken")
+		}
+	})
 }
 
 // TestALaterStatementIsTaken about the same list: nothing more was revoked.

@@ -171,6 +171,12 @@ func (f *farm) listBy(by ssh.Signer, number, says int64, serials ...uint64) agen
 	if len(serials) > 0 {
 		l.Issued = []krl.Issued{{CA: f.world.CA.PublicKey(), Serials: krl.Serials(serials...)}}
 	}
+	return f.stated(by, l, says, clock())
+}
+
+// stated is a list with a statement about it; none if it says number 0.
+func (f *farm) stated(by ssh.Signer, l *krl.List, says int64, madeAt time.Time) agent.List {
+	f.t.Helper()
 	list, err := l.Marshal()
 	if err != nil {
 		f.t.Fatal(err)
@@ -178,7 +184,7 @@ func (f *farm) listBy(by ssh.Signer, number, says int64, serials ...uint64) agen
 	statement := ""
 	if says > 0 {
 		if statement, err = trust.MakeKRL(trust.KRL{
-			Origin: hosttest.Origin, Lineage: f.world.Lineage, Number: says, Size: says, MadeAt: canon.At(clock()), NextAt: canon.At(clock().Add(10 * time.Minute)),
+			Origin: hosttest.Origin, Lineage: f.world.Lineage, Number: says, Size: says, MadeAt: canon.At(madeAt), NextAt: canon.At(madeAt.Add(10 * time.Minute)),
 			SHA256: canon.Digest(sha256.Sum256(list)), Bytes: int64(len(list)),
 		}); err != nil {
 			f.t.Fatal(err)

@@ -60,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("joining: %w", err)
 	}
-	o.say("%s has joined, for %s: entry %d of %s", joined.Name, address(joined.Address, joined.Port), joined.Leaf, o.Invitation.Origin)
+	o.say("%s has joined, for %s: entry %d of %s", joined.Name, canon.Visible(address(joined.Address, joined.Port)), joined.Leaf, o.Invitation.Origin)
 	if o.Setup.Bundle, err = bundle(ctx, caller, joined.Lineage, o.Invitation.Bundle); err != nil {
 		return again(err)
 	}

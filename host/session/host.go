@@ -12,6 +12,10 @@ import (
 	"github.com/sallyport/sallyport/canon"
 )
 
+// ErrForeign says that a certificate let somebody in that no authority of the bundle has
+// signed: of one that it named a moment ago, say.
+var ErrForeign = errors.New("no authority of the trust bundle has signed the certificate that opened the login")
+
 // ErrOver says that a grant was over before its session began.
 var ErrOver = errors.New("the grant is over")
 
@@ -27,6 +31,9 @@ type Host struct {
 	// Unready is why sessions can't be kept to grants, nil if they can: no session by a
 	// certificate is opened then.
 	Unready error
+	// Strict refuses certificates of authorities that are not among Authorities; else they
+	// are recorded, and never ended.
+	Strict bool
 	// Now is the clock.
 	Now func() time.Time
 	// Rand draws session ids.
@@ -90,6 +97,9 @@ func (h Host) open(did Did, l login, boot string, caller Process) (Did, error) {
 	r := Record{
 		ID: id, Login: l.user, Service: l.service, TTY: l.tty, From: l.from,
 		OpenedAt: canon.At(now), Boot: boot, PID: caller.PID, Started: caller.Started,
+	}
+	if cert == nil && did.Certificate && h.Strict {
+		return did, ErrForeign
 	}
 	if cert == nil {
 		if key := l.offlineKey(h.Offline); key != nil {

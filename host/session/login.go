@@ -141,7 +141,7 @@ func (l login) offlineKey(opens func(login string, key ssh.PublicKey) bool) ssh.
 func signedByOneOf(authorities []ssh.PublicKey, cert *ssh.Certificate) bool {
 	for _, a := range authorities {
 		if string(a.Marshal()) == string(cert.SignatureKey.Marshal()) {
-			return true
+			return cert.Signature != nil && a.Verify(sshcert.SignedBytes(cert), cert.Signature) == nil
 		}
 	}
 	return false

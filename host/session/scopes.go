@@ -82,11 +82,12 @@ func (Scopes) End(ctx context.Context, s Session, why Why) (Ended, error) {
 }
 
 // spareListener brings an sshd that listens out of the session in which root restarted
-// it: ending the session would lock everybody out. Nobody but root can have one there.
+// it: ending the session would lock everybody out. Others can give a program of root's
+// that name, but neither be root nor have sshd's program run so.
 func spareListener(s Session, list []Process) ([]Process, error) {
 	var spared []Process
 	for _, p := range list {
-		if p.UID != 0 || p.Parent != 1 || p.PID == s.PID || p.Name != "sshd" {
+		if p.UID != 0 || p.Parent != 1 || p.PID == s.PID || p.Name != "sshd" || !isSSHD(p.PID) {
 			continue
 		}
 		if err := moveInto(filepath.Dir(s.Cgroup), p.PID); err != nil {
@@ -95,6 +96,26 @@ func spareListener(s Session, list []Process) ([]Process, error) {
 		spared = append(spared, p)
 	}
 	return spared, nil
+}
+
+// isSSHD tells whether a process is root's in every way, not by a setuid bit, and runs
+// a program called sshd, whatever it is called itself.
+func isSSHD(pid int) bool {
+	folder := filepath.Join("/proc", strconv.Itoa(pid))
+	program, err := os.Readlink(filepath.Join(folder, "exe"))
+	if err != nil || path.Base(strings.TrimSuffix(program, " (deleted)")) != "sshd" {
+		return false
+	}
+	status, err := os.ReadFile(filepath.Join(folder, "status"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(status)) {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+			return strings.Join(strings.Fields(ids), " ") == "0 0 0 0"
+		}
+	}
+	return false
 }
 
 // Leave brings this process out of the session in which it was started, if it was: an

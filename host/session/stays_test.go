@@ -24,7 +24,11 @@ func TestSSHDOutlivesTheSessionInWhichItWasRestarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	sshd := filepath.Join(t.TempDir(), "sshd") // the kernel takes the name of a process from its file
-	if err := os.Symlink(sleep, sshd); err != nil {
+	program, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(sshd, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	listens := m.start(t, "sh -c 'setsid sh -c \"echo \\$\\$; exec "+sshd+" 3600 >/dev/null 2>&1\" & exit 0'")
@@ -39,6 +43,36 @@ func TestSSHDOutlivesTheSessionInWhichItWasRestarted(t *testing.T) {
 	}
 	if !running(listens) || running(m.pid()) {
 		t.Errorf("sshd runs %t, the session %t", running(listens), running(m.pid()))
+	}
+}
+
+// TestPromiseP09_OnlySSHDIsSpared: a program of root's to which somebody has given the
+// name ends with the session.
+func TestPromiseP09_OnlySSHDIsSpared(t *testing.T) {
+	t.Parallel()
+	s := newStep(t)
+	m := newMonitor(t)
+	r := s.open(t, m, 7, time.Now().Add(time.Hour))
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sshd := filepath.Join(t.TempDir(), "sshd")
+	if err := os.Symlink(sleep, sshd); err != nil {
+		t.Fatal(err)
+	}
+	called := m.start(t, "sh -c 'setsid sh -c \"echo \\$\\$; exec "+sshd+" 3600 >/dev/null 2>&1\" & exit 0'")
+	t.Cleanup(func() { _ = syscall.Kill(called, syscall.SIGKILL) })
+	for !orphan(called) {
+		if t.Context().Err() != nil {
+			t.Fatal("its parent has not ended")
+		}
+	}
+	if _, err := (session.Scopes{}).End(t.Context(), r, session.Over); err != nil {
+		t.Fatal(err)
+	}
+	if running(called) {
+		t.Error("what is only called sshd goes on")
 	}
 }
 

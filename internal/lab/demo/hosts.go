@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -450,6 +451,26 @@ func (s *story) seen(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if err := contains(r.Stdout, "login.close  "+site.App1+", over", "login.close  "+site.App1+", revoked", "login.close  "+site.App2+", revoked"); err != nil {
+		return "", err
+	}
+	newest, err := strconv.ParseInt(strings.Fields(r.Stdout)[0], 10, 64)
+	if err != nil {
+		return "", wrong("no entry in %q", r.Stdout)
+	}
+	// An export ends with the newest signed checkpoint.
+	err = lab.Poll(ctx, "a checkpoint over it", func() (bool, error) {
+		page, err := s.Bob.Browser.Get(ctx, s.URL()+"/checkpoint")
+		if err != nil {
+			return false, err
+		}
+		lines := strings.Split(page.Body, "\n")
+		if len(lines) < 2 {
+			return false, wrong("the checkpoint is %q", page.Body)
+		}
+		size, err := strconv.ParseInt(lines[1], 10, 64)
+		return size > newest, err
+	})
+	if err != nil {
 		return "", err
 	}
 	return "each session's end is a leaf; " + site.App1 + " ended one since its grant was over, both ended one that was revoked", nil

@@ -334,6 +334,46 @@ func TestPromiseP09_UsersCanNotHideTheirCertificate(t *testing.T) {
 	}
 }
 
+// TestPromiseP09_UsersCanNotForgeLogins: what they had PAM set while they were in is there
+// when PAM closes the session, beside what PAM says then.
+func TestPromiseP09_UsersCanNotForgeLogins(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	own, err := os.ReadFile(m.owner + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fifo := filepath.Join(m.account.Home, "zone")
+	if err := syscall.Mkfifo(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(m.account.Home, ".pam_environment")
+	text := fmt.Sprintf("PAM_TYPE DEFAULT=open_session\nPAM_USER DEFAULT=root\nSSH_AUTH_INFO_0 DEFAULT=\"publickey %s\"\nTZ DEFAULT=%s\nSEEN DEFAULT=yes\n",
+		strings.Join(strings.Fields(string(own))[:2], " "), fifo)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cert, _ := m.certificate(far())
+	if r := m.once(m.by(cert), nil, "echo", "seen=$SEEN"); r.Code != 0 || r.Stdout != "seen=yes\n" {
+		t.Errorf("PAM does not read the user's file here (%+v): this shows nothing", r)
+	}
+	m.until("the record is let go", func() bool { return len(m.sessions()) == 0 })
+	if log := read(m.log); strings.Count(log, "session-opened ") != 1 || strings.Count(log, "session-closed ") != 1 || strings.Contains(log, "user=root") {
+		t.Errorf("log: %s", log)
+	}
+	waiting, err := filepath.Glob(filepath.Join(m.state, host.EventsFolder, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ""
+	for _, file := range waiting {
+		all += read(file)
+	}
+	if open, left := strings.Count(all, `"what":"open"`), strings.Count(all, `"how":"left"`); open != 1 || left != 1 || strings.Contains(all, "root") {
+		t.Errorf("%d opened, %d left: %s", open, left, all)
+	}
+}
+
 // TestSessionsOnceEach: a connection is told once, whatever it is used for, and its
 // record is let go when it is over; a killed sshd leaves none, either.
 func TestSessionsOnceEach(t *testing.T) {
