@@ -262,8 +262,6 @@ func joinByOperator(v View, f HostJoin, row HostRow) ([]Change, error) {
 		return nil, err
 	case !old.Retired():
 		return nil, fmt.Errorf("host %s: %w", f.Name, ErrExists)
-	case !old.ReleasedTo.IsZero():
-		return nil, fmt.Errorf("host %s: %w; a host that was released joins by an invitation of a host admin", f.Name, ErrHostOther)
 	case !slices.Equal(f.Aliases, old.Aliases):
 		return nil, fmt.Errorf("host %s: %w; it joins again with the other names that it had, or by an invitation", f.Name, ErrHostOther)
 	}
