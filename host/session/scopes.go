@@ -106,7 +106,7 @@ func isSSHD(pid int) bool {
 	if err != nil || path.Base(strings.TrimSuffix(program, " (deleted)")) != "sshd" {
 		return false
 	}
-	status, err := os.ReadFile(filepath.Join(folder, "status"))
+	status, err := os.ReadFile(filepath.Join(folder, "status")) //nolint:gosec // of the kernel
 	if err != nil {
 		return false
 	}
