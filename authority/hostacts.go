@@ -152,17 +152,17 @@ func retire(tx *store.Tx, f record.HostRetire) error {
 	return err
 }
 
-// releaseHost lets a host go to another contract, and takes the very same release a
-// second time for done. This ledger need not have the other contract yet, or ever: a
+// releaseHost lets a host go to another contract, and takes a release to where it is
+// released already for done. This ledger need not have the other contract yet, or ever: a
 // host that goes to another ledger is out of its contract here all the same.
 func releaseHost(tx *store.Tx, f record.HostRelease) error {
-	old, err := record.Release(tx, f.Release)
-	if err == nil && old.Host == f.Host && old.Lineage == f.Lineage && old.To == f.To {
-		if row, err := record.Host(tx, f.Host); err == nil && row.Lineage == f.Lineage && row.ReleasedTo == f.To {
-			return nil
-		}
+	_, err := tx.Append(store.Draft{Facts: f})
+	if !errors.Is(err, record.ErrExists) {
+		return err
 	}
-	_, err = tx.Append(store.Draft{Facts: f})
+	if row, hostErr := record.Host(tx, f.Host); hostErr == nil && row.Lineage == f.Lineage && row.ReleasedTo == f.To {
+		return nil
+	}
 	return err
 }
 

@@ -42,6 +42,13 @@ func (e Event) hostRelease(v View, f HostRelease) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.Who.By != ByPerson {
+		return nil, fmt.Errorf("%w: a host admin of its contract releases a host, by a signature", ErrEvent)
+	}
+	want := HostsDoc{Act: ActRelease, ID: f.Release, Contract: f.Contract, Host: f.Host, To: f.To}
+	if err := checkActor(v, version, f.Who, want, f.At, version.Terms.Ceilings.ClaimsMaxAge.Decide); err != nil {
+		return nil, err // before anything is said of hosts
+	}
 	row, err := Host(v, f.Host)
 	if err != nil {
 		return nil, err
@@ -49,16 +56,10 @@ func (e Event) hostRelease(v View, f HostRelease) ([]Change, error) {
 	switch {
 	case row.Lineage != f.Lineage:
 		return nil, fmt.Errorf("%w: host %s is another contract's, and only that lets it go", ErrEvent, f.Host)
-	case f.Who.By != ByPerson:
-		return nil, fmt.Errorf("%w: a host admin of its contract releases a host, by a signature", ErrEvent)
 	case f.To.IsZero() || f.To == f.Lineage:
 		return nil, fmt.Errorf("%w: a host is released to another contract than its own", ErrEvent)
 	case row.ReleasedTo == f.To:
 		return nil, fmt.Errorf("the release of host %s to contract %s: %w", f.Host, f.To, ErrExists)
-	}
-	want := HostsDoc{Act: ActRelease, ID: f.Release, Contract: f.Contract, Host: f.Host, To: f.To}
-	if err := checkActor(v, version, f.Who, want, f.At, version.Terms.Ceilings.ClaimsMaxAge.Decide); err != nil {
-		return nil, err
 	}
 	switch _, err := Release(v, f.Release); {
 	case err == nil:
