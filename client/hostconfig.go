@@ -103,8 +103,8 @@ func (a *account) static(ctx context.Context, name sshcert.Host) (sshdconf.Stati
 }
 
 // provenContract returns the terms of the version of a lineage that the server says is
-// in force, from the entry of the ledger that proposed it. That it is the newest is the
-// server's word; what it says is not.
+// in force, from the entry of the ledger that proposed it. That it is the newest, and
+// that its parties have signed it, is the server's word: a pin file names no contract.
 func (a *account) provenContract(ctx context.Context, lineage canon.Digest) (*contract.Version, error) {
 	var s api.Server
 	if err := a.conn.get(ctx, "/v1/server", nil, &s); err != nil {
