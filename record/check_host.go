@@ -64,8 +64,10 @@ type InvitationRow struct {
 	Workload   Workload       `json:"workload,omitzero"`
 	Bundle     canon.Digest   `json:"bundle"`
 	ExpiresAt  canon.Micros   `json:"expires_at"`
-	MadeAt     canon.Micros   `json:"made_at"`
-	UsedAt     canon.Micros   `json:"used_at,omitempty"`
+	// MadeAt is when it was made for a host that had joined before; absent for a new name,
+	// so that rows of such from before stay what their leaves fold to.
+	MadeAt canon.Micros `json:"made_at,omitempty"`
+	UsedAt canon.Micros `json:"used_at,omitempty"`
 }
 
 // Invitation returns an invitation.
@@ -184,8 +186,13 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 	if err := checkActor(v, version, f.Who, want, f.At, version.Terms.Ceilings.ClaimsMaxAge.Decide); err != nil {
 		return nil, err
 	}
-	if _, err := sameName(v, f.Name, f.Lineage, f.Labels); err != nil {
+	old, err := sameName(v, f.Name, f.Lineage, f.Labels)
+	if err != nil {
 		return nil, err
+	}
+	made := f.At
+	if old.Name == "" {
+		made = 0
 	}
 	if err := freeNames(v, f.Name, f.Aliases); err != nil {
 		return nil, err
@@ -198,7 +205,7 @@ func (e Event) hostInvite(v View, f HostInvite) ([]Change, error) {
 	}
 	return changes(fresh(putInvitation(InvitationRow{
 		Invitation: f.Invitation, Leaf: e.LeafHash, Lineage: f.Lineage, Name: f.Name, Address: f.Address, Port: f.Port, Labels: f.Labels,
-		Aliases: f.Aliases, Secret: f.Secret, Workload: f.Workload, Bundle: f.Bundle, ExpiresAt: f.ExpiresAt, MadeAt: f.At,
+		Aliases: f.Aliases, Secret: f.Secret, Workload: f.Workload, Bundle: f.Bundle, ExpiresAt: f.ExpiresAt, MadeAt: made,
 	})))
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
-	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Facts is the kept half of what a leaf hides: pseudonymous, canonical JSON,
@@ -94,28 +93,6 @@ const (
 	KeyHostCA KeyPurpose = "host-ca" // host certificates
 	KeyKRL    KeyPurpose = "krl"     // lists of revoked certificates; ed25519
 )
-
-// HostJoin records a host: its name, where it is reached, its key and labels.
-type HostJoin struct {
-	At      canon.Micros `json:"at"`
-	Join    canon.ID     `json:"join"`
-	Lineage canon.Digest `json:"lineage"`
-	Name    sshcert.Host `json:"name"`
-	Address string       `json:"address"`
-	Port    int          `json:"port"`
-	HostKey string       `json:"host_key"` // b64 of the SSH wire form
-	Labels  []Label      `json:"labels,omitempty"`
-	// Aliases are the host's other names, sorted; absent for none.
-	Aliases []sshcert.Host `json:"aliases,omitempty"`
-	// By an invitation: which, and the host's call. Absent if the operator added it.
-	Invitation     canon.ID     `json:"invitation,omitempty"`
-	InvitationLeaf canon.Digest `json:"invitation_leaf,omitzero"`
-	// Workload is whose identity token the server has seen; absent where the host knew a
-	// secret.
-	Workload  Workload `json:"workload,omitzero"`
-	Document  string   `json:"document,omitempty"` // hostcall, as signed
-	Signature string   `json:"signature,omitempty"`
-}
 
 // Label is one label of a host. Labels are sorted by name, each name once.
 type Label struct {

@@ -20,6 +20,28 @@ type Actor struct {
 	Signature string   `json:"signature,omitempty"`
 }
 
+// HostJoin records a host: its name, where it is reached, its key and labels.
+type HostJoin struct {
+	At      canon.Micros `json:"at"`
+	Join    canon.ID     `json:"join"`
+	Lineage canon.Digest `json:"lineage"`
+	Name    sshcert.Host `json:"name"`
+	Address string       `json:"address"`
+	Port    int          `json:"port"`
+	HostKey string       `json:"host_key"` // b64 of the SSH wire form
+	Labels  []Label      `json:"labels,omitempty"`
+	// Aliases are the host's other names, sorted; absent for none.
+	Aliases []sshcert.Host `json:"aliases,omitempty"`
+	// By an invitation: which, and the host's call. Absent if the operator added it.
+	Invitation     canon.ID     `json:"invitation,omitempty"`
+	InvitationLeaf canon.Digest `json:"invitation_leaf,omitzero"`
+	// Workload is whose identity token the server has seen; absent where the host knew a
+	// secret.
+	Workload  Workload `json:"workload,omitzero"`
+	Document  string   `json:"document,omitempty"` // hostcall, as signed
+	Signature string   `json:"signature,omitempty"`
+}
+
 // HostInvite records that a host may join, once: under this name, with these
 // labels, in this lineage, by whoever knows the secret.
 type HostInvite struct {

@@ -133,6 +133,29 @@ func TestPromiseP10_OldInvitationsEnd(t *testing.T) {
 	}
 }
 
+// Of two invitations for a new name the second brings nobody in when the first was used.
+func TestPromiseP10_OneOfTwoInvitationsCounts(t *testing.T) {
+	t.Parallel()
+	w, m, _ := newFleets(t)
+	first, second := w.Invite(m, w.Bob, w.Version, "db-7.demo", "demo", []byte("s")), w.Invite(m, w.Bob, w.Version, "db-7.demo", "demo", []byte("t"))
+	leaf, err := m.Append(plain(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := m.Append(plain(second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Clock += micros(time.Second)
+	if err := m.Check(plain(w.Accept(m, second, other, w.Key()))); err != nil {
+		t.Fatalf("before: %v", err)
+	}
+	appendAll(t, m, plain(w.Accept(m, first, leaf, w.Key())))
+	if err := m.Check(plain(w.Accept(m, second, other, w.Key()))); !errors.Is(err, record.ErrInvitation) {
+		t.Errorf("the second: %v", err)
+	}
+}
+
 // TestPromiseP06_ReleasedHostGetsNothing: a host that was released is out of its
 // contract at once, and in the other one when it has joined that.
 func TestPromiseP06_ReleasedHostGetsNothing(t *testing.T) {
