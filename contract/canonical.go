@@ -163,8 +163,8 @@ func (t *Terms) Canonical() ([]byte, error) {
 			},
 		},
 	}
-	if !t.NotBefore.IsZero() {
-		j.Effect.NotBefore = canon.At(t.NotBefore)
+	if !t.Effect.NotBefore.IsZero() {
+		j.Effect.NotBefore = canon.At(t.Effect.NotBefore)
 	}
 	if t.Retention.Clause != "" { // the terms set it: a key that came later
 		j.Retention = jsonRetention{Clause: t.Retention.Clause, Period: seconds(t.Retention.Period)}

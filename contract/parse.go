@@ -82,7 +82,7 @@ func (r *reader) terms(n node) *Terms {
 		t.Signatories = append(t.Signatories, r.signatory(it))
 	}
 	if effect, ok := o.get("effect"); ok {
-		t.NotBefore = r.moment(r.object(effect, "not_before").need("not_before"))
+		t.Effect.NotBefore = r.moment(r.object(effect, "not_before").need("not_before"))
 	}
 	for _, e := range r.entries(o.need("issuers"), "issuers") {
 		t.Issuers = append(t.Issuers, r.issuer(e))

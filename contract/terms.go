@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
-
-	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Schema is the value of the key "terms": the language that terms.yaml is
@@ -33,13 +31,19 @@ type Terms struct {
 	Title       string // 1 to 200 printable characters
 	Parties     []Party
 	Signatories []Signatory
-	NotBefore   time.Time // the contract has no effect earlier; zero if the terms set no such day
+	Effect      Effect
 	Issuers     []Issuer
 	Groups      []Group
 	Cosigners   []Cosigner     // by ID; none unless the terms name some
 	Offices     []OfficeGroups // sorted by office; empty if the terms name none
+	Calendars   []Calendar     // by ID
 	Ceilings    Ceilings
 	Roles       []Role
+	Obligations []Obligation // by ID
+	Review      Review
+	Monitoring  Monitoring
+	Frameworks  []Framework // by ID
+	Law         Law
 	Retention   Retention
 }
 
@@ -52,9 +56,11 @@ type Retention struct {
 
 // Party is an organisation that the contract binds.
 type Party struct {
-	ID    string
-	Name  string // 1 to 200 printable characters
-	Roots *Roots // nil if the party keeps none
+	ID       string
+	Name     string // 1 to 200 printable characters
+	Capacity string // what it is towards the data, an id such as "controller"; empty if none is named
+	Notice   string // where notices to it go, such as a mail address; empty if none is named
+	Roots    *Roots // nil if the party keeps none
 }
 
 // Roots are the keys with which a party recovers lost signatories and vouches
@@ -90,8 +96,14 @@ func (c Cosigner) Name() string {
 // Assurance says by which means a signatory has to sign.
 type Assurance string
 
-// AssuranceSSH is an SSHSIG by the pinned key.
-const AssuranceSSH Assurance = "ssh"
+// The assurances of a signatory, weakest first. AssuranceSKUV and
+// AssuranceWebAuthn are equally strong.
+const (
+	AssuranceSSH      Assurance = "ssh"         // an SSHSIG by the pinned key
+	AssuranceSKUP     Assurance = "sk-up"       // an SSHSIG by a FIDO key that was touched
+	AssuranceSKUV     Assurance = "sk-uv"       // by a FIDO key that was touched and verified its user
+	AssuranceWebAuthn Assurance = "webauthn-uv" // a passkey's assertion, user verified
+)
 
 // Signatory is one signature line of the contract: Need of the people in Of sign
 // it for Party in the given Capacity. Party and Capacity together are unique,
@@ -102,6 +114,7 @@ type Signatory struct {
 	Need      int    // 1 to len(Of)
 	Of        []Key
 	Assurance Assurance
+	OnlyIf    []Class // classes of amendments that the line signs, sorted as Classes; empty: every one
 }
 
 // Issuer is an OpenID Connect provider whose word about a person is taken.
@@ -139,6 +152,9 @@ type Group struct {
 type Ceilings struct {
 	Grant        time.Duration // longest grant
 	CertTTL      time.Duration // longest certificate; 15 minutes unless set
+	BreakGlass   time.Duration // longest grant by break-glass; 0: as Grant
+	ApprovalTTL  time.Duration // how long after the last approval a first certificate may be had; 0: as long as the grant
+	Quorum       int           // smallest quorum that a stage may have; 1 unless set
 	ClaimsMaxAge ClaimsMaxAge
 }
 
@@ -146,58 +162,6 @@ type Ceilings struct {
 type ClaimsMaxAge struct {
 	Decide time.Duration // when that person decides; 15 minutes unless set
 	Issue  time.Duration // when a certificate is made for them; 60 minutes unless set
-}
-
-// Role is a named entry of the contract: some people may have some logins on
-// some hosts when a path's stages agree.
-type Role struct {
-	ID      string
-	Clause  string   // the clause of the prose that it stands for, such as "§4.1"
-	Who     []string // groups; members of any of them may ask
-	Hosts   []HostLabel
-	Logins  []sshcert.Login
-	Grant   GrantLimits
-	Cert    CertLimits
-	Request RequestLimits
-	Paths   []Path // in the order they are tried; exactly one until paths can have guards
-}
-
-// HostLabel selects hosts: those whose label Label has one of Values. A role's
-// host matches every one of its HostLabels.
-type HostLabel struct {
-	Label  string
-	Values []string
-}
-
-// GrantLimits bound what a settled request allows.
-type GrantLimits struct {
-	Max time.Duration // 10 s to Ceilings.Grant
-}
-
-// CertLimits bound each certificate under a grant.
-type CertLimits struct {
-	TTL        time.Duration // life of one certificate, 10 s to Ceilings.CertTTL; 5 minutes unless set
-	Extensions []string      // OpenSSH extensions it carries; permit-pty unless set, possibly none
-}
-
-// RequestLimits say what a request has to contain.
-type RequestLimits struct {
-	MinWords int // words of the reason, 1 to 100; 1 unless set
-}
-
-// Path is one way in which a request can be decided.
-type Path struct {
-	ID     string
-	Clause string
-	Stages []Stage // asked one after the other
-}
-
-// Stage asks members of the groups From until Quorum different people approved.
-type Stage struct {
-	ID      string
-	From    []string      // groups; a member of any of them may decide
-	Quorum  int           // 1 to 20
-	Timeout time.Duration // after that much silence the request expires; 10 s to 366 days
 }
 
 // Role returns the role with that id.

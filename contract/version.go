@@ -15,7 +15,11 @@ type Version struct {
 	Digest   canon.Digest // what parties sign and certificates name
 	Manifest Manifest
 	Terms    *Terms
-	Files    map[string][]byte // manifest.json, contract.md, terms.yaml, raw
+	Files    map[string][]byte // by name, raw
+	// Parent is the version that this one amends, nil for version 1; Compared is
+	// what the amendment changes.
+	Parent   *Version
+	Compared Comparison
 }
 
 // Load checks the files of a contract version, manifest.json, contract.md and
@@ -67,15 +71,18 @@ func Load(files map[string][]byte) (*Version, error) {
 // Lineage returns the digest of the contract's version 1, which names the
 // contract through all amendments.
 func (v *Version) Lineage() canon.Digest {
-	return v.Digest // Load takes version 1 only
+	for v.Parent != nil {
+		v = v.Parent
+	}
+	return v.Digest
 }
 
 // InForceFrom returns the moment from which the version is in force, given the
 // ledger time of the last signature that Missing asked for: that moment or the
 // terms' not_before, whichever is later.
 func (v *Version) InForceFrom(lastRequired time.Time) time.Time {
-	if v.Terms.NotBefore.After(lastRequired) {
-		return v.Terms.NotBefore
+	if v.Terms.Effect.NotBefore.After(lastRequired) {
+		return v.Terms.Effect.NotBefore
 	}
 	return lastRequired
 }
