@@ -308,7 +308,7 @@ func TestParseTermsTyped(t *testing.T) {
 			t.Errorf("%s = %+v", what, got)
 		}
 	}
-	check("NotBefore", terms.NotBefore.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)), terms.NotBefore)
+	check("NotBefore", terms.Effect.NotBefore.Equal(time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)), terms.Effect.NotBefore)
 	acme, ok := terms.Party("acme")
 	check("Party(acme)", ok && acme.Name == "Acme Health GmbH" && acme.Roots.Need == 2 && len(acme.Roots.Keys) == 2, acme)
 	other, ok := terms.Party("northwind")
@@ -343,7 +343,7 @@ func TestParseTermsTyped(t *testing.T) {
 	check("default ceilings", small.Ceilings == contract.Ceilings{Grant: 8 * time.Hour, CertTTL: 15 * time.Minute, ClaimsMaxAge: contract.ClaimsMaxAge{Decide: 15 * time.Minute, Issue: time.Hour}}, small.Ceilings)
 	check("default certificate", small.Roles[0].Cert.TTL == 5*time.Minute && slices.Equal(small.Roles[0].Cert.Extensions, []string{"permit-pty"}), small.Roles[0].Cert)
 	check("default assurance", small.Signatories[0].Assurance == contract.AssuranceSSH, small.Signatories[0])
-	check("default effect", small.NotBefore.IsZero(), small.NotBefore)
+	check("default effect", small.Effect.NotBefore.IsZero(), small.Effect.NotBefore)
 }
 
 func TestDurations(t *testing.T) {

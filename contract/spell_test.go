@@ -214,8 +214,8 @@ func treeOf(terms *contract.Terms) mapping {
 		}
 		root["offices"] = offices
 	}
-	if !terms.NotBefore.IsZero() {
-		root["effect"] = mapping{"not_before": terms.NotBefore.Format("2006-01-02T15:04:05Z")}
+	if !terms.Effect.NotBefore.IsZero() {
+		root["effect"] = mapping{"not_before": terms.Effect.NotBefore.Format("2006-01-02T15:04:05Z")}
 	}
 	return root
 }
