@@ -42,8 +42,8 @@ type PastApproval struct {
 
 // PastPerson is somebody known, with the newest that an identity provider said.
 type PastPerson struct {
-	Person  canon.ID
-	Subject Subject
+	Person   canon.ID
+	Subjects []Subject // one for each identity provider that spoke
 }
 
 // PlanInput is what a plan is made of. The requests and people are read from a

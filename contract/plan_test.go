@@ -129,7 +129,7 @@ func TestPlan(t *testing.T) {
 
 func TestPlanOfTheSameTermsChangesNothing(t *testing.T) {
 	t.Parallel()
-	people := []contract.PastPerson{{Person: alice, Subject: in("dev")}, {Person: bob, Subject: in("leads")}, {Person: carol}}
+	people := []contract.PastPerson{{Person: alice, Subjects: []contract.Subject{in("dev")}}, {Person: bob, Subjects: []contract.Subject{in("leads")}}, {Person: carol}}
 	p, err := contract.MakePlan(contract.PlanInput{Old: planTerms(t), New: planTerms(t), Requests: []contract.PastRequest{asked()}, People: people, From: time.Unix(1, 0), To: time.Unix(2, 0)})
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestPlanCountsWhatIsUnknown(t *testing.T) {
 
 func TestPlanNamesWhoGainsAndLoses(t *testing.T) {
 	t.Parallel()
-	people := []contract.PastPerson{{Person: alice, Subject: in("dev")}, {Person: bob, Subject: in("leads")}, {Person: carol, Subject: in("guests")}}
+	people := []contract.PastPerson{{Person: alice, Subjects: []contract.Subject{in("dev")}}, {Person: bob, Subjects: []contract.Subject{in("leads")}}, {Person: carol, Subjects: []contract.Subject{in("guests")}}}
 	p, err := contract.MakePlan(contract.PlanInput{Old: planTerms(t), New: planTerms(t, "from: [leads]", "from: [dev]"), People: people})
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func TestPlanNamesWhoGainsAndLoses(t *testing.T) {
 // Who may do as before has nothing to acknowledge.
 func TestPlanAsksNobodyElseToAcknowledge(t *testing.T) {
 	t.Parallel()
-	people := []contract.PastPerson{{Person: alice, Subject: in("dev")}, {Person: carol, Subject: in("guests")}}
+	people := []contract.PastPerson{{Person: alice, Subjects: []contract.Subject{in("dev")}}, {Person: carol, Subjects: []contract.Subject{in("guests")}}}
 	title, err := contract.MakePlan(contract.PlanInput{Old: planTerms(t), New: planTerms(t, "title: Small", "title: Tiny"), People: people})
 	if err != nil {
 		t.Fatal(err)

@@ -52,44 +52,48 @@ func (p *Plan) powers(in PlanInput) {
 	was, is := in.Old.seats(), in.New.seats()
 	changed := changedRoles(in.Old, in.New)
 	for _, person := range in.People {
-		if !person.Subject.GroupsKnown {
+		if !slices.ContainsFunc(person.Subjects, func(s Subject) bool { return s.GroupsKnown }) {
 			p.UnknownPeople++
 			continue
 		}
-		affected := false
+		affected := in.Old.concernedBy(person, changed) || in.New.concernedBy(person, changed) || !slices.Equal(in.Old.asks(person), in.New.asks(person))
 		for _, where := range merged(was, is) {
-			// The groups are known, so an error says that the group is not there.
-			had, _ := in.Old.memberOfAny(person.Subject, was[where])
-			has, _ := in.New.memberOfAny(person.Subject, is[where])
-			if had != has {
+			if had, has := in.Old.sits(person, was[where]), in.New.sits(person, is[where]); had != has {
 				affected = true
 				p.Approvers = append(p.Approvers, Power{Person: person.Person, Where: where, Gained: has})
 			}
 		}
-		if affected || in.Old.concernedBy(person.Subject, changed) || in.New.concernedBy(person.Subject, changed) || asksOtherwise(in, person.Subject) {
-			if p.AcknowledgeCount++; len(p.Acknowledge) < MaxPlanned {
-				p.Acknowledge = append(p.Acknowledge, person.Person)
-			}
+		if !affected {
+			continue
+		}
+		if p.AcknowledgeCount++; len(p.Acknowledge) < MaxPlanned {
+			p.Acknowledge = append(p.Acknowledge, person.Person)
 		}
 	}
 	slices.Sort(p.Acknowledge)
 }
 
-// asksOtherwise tells whether a subject may ask for other roles under the draft.
-func asksOtherwise(in PlanInput, s Subject) bool {
-	ids := func(t *Terms) []string {
-		roles, _ := t.AskedBy(s) // an error says that another one is not known
-		out := make([]string, len(roles))
-		for i, r := range roles {
-			out[i] = r.ID
-		}
-		return out
-	}
-	return !slices.Equal(ids(in.Old), ids(in.New))
+// sits tells whether somebody is known to be in any of the groups.
+func (t *Terms) sits(p PastPerson, groups []string) bool {
+	return slices.ContainsFunc(p.Subjects, func(s Subject) bool {
+		in, _ := t.memberOfAny(s, groups) // an error says that it is not known, or that there is no such group
+		return in
+	})
 }
 
-// concernedBy tells whether a subject may ask for one of the roles, or decide in it.
-func (t *Terms) concernedBy(s Subject, roles []string) bool {
+// asks returns the ids of the roles that somebody is known to be let ask for.
+func (t *Terms) asks(p PastPerson) []string {
+	var out []string
+	for i := range t.Roles {
+		if t.sits(p, t.Roles[i].Who) {
+			out = append(out, t.Roles[i].ID)
+		}
+	}
+	return out
+}
+
+// concernedBy tells whether somebody may ask for one of the roles, or decide in it.
+func (t *Terms) concernedBy(p PastPerson, roles []string) bool {
 	for i := range t.Roles {
 		r := &t.Roles[i]
 		if !slices.Contains(roles, r.ID) {
@@ -101,7 +105,7 @@ func (t *Terms) concernedBy(s Subject, roles []string) bool {
 				groups = append(groups, stage.From...)
 			}
 		}
-		if in, _ := t.memberOfAny(s, groups); in {
+		if t.sits(p, groups) {
 			return true
 		}
 	}
