@@ -33,9 +33,9 @@ const (
 // Manifest says what a contract version consists of: manifest.json. It is what
 // the parties sign, by its digest.
 type Manifest struct {
-	V        string       `json:"v"`        // "sallyport.manifest/v1"
-	Contract string       `json:"contract"` // id of the contract, as in the terms
-	Version  int          `json:"version"`  // from 1
+	V        string       `json:"v"`               // "sallyport.manifest/v1"
+	Contract string       `json:"contract"`        // id of the contract, as in the terms
+	Version  int          `json:"version"`         // from 1
 	Parent   canon.Digest `json:"parent,omitzero"` // digest of the version that it amends; absent in version 1
 	Files    []File       `json:"files"`           // sorted by path, all but the manifest
 	Terms    canon.Digest `json:"terms"`           // TermsDigest of terms.yaml
