@@ -26,16 +26,16 @@ const (
 const (
 	// manifestFormat is both the "v" of a manifest and the domain of its digest.
 	manifestFormat = "sallyport.manifest/v1"
-	// planDomain is the domain of the digest of a plan.
+	// planDomain is both the "v" of a plan and the domain of its digest.
 	planDomain = "sallyport.plan/v1"
 )
 
 // Manifest says what a contract version consists of: manifest.json. It is what
 // the parties sign, by its digest.
 type Manifest struct {
-	V        string       `json:"v"`        // "sallyport.manifest/v1"
-	Contract string       `json:"contract"` // id of the contract, as in the terms
-	Version  int          `json:"version"`  // from 1
+	V        string       `json:"v"`               // "sallyport.manifest/v1"
+	Contract string       `json:"contract"`        // id of the contract, as in the terms
+	Version  int          `json:"version"`         // from 1
 	Parent   canon.Digest `json:"parent,omitzero"` // digest of the version that it amends; absent in version 1
 	Files    []File       `json:"files"`           // sorted by path, all but the manifest
 	Terms    canon.Digest `json:"terms"`           // TermsDigest of terms.yaml

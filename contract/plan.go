@@ -12,12 +12,6 @@ import (
 	"github.com/sallyport/sallyport/sshcert"
 )
 
-// planFormat is both the "v" of a plan and the domain of its digest.
-const planFormat = "sallyport.plan/v1"
-
-// PlanFile is the name of a plan in the folder of an amendment.
-const PlanFile = "plan.json"
-
 // MaxPlanned bounds the requests, and the people, that a plan names one by one.
 // Counts are always of all.
 const MaxPlanned = 1000
@@ -142,9 +136,6 @@ type Unlawful struct {
 	Why     string   `json:"why"`
 }
 
-// PlanDigest is the digest of a plan.json, which an amendment's manifest names.
-func PlanDigest(planFile []byte) canon.Digest { return canon.Sum(planFormat, planFile) }
-
 // MakePlan decides past requests again. It returns an error if the draft is about
 // another contract, or has no digest.
 func MakePlan(in PlanInput) (Plan, error) {
@@ -156,7 +147,7 @@ func MakePlan(in PlanInput) (Plan, error) {
 		return Plan{}, err
 	}
 	p := Plan{
-		V: planFormat, Contract: in.New.ID, Parent: in.Parent, Terms: digest, FromAt: canon.At(in.From), ToAt: canon.At(in.To),
+		V: planDomain, Contract: in.New.ID, Parent: in.Parent, Terms: digest, FromAt: canon.At(in.From), ToAt: canon.At(in.To),
 		Requests: len(in.Requests),
 	}
 	t := tally{turns: make(map[[2]Verdict]int), roles: make(map[string]int), hosts: make(map[string]int), people: make(map[string]int)}
