@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -116,5 +117,12 @@ func checkW48(l *linter) {
 		if other.ID != l.Terms.ID && len(foreign) > 0 {
 			l.say("parties", fmt.Sprintf("the same CA key signs for contract %s, to which %s is a party and not to this one", other.ID, list(foreign, "and")))
 		}
+	}
+}
+
+func checkE53(l *linter) {
+	for _, gap := range Unenforced(l.Terms) {
+		at, what, _ := strings.Cut(gap, ": ")
+		l.say(at, "this release does not enforce "+at+": "+what)
 	}
 }

@@ -1,6 +1,6 @@
 package contract
 
-// otherLints are the warnings and what is to be read.
+// otherLints are the warnings, what is to be read, and E53, which came later.
 func otherLints() []lint {
 	return []lint{
 		{
@@ -97,6 +97,11 @@ func otherLints() []lint {
 			"I52", "ack-fatigue",
 			"people have to acknowledge so often that they stop to read",
 			"the fourth time in 90 days", "put several amendments into one", checkI52,
+		},
+		{
+			"E53", "not-enforced",
+			"a key of the terms that this release does not enforce",
+			"`delegates: [sre-leads]`", "leave the key out until a release enforces it", checkE53,
 		},
 	}
 }
