@@ -33,9 +33,9 @@ const (
 // Manifest says what a contract version consists of: manifest.json. It is what
 // the parties sign, by its digest.
 type Manifest struct {
-	V        string       `json:"v"`        // "sallyport.manifest/v1"
-	Contract string       `json:"contract"` // id of the contract, as in the terms
-	Version  int          `json:"version"`  // from 1
+	V        string       `json:"v"`               // "sallyport.manifest/v1"
+	Contract string       `json:"contract"`        // id of the contract, as in the terms
+	Version  int          `json:"version"`         // from 1
 	Parent   canon.Digest `json:"parent,omitzero"` // digest of the version that it amends; absent in version 1
 	Files    []File       `json:"files"`           // sorted by path, all but the manifest
 	Terms    canon.Digest `json:"terms"`           // TermsDigest of terms.yaml
@@ -134,6 +134,13 @@ func exactly(files map[string][]byte, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// ParentOf returns the digest of the version that a manifest.json says it amends,
+// zero of version 1.
+func ParentOf(manifest []byte) (canon.Digest, error) {
+	m, err := parseManifest(manifest)
+	return m.Parent, err
 }
 
 // parseManifest reads a manifest.json and checks what it says without the files.
