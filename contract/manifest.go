@@ -26,7 +26,7 @@ const (
 const (
 	// manifestFormat is both the "v" of a manifest and the domain of its digest.
 	manifestFormat = "sallyport.manifest/v1"
-	// planDomain is the domain of the digest of a plan.
+	// planDomain is both the "v" of a plan and the domain of its digest.
 	planDomain = "sallyport.plan/v1"
 )
 
