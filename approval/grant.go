@@ -47,6 +47,9 @@ func (r Request) Grant(terms *contract.Terms) (Grant, error) {
 		Start: status.At, End: status.At.Add(length),
 		TTL: min(role.Cert.TTL, terms.Ceilings.CertTTL), Extensions: slices.Clone(role.Cert.Extensions),
 	}
+	if end := r.Ended.At.Time(); r.Ended.At != 0 && end.Before(g.End) {
+		g.End = end
+	}
 	slices.Sort(g.Extensions)
 	return g, nil
 }
