@@ -14,8 +14,20 @@ func (t *Terms) clauses() []string {
 	if t.Retention.Clause != "" {
 		out = append(out, t.Retention.Clause)
 	}
+	if t.Law.Terminate.Clause != "" {
+		out = append(out, t.Law.Terminate.Clause)
+	}
+	for _, c := range t.Effect.Conditions {
+		out = append(out, c.Clause)
+	}
+	for _, o := range t.Obligations {
+		out = append(out, o.Clause)
+	}
 	for i := range t.Roles {
 		out = append(out, t.Roles[i].Clause)
+		if b := t.Roles[i].BreakGlass; b != nil {
+			out = append(out, b.Clause)
+		}
 		for _, p := range t.Roles[i].Paths {
 			out = append(out, p.Clause)
 		}

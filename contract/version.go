@@ -1,12 +1,14 @@
 package contract
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
 // Version is one version of a contract whose files agree with each other. That
@@ -20,9 +22,10 @@ type Version struct {
 	// what the amendment changes.
 	Parent   *Version
 	Compared Comparison
+	Ops      []Op // what the amendment changes of the parent's terms; none in version 1
 }
 
-// Load checks the files of a contract version, manifest.json, contract.md and
+// Load checks the files of version 1 of a contract, manifest.json, contract.md and
 // terms.yaml, each by its name: the manifest is canonical and names the other two
 // with their digest and size, there is no further file, the terms parse, have the
 // digest and the contract id that the manifest says, and the prose has a heading
@@ -36,6 +39,87 @@ func Load(files map[string][]byte) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.Version != 1 {
+		return nil, fmt.Errorf("%w: %s: version is %d, an amendment: it is read with the version that it amends", ErrManifest, ManifestFile, m.Version)
+	}
+	return load(files, m)
+}
+
+// LoadAmendment checks the files of a version that amends parent: manifest.json,
+// contract.md, terms.yaml, amendment.json and, if there is a plan, plan.json. Beside
+// what Load checks the version is the next one of the same contract, the manifest
+// names parent and the class that Compare finds, and the changes of amendment.json
+// make the terms of parent's. The errors wrap ErrManifest, ErrTerms, ErrProse or
+// ErrAmendment.
+func LoadAmendment(files map[string][]byte, parent *Version) (*Version, error) {
+	names := []string{ManifestFile, AmendmentFile, ProseFile, TermsFile}
+	if _, ok := files[PlanFile]; ok {
+		names = append(names, PlanFile)
+	}
+	if err := exactly(files, names...); err != nil {
+		return nil, err
+	}
+	m, err := parseManifest(files[ManifestFile])
+	if err != nil {
+		return nil, err
+	}
+	switch plan, ok := files[PlanFile]; {
+	case m.Version != parent.Manifest.Version+1:
+		return nil, fmt.Errorf("%w: version is %d, and it amends version %d; the next one is %d", ErrManifest, m.Version, parent.Manifest.Version, parent.Manifest.Version+1)
+	case m.Parent != parent.Digest:
+		return nil, fmt.Errorf("%w: it amends the version %s, not %s", ErrManifest, m.Parent, parent.Digest)
+	case m.Contract != parent.Manifest.Contract:
+		return nil, fmt.Errorf("%w: it is about the contract %s, and it amends one of %s; an id never changes", ErrManifest, m.Contract, parent.Manifest.Contract)
+	case ok == m.Plan.IsZero():
+		return nil, fmt.Errorf("%w: %s is there if and only if the manifest names it", ErrManifest, PlanFile)
+	case ok && canon.Sum(planDomain, plan) != m.Plan:
+		return nil, fmt.Errorf("%w: %s is not the plan that the manifest names by its digest", ErrManifest, PlanFile)
+	}
+	v, err := load(files, m)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.amends(parent); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// amends holds a version to the one that it amends.
+func (v *Version) amends(parent *Version) error {
+	var a amendment
+	if err := canon.Unmarshal(v.Files[AmendmentFile], &a); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrAmendment, AmendmentFile, err)
+	}
+	switch {
+	case a.V != amendmentFormat:
+		return fmt.Errorf("%w: %s: v is %q, this release reads %s", ErrAmendment, AmendmentFile, strictyaml.Clip(a.V), amendmentFormat)
+	case a.Parent != parent.Digest:
+		return fmt.Errorf("%w: %s: it changes the version %s, not %s", ErrAmendment, AmendmentFile, a.Parent, parent.Digest)
+	}
+	before, err := parent.Terms.Canonical()
+	if err != nil {
+		return err
+	}
+	after, err := v.Terms.Canonical()
+	if err != nil {
+		return err
+	}
+	switch made, err := Apply(before, a.Ops); {
+	case err != nil:
+		return err
+	case !bytes.Equal(made, after):
+		return fmt.Errorf("%w: its changes do not make the terms of %s; make it again", ErrAmendment, TermsFile)
+	}
+	v.Parent, v.Compared, v.Ops = parent, Compare(parent.Terms, v.Terms), a.Ops
+	if v.Compared.Class != v.Manifest.Class {
+		return fmt.Errorf("%w: class is %s, and the amendment is %s; make it again", ErrManifest, v.Manifest.Class, v.Compared.Class)
+	}
+	return nil
+}
+
+// load checks what the files of any version have in common.
+func load(files map[string][]byte, m Manifest) (*Version, error) {
 	for _, f := range m.Files {
 		if len(files[f.Path]) != f.Bytes {
 			return nil, fmt.Errorf("%w: %s has %d bytes, the manifest says %d; make a new manifest if the change is meant", ErrManifest, f.Path, len(files[f.Path]), f.Bytes)
@@ -60,6 +144,11 @@ func Load(files map[string][]byte) (*Version, error) {
 	}
 	if err := checkProse(files[ProseFile], terms); err != nil {
 		return nil, err
+	}
+	if plan, ok := files[PlanFile]; ok {
+		if err := canon.Check(plan); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrManifest, PlanFile, err)
+		}
 	}
 	v := &Version{Digest: canon.Sum(manifestFormat, files[ManifestFile]), Manifest: m, Terms: terms, Files: maps.Clone(files)}
 	for name, content := range v.Files {

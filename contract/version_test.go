@@ -55,7 +55,7 @@ func TestLoadRefusals(t *testing.T) {
 		{"other format", edit("sallyport.manifest/v1", "sallyport.manifest/v2"), contract.ErrManifest, `v is "sallyport.manifest/v2"`},
 		{"other contract", edit(`"contract":"acme-northwind"`, `"contract":"acme-southwind"`), contract.ErrManifest, "terms.yaml is about the contract acme-northwind, the manifest says acme-southwind"},
 		{"bad contract id", edit(`"contract":"acme-northwind"`, `"contract":"ACME"`), contract.ErrManifest, `contract is "ACME"`},
-		{"version 2", edit(`"version":1`, `"version":2`), contract.ErrManifest, "version is 2; this release reads version 1"},
+		{"version 2", edit(`"version":1`, `"version":2`), contract.ErrManifest, "parent is missing: version 2 amends another one"},
 		{"version 0", edit(`"version":1`, `"version":0`), contract.ErrManifest, "version is 0"},
 		{"parent", edit(`"terms":"`, `"parent":"x6DXccGEZMtQ-vqujEH-CgvfJGjAuch1ioF44c7D75o","terms":"`), contract.ErrManifest, "version 1 has no parent, class or plan"},
 		{"class", edit(`{"contract"`, `{"class":"widening","contract"`), contract.ErrManifest, "version 1 has no parent, class or plan"},

@@ -22,6 +22,7 @@ var (
 	ErrIssuerRead = errors.New("another contract in force reads this issuer in another way")
 	ErrRefresh    = errors.New("this does not renew the login; log in again")
 	ErrNotRevoker = errors.New("this is not yours to revoke")
+	ErrUnenforced = errors.New("the terms say what this release does not enforce")
 	ErrLocked     = errors.New("this account is locked; the operator of the server unlocks it")
 )
 

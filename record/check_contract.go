@@ -70,6 +70,9 @@ func (e Event) contractPropose(v View, f ContractPropose) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := enforced(version); err != nil {
+		return nil, err
+	}
 	switch _, err := Contract(v, f.Contract); {
 	case err == nil:
 		return nil, fmt.Errorf("contract %s: %w", f.Contract, ErrExists)
