@@ -14,6 +14,7 @@ import (
 func FuzzParseTerms(f *testing.F) {
 	good := string(read(f, "good/terms.yaml"))
 	f.Add([]byte(good))
+	f.Add(read(f, "full/terms.yaml"))
 	for _, s := range []string{
 		"", "terms: sallyport/v1\n", "a: &a [*a]\n", "<<: {a: 1}\n", "? [a]\n: b\n", "a: 017\nb: 1e3\nc: 2026-01-01\n", "a: !!binary eA==\n",
 		"---\na: b\n---\nc: d\n", "\ufeffa: b\n", "a: \"\\u202e\"\n", "a: |\n  b\n", "{a: b, a: c}", "a: 'b", "\t", "%YAML 1.3\n---\na: b\n",
@@ -50,7 +51,9 @@ func FuzzParseTerms(f *testing.F) {
 func FuzzLoad(f *testing.F) {
 	good := goodFiles(f)
 	f.Add(good["manifest.json"], good["contract.md"], good["terms.yaml"])
+	f.Add(read(f, "full/manifest.json"), read(f, "full/contract.md"), read(f, "full/terms.yaml"))
 	f.Add([]byte("{}"), []byte("# §1\n"), []byte("terms: sallyport/v1\n"))
+	f.Add([]byte("{}"), []byte("# §1\n{{ceilings.grant: 8h}} {{{{}}"), []byte("terms: sallyport/v1\n"))
 	f.Add([]byte(`{"contract":"a","files":[],"version":2}`), []byte("```\n# §1\n"), []byte(nil))
 	f.Fuzz(func(t *testing.T, manifest, prose, terms []byte) {
 		files := map[string][]byte{"contract.md": prose, "terms.yaml": terms}
