@@ -15,8 +15,8 @@ const lintsFile = "../docs/lints.md"
 const lintsHead = `# Lints of a contract
 
 What ` + "`sally contract lint`" + ` looks for. An error (E) blocks signing. A warning (W) asks whoever signs to say that they
-know. The rest (I) is to be read. ` + "`go test ./contract -run TestLintsDocument -update`" + ` writes this page from the table in the code; each row has a pair of examples in
-` + "`contract/testdata/lint`" + `, one that it speaks about and one mended.
+know. The rest (I) is to be read. Each row has a pair of examples in ` + "`contract/testdata/lint`" + `, one that it speaks about
+and one mended. (` + "`go test ./contract -run TestLintsDocument -update`" + ` writes this page from the table in the code.)
 
 Three things to know:
 
