@@ -8,7 +8,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/canon"
-	"github.com/sallyport/sallyport/sshcert"
 )
 
 // termsDomain is the domain of TermsDigest.
@@ -42,6 +41,13 @@ type (
 		Ceilings    jsonCeilings    `json:"ceilings"`
 		Roles       []jsonRole      `json:"roles"`
 		Retention   jsonRetention   `json:"retention,omitzero"`
+
+		Calendars   []jsonCalendar   `json:"calendars,omitempty"`
+		Obligations []jsonObligation `json:"obligations,omitempty"`
+		Review      jsonReview       `json:"review,omitzero"`
+		Monitoring  jsonMonitoring   `json:"monitoring,omitzero"`
+		Frameworks  []jsonFramework  `json:"frameworks,omitempty"`
+		Law         jsonLaw          `json:"law,omitzero"`
 	}
 	jsonRetention struct {
 		Clause string `json:"clause"`
@@ -52,9 +58,11 @@ type (
 		Title string `json:"title"`
 	}
 	jsonParty struct {
-		ID    string     `json:"id"`
-		Name  string     `json:"name"`
-		Roots *jsonRoots `json:"roots,omitempty"`
+		ID       string     `json:"id"`
+		Name     string     `json:"name"`
+		Capacity string     `json:"capacity,omitempty"`
+		Notice   string     `json:"notice,omitempty"`
+		Roots    *jsonRoots `json:"roots,omitempty"`
 	}
 	jsonRoots struct {
 		Need int       `json:"need"`
@@ -70,9 +78,7 @@ type (
 		Need      int       `json:"need"`
 		Of        []jsonKey `json:"of"`
 		Assurance Assurance `json:"assurance"`
-	}
-	jsonEffect struct {
-		NotBefore canon.Micros `json:"not_before_at,omitempty"`
+		OnlyIf    []Class   `json:"only_if,omitempty"`
 	}
 	jsonIssuer struct {
 		ID      string      `json:"id"`
@@ -100,50 +106,14 @@ type (
 	jsonCeilings struct {
 		Grant        int64      `json:"grant_seconds"`
 		CertTTL      int64      `json:"cert_ttl_seconds"`
+		BreakGlass   int64      `json:"break_glass_seconds,omitempty"`
+		ApprovalTTL  int64      `json:"approval_ttl_seconds,omitempty"`
+		Quorum       int        `json:"quorum,omitempty"`
 		ClaimsMaxAge jsonMaxAge `json:"claims_max_age"`
 	}
 	jsonMaxAge struct {
 		Decide int64 `json:"decide_seconds"`
 		Issue  int64 `json:"issue_seconds"`
-	}
-	jsonRole struct {
-		ID      string          `json:"id"`
-		Clause  string          `json:"clause"`
-		Who     []string        `json:"who"`
-		Hosts   []jsonHostLabel `json:"hosts"`
-		Logins  []sshcert.Login `json:"logins"`
-		Grant   jsonGrant       `json:"grant"`
-		Cert    jsonCert        `json:"cert"`
-		Request jsonRequest     `json:"request"`
-		Paths   []jsonPath      `json:"paths"`
-	}
-	jsonHostLabel struct {
-		ID     string   `json:"id"`
-		Values []string `json:"values"`
-	}
-	jsonGrant struct {
-		Max int64 `json:"max_seconds"`
-	}
-	jsonCert struct {
-		TTL        int64    `json:"ttl_seconds"`
-		Extensions []string `json:"extensions,omitempty"`
-	}
-	jsonRequest struct {
-		Reason jsonReason `json:"reason"`
-	}
-	jsonReason struct {
-		MinWords int `json:"min_words"`
-	}
-	jsonPath struct {
-		ID     string      `json:"id"`
-		Clause string      `json:"clause"`
-		Stages []jsonStage `json:"stages"`
-	}
-	jsonStage struct {
-		ID      string   `json:"id"`
-		From    []string `json:"from"`
-		Quorum  int      `json:"quorum"`
-		Timeout int64    `json:"timeout_seconds"`
 	}
 )
 
@@ -155,22 +125,23 @@ func (t *Terms) Canonical() ([]byte, error) {
 		Terms:    Schema,
 		Contract: jsonContract{ID: t.ID, Title: t.Title},
 		Ceilings: jsonCeilings{
-			Grant:   seconds(t.Ceilings.Grant),
-			CertTTL: seconds(t.Ceilings.CertTTL),
+			Grant:       seconds(t.Ceilings.Grant),
+			CertTTL:     seconds(t.Ceilings.CertTTL),
+			BreakGlass:  seconds(t.Ceilings.BreakGlass),
+			ApprovalTTL: seconds(t.Ceilings.ApprovalTTL),
+			Quorum:      unless(defaultQuorum, t.Ceilings.Quorum),
 			ClaimsMaxAge: jsonMaxAge{
 				Decide: seconds(t.Ceilings.ClaimsMaxAge.Decide),
 				Issue:  seconds(t.Ceilings.ClaimsMaxAge.Issue),
 			},
 		},
 	}
-	if !t.Effect.NotBefore.IsZero() {
-		j.Effect.NotBefore = canon.At(t.Effect.NotBefore)
-	}
+	j.Effect = canonicalEffect(&t.Effect)
 	if t.Retention.Clause != "" { // the terms set it: a key that came later
 		j.Retention = jsonRetention{Clause: t.Retention.Clause, Period: seconds(t.Retention.Period)}
 	}
 	for _, p := range t.Parties {
-		jp := jsonParty{ID: p.ID, Name: p.Name}
+		jp := jsonParty{ID: p.ID, Name: p.Name, Capacity: p.Capacity, Notice: p.Notice}
 		if p.Roots != nil {
 			jp.Roots = &jsonRoots{Need: p.Roots.Need, Keys: jsonKeys(p.Roots.Keys)}
 		}
@@ -178,7 +149,7 @@ func (t *Terms) Canonical() ([]byte, error) {
 	}
 	for _, s := range t.Signatories {
 		j.Signatories = append(j.Signatories, jsonSignatory{
-			Party: s.Party, Capacity: s.Capacity, Need: s.Need, Of: jsonKeys(s.Of), Assurance: s.Assurance,
+			Party: s.Party, Capacity: s.Capacity, Need: s.Need, Of: jsonKeys(s.Of), Assurance: s.Assurance, OnlyIf: s.OnlyIf,
 		})
 	}
 	for _, i := range t.Issuers {
@@ -197,31 +168,12 @@ func (t *Terms) Canonical() ([]byte, error) {
 	for i := range t.Roles {
 		j.Roles = append(j.Roles, canonicalRole(&t.Roles[i]))
 	}
+	j.duties(t)
 	b, err := canon.Marshal(j)
 	if err != nil {
 		return nil, fmt.Errorf("terms have no canonical form: %w", err)
 	}
 	return b, nil
-}
-
-func canonicalRole(r *Role) jsonRole {
-	j := jsonRole{
-		ID: r.ID, Clause: r.Clause, Who: r.Who, Logins: r.Logins,
-		Grant:   jsonGrant{Max: seconds(r.Grant.Max)},
-		Cert:    jsonCert{TTL: seconds(r.Cert.TTL), Extensions: r.Cert.Extensions},
-		Request: jsonRequest{Reason: jsonReason{MinWords: r.Request.MinWords}},
-	}
-	for _, h := range r.Hosts {
-		j.Hosts = append(j.Hosts, jsonHostLabel{ID: h.Label, Values: h.Values})
-	}
-	for _, p := range r.Paths {
-		jp := jsonPath{ID: p.ID, Clause: p.Clause}
-		for _, s := range p.Stages {
-			jp.Stages = append(jp.Stages, jsonStage{ID: s.ID, From: s.From, Quorum: s.Quorum, Timeout: seconds(s.Timeout)})
-		}
-		j.Paths = append(j.Paths, jp)
-	}
-	return j
 }
 
 // jsonKeys writes keys as in a .pub file, without the comment.
@@ -235,6 +187,15 @@ func jsonKeys(keys []Key) []jsonKey {
 
 func keyLine(k ssh.PublicKey) string {
 	return k.Type() + " " + base64.StdEncoding.EncodeToString(k.Marshal())
+}
+
+// unless returns a value, or nothing if it is what the key is without being set.
+func unless[T comparable](byDefault, value T) T {
+	if value == byDefault {
+		var none T
+		return none
+	}
+	return value
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -9,6 +9,37 @@ import (
 	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
+// names are the ids that the terms give to things.
+type names struct {
+	parties, groups, calendars, roles, obligations []string
+}
+
+func namesOf(t *Terms) names {
+	n := names{roles: t.roleIDs()}
+	for _, p := range t.Parties {
+		n.parties = append(n.parties, p.ID)
+	}
+	for _, g := range t.Groups {
+		n.groups = append(n.groups, g.ID)
+	}
+	for _, c := range t.Calendars {
+		n.calendars = append(n.calendars, c.ID)
+	}
+	for _, o := range t.Obligations {
+		n.obligations = append(n.obligations, o.ID)
+	}
+	return n
+}
+
+// known demands that each id of a list stands in a part of the terms.
+func (r *reader) known(list []string, at, kind string, ids []string, part string) {
+	for _, id := range list {
+		if r.err == nil && !slices.Contains(ids, id) {
+			r.failAt(at, "no %s %q in %s, %s", kind, id, part, strictyaml.Hint(id, ids))
+		}
+	}
+}
+
 // checkTerms checks what no key can be checked for alone: references, limits
 // above limits, and that one key is one person of one party.
 func (r *reader) checkTerms(t *Terms) {
@@ -16,14 +47,13 @@ func (r *reader) checkTerms(t *Terms) {
 	r.checkKeys(t)
 	r.checkSignatories(t)
 	r.checkCosigners(t)
-	groups := make([]string, len(t.Groups))
-	for i, g := range t.Groups {
-		groups[i] = g.ID
-	}
-	r.checkOffices(t, groups)
+	names := namesOf(t)
+	r.checkOffices(t, names.groups)
+	r.checkCeilings(t)
 	for i := range t.Roles {
-		r.checkRole(t, &t.Roles[i], groups)
+		r.checkRole(t, &t.Roles[i], names)
 	}
+	r.checkDuties(t, names)
 	slices.SortFunc(t.Signatories, func(a, b Signatory) int {
 		return strings.Compare(a.Party+" "+a.Capacity, b.Party+" "+b.Capacity)
 	})
@@ -99,6 +129,8 @@ func (r *reader) checkSignatories(t *Terms) {
 			people[s.Party+" "+k.Name] = path
 		}
 	}
+	r.checkAssurances(t)
+	r.checkClasses(t)
 	for _, p := range parties {
 		if !signs[p] {
 			r.failAt("parties."+p, "no signatory signs for this party; add one to signatories or leave the party out")
@@ -106,34 +138,50 @@ func (r *reader) checkSignatories(t *Terms) {
 	}
 }
 
-func (r *reader) checkRole(t *Terms, role *Role, groups []string) {
-	path := "roles." + role.ID
-	known := func(list []string, at string) {
-		for _, g := range list {
-			if r.err == nil && !slices.Contains(groups, g) {
-				r.failAt(at, "no group %q in groups, %s", g, strictyaml.Hint(g, groups))
+// checkAssurances demands keys with which a signatory can sign as it has to.
+func (r *reader) checkAssurances(t *Terms) {
+	for i, s := range t.Signatories {
+		for _, k := range s.Of {
+			path := strictyaml.Item("signatories", i) + ".of." + k.Name
+			switch keyType := k.PublicKey.Type(); s.Assurance {
+			case AssuranceSKUP, AssuranceSKUV:
+				if !fido(keyType) {
+					r.failAt(path, "a key of type %s can't sign as %s demands; pin a FIDO key, as ssh-keygen -t ed25519-sk makes", keyType, s.Assurance)
+				}
+			case AssuranceWebAuthn:
+				if keyType != ssh.KeyAlgoSKECDSA256 {
+					r.failAt(path, "a key of type %s can't sign as %s demands; pin a passkey as %s", keyType, s.Assurance, ssh.KeyAlgoSKECDSA256)
+				}
+			case AssuranceSSH:
 			}
 		}
 	}
-	known(role.Who, path+".who")
-	if role.Grant.Max > t.Ceilings.Grant {
-		r.failAt(path+".grant.max", "%s is over ceilings.grant, %s", FormatDuration(role.Grant.Max), FormatDuration(t.Ceilings.Grant))
-	}
-	if role.Cert.TTL > t.Ceilings.CertTTL {
-		r.failAt(path+".cert.ttl", "%s is over ceilings.cert_ttl, %s", FormatDuration(role.Cert.TTL), FormatDuration(t.Ceilings.CertTTL))
-	}
-	if len(role.Paths) > 1 {
-		r.failAt(strictyaml.Item(path+".paths", 1), "a second path could never be reached, as the first one has no guard; write exactly one path")
-	}
-	for i, p := range role.Paths {
-		var ids []string
-		for j, s := range p.Stages {
-			at := strictyaml.Item(strictyaml.Item(path+".paths", i)+".stages", j)
-			if slices.Contains(ids, s.ID) {
-				r.failAt(at+".id", "a stage %s stands before it; stages of a path have different ids", s.ID)
+}
+
+// checkClasses demands that no amendment can come into force unsigned, and none
+// that gives rights without every party.
+func (r *reader) checkClasses(t *Terms) {
+	signed := make(map[Class]map[string]bool)
+	for _, s := range t.Signatories {
+		for _, c := range classes {
+			if len(s.OnlyIf) == 0 || slices.Contains(s.OnlyIf, c) {
+				if signed[c] == nil {
+					signed[c] = make(map[string]bool)
+				}
+				signed[c][s.Party] = true
 			}
-			ids = append(ids, s.ID)
-			known(s.From, at+".from")
+		}
+	}
+	for _, c := range classes {
+		if len(signed[c]) == 0 {
+			r.failAt("signatories", "nobody signs amendments of the class %s; leave only_if out of a line or add %s to it", c, c)
+		}
+	}
+	for i, s := range t.Signatories {
+		for _, c := range []Class{Widening, Mixed} {
+			if !signed[c][s.Party] {
+				r.failAt(strictyaml.Item("signatories", i)+".only_if", "nobody signs for %s what gives rights; a line of each party signs %s amendments", s.Party, c)
+			}
 		}
 	}
 }

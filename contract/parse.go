@@ -7,7 +7,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/contract/strictyaml"
-	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Limits and defaults of the terms.
@@ -18,6 +17,7 @@ const (
 
 	maxText     = 200
 	maxMinWords = 100
+	maxPaths    = 16
 	maxStages   = 10
 
 	defaultCertCeiling = 15 * time.Minute
@@ -25,7 +25,20 @@ const (
 	defaultIssueAge    = 60 * time.Minute
 	defaultCertTTL     = 5 * time.Minute
 	defaultMinWords    = 1
+	defaultQuorum      = 1
+	defaultBreakGlass  = 30 * day // the window in which break-glass is counted
 	defaultRetention   = 365 * day
+)
+
+// What words of the terms may be, in the order in which Terms keeps them.
+var (
+	assurances   = []Assurance{AssuranceSSH, AssuranceSKUP, AssuranceSKUV, AssuranceWebAuthn}
+	classes      = []Class{Equivalent, Narrowing, Widening, Mixed}
+	approvals    = []Approval{ApprovalSession, ApprovalFresh, ApprovalWebAuthn, ApprovalSK}
+	inFlights    = []InFlight{InFlightNarrowed, InFlightRestart}
+	consequences = []Consequence{FindingHigh, FindingCritical, SuspendRole}
+	duties       = []Duty{DutyLog, DutyRecord, DutyRevoke, DutyNotify, DutyAcknowledge}
+	dayNames     = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 )
 
 // jwsAlgs are the asymmetric algorithms of RFC 7518 §3.1 and RFC 8037 that an
@@ -67,7 +80,8 @@ func ParseTerms(text []byte) (*Terms, error) {
 }
 
 func (r *reader) terms(n node) *Terms {
-	o := r.object(n, "terms", "contract", "parties", "signatories", "effect", "issuers", "groups", "cosigners", "offices", "ceilings", "roles", "retention")
+	o := r.object(n, "terms", "contract", "parties", "signatories", "effect", "issuers", "groups", "cosigners", "offices", "calendars", "ceilings",
+		"roles", "obligations", "review", "monitoring", "frameworks", "law", "retention")
 	if schema := o.need("terms"); r.scalar(schema, Schema) != Schema && r.err == nil {
 		r.fail(schema, "%q is no schema that this release reads; it reads %s", strictyaml.Clip(schema.yaml.Value), Schema)
 	}
@@ -81,8 +95,9 @@ func (r *reader) terms(n node) *Terms {
 	for _, it := range r.items(o.need("signatories"), "signatories", false) {
 		t.Signatories = append(t.Signatories, r.signatory(it))
 	}
-	if effect, ok := o.get("effect"); ok {
-		t.Effect.NotBefore = r.moment(r.object(effect, "not_before").need("not_before"))
+	t.Effect = Effect{InFlight: InFlightNarrowed}
+	if n, ok := o.get("effect"); ok {
+		t.Effect = r.effect(n)
 	}
 	for _, e := range r.entries(o.need("issuers"), "issuers") {
 		t.Issuers = append(t.Issuers, r.issuer(e))
@@ -98,10 +113,16 @@ func (r *reader) terms(n node) *Terms {
 	if offices, ok := o.get("offices"); ok {
 		t.Offices = r.offices(offices)
 	}
+	if n, ok := o.get("calendars"); ok {
+		for _, e := range r.entries(n, "calendars") {
+			t.Calendars = append(t.Calendars, r.calendar(e))
+		}
+	}
 	t.Ceilings = r.ceilings(o.need("ceilings"))
 	for _, e := range r.entries(o.need("roles"), "roles") {
 		t.Roles = append(t.Roles, r.role(e))
 	}
+	r.duties(o, t)
 	t.Retention = Retention{Period: defaultRetention}
 	if n, ok := o.get("retention"); ok {
 		t.Retention = r.retention(n)
@@ -115,8 +136,14 @@ func (r *reader) retention(n node) Retention {
 }
 
 func (r *reader) party(e entry) Party {
-	o := r.object(e.value, "name", "roots")
+	o := r.object(e.value, "name", "capacity", "notice", "roots")
 	p := Party{ID: e.id, Name: r.text(o.need("name"), maxText)}
+	if n, ok := o.get("capacity"); ok {
+		p.Capacity = r.id(n)
+	}
+	if n, ok := o.get("notice"); ok {
+		p.Notice = r.text(n, maxText)
+	}
 	if n, ok := o.get("roots"); ok {
 		roots := r.object(n, "need", "keys")
 		p.Roots = &Roots{Keys: r.keys(roots.need("keys"))}
@@ -126,7 +153,7 @@ func (r *reader) party(e entry) Party {
 }
 
 func (r *reader) signatory(n node) Signatory {
-	o := r.object(n, "party", "capacity", "need", "of", "assurance")
+	o := r.object(n, "party", "capacity", "need", "of", "assurance", "only_if")
 	s := Signatory{
 		Party:     r.id(o.need("party")),
 		Capacity:  r.id(o.need("capacity")),
@@ -135,7 +162,10 @@ func (r *reader) signatory(n node) Signatory {
 	}
 	s.Need = r.integer(o.need("need"), 1, len(s.Of))
 	if a, ok := o.get("assurance"); ok {
-		s.Assurance = Assurance(r.oneOf(a, []string{string(AssuranceSSH)}))
+		s.Assurance = oneOf(r, a, assurances)
+	}
+	if n, ok := o.get("only_if"); ok {
+		s.OnlyIf = inOrder(r, n, "classes", classes)
 	}
 	return s
 }
@@ -200,14 +230,20 @@ func (r *reader) group(e entry) Group {
 }
 
 func (r *reader) ceilings(n node) Ceilings {
-	o := r.object(n, "grant", "cert_ttl", "claims_max_age")
+	o := r.object(n, "grant", "cert_ttl", "break_glass", "approval_ttl", "quorum", "claims_max_age")
 	c := Ceilings{
 		Grant:        r.duration(o.need("grant"), MinGrant),
 		CertTTL:      defaultCertCeiling,
+		BreakGlass:   r.optional(o, "break_glass"),
+		ApprovalTTL:  r.optional(o, "approval_ttl"),
+		Quorum:       defaultQuorum,
 		ClaimsMaxAge: ClaimsMaxAge{Decide: defaultDecideAge, Issue: defaultIssueAge},
 	}
 	if n, ok := o.get("cert_ttl"); ok {
 		c.CertTTL = r.duration(n, MinGrant)
+	}
+	if n, ok := o.get("quorum"); ok {
+		c.Quorum = r.integer(n, 1, MaxQuorum)
 	}
 	if n, ok := o.get("claims_max_age"); ok {
 		age := r.object(n, "decide", "issue")
@@ -219,76 +255,4 @@ func (r *reader) ceilings(n node) Ceilings {
 		}
 	}
 	return c
-}
-
-func (r *reader) role(e entry) Role {
-	o := r.object(e.value, "clause", "who", "hosts", "logins", "grant", "cert", "request", "paths")
-	role := Role{
-		ID:      e.id,
-		Clause:  r.clause(o.need("clause")),
-		Who:     r.set(o.need("who"), "groups", false, r.id),
-		Hosts:   r.hosts(o.need("hosts")),
-		Cert:    CertLimits{TTL: defaultCertTTL, Extensions: []string{"permit-pty"}},
-		Request: RequestLimits{MinWords: defaultMinWords},
-	}
-	for _, l := range r.set(o.need("logins"), "logins", false, r.login) {
-		role.Logins = append(role.Logins, sshcert.Login(l))
-	}
-	role.Grant.Max = r.duration(r.object(o.need("grant"), "max").need("max"), MinGrant)
-	if n, ok := o.get("cert"); ok {
-		cert := r.object(n, "ttl", "extensions")
-		if n, ok := cert.get("ttl"); ok {
-			role.Cert.TTL = r.duration(n, MinGrant)
-		}
-		if n, ok := cert.get("extensions"); ok {
-			role.Cert.Extensions = r.set(n, "extensions", true, func(n node) string { return r.oneOf(n, certExtensions) })
-		}
-	}
-	if n, ok := o.get("request"); ok {
-		if n, ok := r.object(n, "reason").get("reason"); ok {
-			if n, ok := r.object(n, "min_words").get("min_words"); ok {
-				role.Request.MinWords = r.integer(n, 1, maxMinWords)
-			}
-		}
-	}
-	for _, it := range r.items(o.need("paths"), "paths", false) {
-		role.Paths = append(role.Paths, r.readPath(it))
-	}
-	return role
-}
-
-func (r *reader) readPath(n node) Path {
-	o := r.object(n, "id", "clause", "stages")
-	p := Path{ID: r.id(o.need("id")), Clause: r.clause(o.need("clause"))}
-	for _, it := range r.items(o.need("stages"), "stages", false) {
-		stage := r.object(it, "id", "from", "quorum", "timeout")
-		p.Stages = append(p.Stages, Stage{
-			ID:      r.id(stage.need("id")),
-			From:    r.set(stage.need("from"), "groups", false, r.id),
-			Quorum:  r.integer(stage.need("quorum"), 1, MaxQuorum),
-			Timeout: r.duration(stage.need("timeout"), MinGrant),
-		})
-	}
-	if r.err == nil && len(p.Stages) > maxStages {
-		r.failAt(n.path+".stages", "%d stages; at most %d", len(p.Stages), maxStages)
-	}
-	return p
-}
-
-func (r *reader) hosts(n node) []HostLabel {
-	var out []HostLabel
-	for _, e := range r.entries(n, "host labels") {
-		out = append(out, HostLabel{Label: e.id, Values: r.set(e.value, "label values", false, r.labelValue)})
-	}
-	return out
-}
-
-func (r *reader) login(n node) string {
-	s := r.scalar(n, "a login")
-	if r.err == nil {
-		if _, err := sshcert.ParseLogin(s); err != nil {
-			r.fail(n, "%v", err)
-		}
-	}
-	return s
 }

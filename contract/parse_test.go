@@ -99,7 +99,7 @@ func TestParseTermsRefusals(t *testing.T) {
 		{"escape sequence in text", "name: Northwind Ops Inc.", `name: "a\eb"`, `found "a\x1bb"`},
 		{"invisible character in text", "name: Northwind Ops Inc.", `name: "a` + "\u200b" + `b"`, "expected 1 to 200 printable characters"},
 		{"not NFC once unescaped", "name: Northwind Ops Inc.", `name: "e\u0301"`, "the text is not in Unicode form NFC once its escapes are read"},
-		{"list for a mapping", "ceilings:\n  grant: 8h\n  cert_ttl: 15m\n  claims_max_age: {decide: 15m, issue: 60m}", "ceilings: [8h]", "terms.yaml:54:11: ceilings: expected a mapping with the keys grant, cert_ttl, claims_max_age, found a list"},
+		{"list for a mapping", "ceilings:\n  grant: 8h\n  cert_ttl: 15m\n  claims_max_age: {decide: 15m, issue: 60m}", "ceilings: [8h]", "terms.yaml:54:11: ceilings: expected a mapping with the keys grant, cert_ttl, break_glass, approval_ttl, quorum, claims_max_age, found a list"},
 		{"text for a list", "logins: [dbro]", "logins: dbro", `terms.yaml:77:13: roles.db-reader.logins: expected a list of logins, found "dbro"`},
 		{"empty list", "logins: [dbro]", "logins: []", "terms.yaml:77:13: roles.db-reader.logins: expected one or more logins, found none"},
 		{"empty mapping", "hosts: {tier: [db]}", "hosts: {}", "terms.yaml:76:12: roles.db-reader.hosts: expected one or more host labels by id, found none"},
@@ -142,8 +142,7 @@ func TestParseTermsRefusals(t *testing.T) {
 		{"min_words 0", "{min_words: 3}", "{min_words: 0}", "expected a whole number from 1 to 100 in plain digits, found the number 0"},
 		{"no path", "      - id: normal\n        clause: §4.2\n        stages:\n          - {id: lead, from: [sre-leads], quorum: 1, timeout: 15m}\n", "      []\n", "terms.yaml:69:7: roles.web-operator.paths: expected one or more paths, found none"},
 		{"no stage", "        stages:\n          - {id: lead, from: [sre-leads], quorum: 1, timeout: 15m}\n", "        stages: []\n", "expected one or more stages, found none"},
-		{"second path", "timeout: 1d}\n", "timeout: 1d}\n      - {id: b, clause: §5.2, stages: [{id: a, from: [dba], quorum: 1, timeout: 1m}]}\n", "terms.yaml:86:9: roles.db-reader.paths[1]: a second path could never be reached, as the first one has no guard; write exactly one path"},
-		{"guard", "      - id: normal\n", "      - id: normal\n        when: 'true'\n", "roles.web-operator.paths[0].when: unknown key, expected one of id, clause, stages"},
+		{"second path", "timeout: 1d}\n", "timeout: 1d}\n      - {id: b, clause: §5.2, stages: [{id: a, from: [dba], quorum: 1, timeout: 1m}]}\n", "terms.yaml:86:9: roles.db-reader.paths[1]: a path that is never reached, as dual before it has no guard; write when in dual or put it last"},
 		{"stage twice", "id: owners", "id: peer", "terms.yaml:85:18: roles.db-reader.paths[0].stages[1].id: a stage peer stands before it; stages of a path have different ids"},
 		{"too many stages", "        stages:\n          - {id: lead, from: [sre-leads], quorum: 1, timeout: 15m}\n", "        stages:\n" + strings.Repeat("          - {id: x, from: [sre-leads], quorum: 1, timeout: 15m}\n", 11), "terms.yaml:72:11: roles.web-operator.paths[0].stages: 11 stages; at most 10"},
 		{"too many items", "logins: [dbro]", "logins: [" + strings.Repeat("x,", 1001) + "]", "1001 logins; at most 1000"},
@@ -154,7 +153,7 @@ func TestParseTermsRefusals(t *testing.T) {
 		{"unknown party", "  - party: northwind", "  - party: northwnd", `terms.yaml:27:12: signatories[1].party: no party "northwnd" in parties, did you mean northwind?`},
 		{"party without signatory", "  - party: northwind", "  - party: acme", "terms.yaml:16:3: parties.northwind: no signatory signs for this party; add one to signatories or leave the party out"},
 		{"capacity twice", "  - party: northwind\n    capacity: officer", "  - party: acme\n    capacity: ciso", "terms.yaml:28:15: signatories[1].capacity: party acme signs as ciso in signatories[0] already"},
-		{"assurance", "assurance: ssh", "assurance: sk-uv", `signatories[0].assurance: "sk-uv" is not known here, expected one of ssh`},
+		{"assurance", "assurance: ssh", "assurance: sk-uv", `terms.yaml:24:15: signatories[0].of.a-lang: a key of type ssh-ed25519 can't sign as sk-uv demands; pin a FIDO key, as ssh-keygen -t ed25519-sk makes`},
 		{"no key", "{j-duarte: ecdsa-sha2-nistp256 ", "{j-duarte: hello, k: ecdsa-sha2-nistp256 ", "terms.yaml:30:20: signatories[1].of.j-duarte: not a public key; write the one line of a .pub file: type, base64, comment"},
 		{"junk key", "{j-duarte: ecdsa-sha2-nistp256 ", "{j-duarte: ssh-ed25519 AAAA, k: ecdsa-sha2-nistp256 ", "not a public key that we know"},
 		{"key with options", "{j-duarte: ecdsa-sha2-nistp256 ", "{j-duarte: no-touch-required ecdsa-sha2-nistp256 ", "its second word is no base64"},
@@ -319,7 +318,7 @@ func TestParseTermsTyped(t *testing.T) {
 	check("Issuer(northwind)", ok && idp.Subject == "sub" && idp.Groups == "groups" && slices.Equal(idp.Flows, []contract.Flow{contract.FlowCode}) && idp.Clients == contract.Clients{CLI: "acme-cli"}, idp)
 	group, ok := terms.Group("nw-support")
 	check("Group(nw-support)", ok && *group == contract.Group{ID: "nw-support", Issuer: "northwind", Claim: "/ops/support"}, group)
-	check("Ceilings", terms.Ceilings == contract.Ceilings{Grant: 8 * time.Hour, CertTTL: 15 * time.Minute, ClaimsMaxAge: contract.ClaimsMaxAge{Decide: 15 * time.Minute, Issue: time.Hour}}, terms.Ceilings)
+	check("Ceilings", terms.Ceilings == contract.Ceilings{Grant: 8 * time.Hour, CertTTL: 15 * time.Minute, Quorum: 1, ClaimsMaxAge: contract.ClaimsMaxAge{Decide: 15 * time.Minute, Issue: time.Hour}}, terms.Ceilings)
 	db, ok := terms.Role("db-reader")
 	check("Role(db-reader)", ok && db.Cert.TTL == 90*time.Second && len(db.Cert.Extensions) == 0 && db.Request.MinWords == 1 && db.Grant.Max == time.Hour, db)
 	owners, ok := db.Paths[0].Stage("owners")
@@ -340,7 +339,7 @@ func TestParseTermsTyped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("default ceilings", small.Ceilings == contract.Ceilings{Grant: 8 * time.Hour, CertTTL: 15 * time.Minute, ClaimsMaxAge: contract.ClaimsMaxAge{Decide: 15 * time.Minute, Issue: time.Hour}}, small.Ceilings)
+	check("default ceilings", small.Ceilings == contract.Ceilings{Grant: 8 * time.Hour, CertTTL: 15 * time.Minute, Quorum: 1, ClaimsMaxAge: contract.ClaimsMaxAge{Decide: 15 * time.Minute, Issue: time.Hour}}, small.Ceilings)
 	check("default certificate", small.Roles[0].Cert.TTL == 5*time.Minute && slices.Equal(small.Roles[0].Cert.Extensions, []string{"permit-pty"}), small.Roles[0].Cert)
 	check("default assurance", small.Signatories[0].Assurance == contract.AssuranceSSH, small.Signatories[0])
 	check("default effect", small.Effect.NotBefore.IsZero(), small.Effect.NotBefore)

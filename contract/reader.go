@@ -249,6 +249,19 @@ func (r *reader) integer(n node, least, most int) int {
 	return 0
 }
 
+// boolean reads an unquoted true or false.
+func (r *reader) boolean(n node) bool {
+	if r.err != nil {
+		return false
+	}
+	r.visit(n)
+	if n.yaml.Kind == yaml.ScalarNode && n.yaml.Style == 0 && (n.yaml.Value == "true" || n.yaml.Value == "false") {
+		return n.yaml.Value == "true"
+	}
+	r.fail(n, "expected true or false without quotes, found %s", strictyaml.Describe(n.yaml))
+	return false
+}
+
 // duration reads a duration of at least least.
 func (r *reader) duration(n node, least time.Duration) time.Duration {
 	return r.span(n, least, MaxDuration)

@@ -52,24 +52,65 @@ func SignedBy(armored string) (ssh.PublicKey, error) {
 // returns nil only if the signature was made by exactly pub for exactly this
 // namespace, by an algorithm that counts: RSA with SHA-2, a FIDO key that was
 // touched. A certificate never verifies: the authority could otherwise make its
-// own signatories.
+// own signatories. Nor does a passkey: VerifyFlags takes it.
 func Verify(pub ssh.PublicKey, namespace string, message []byte, armored string) error {
+	sig, err := addressed(pub, namespace, armored)
+	if err != nil {
+		return err
+	}
+	return verifyPlain(pub, namespace, message, sig)
+}
+
+// Flags say how a FIDO key made a signature; none is set for other keys.
+type Flags struct {
+	Touched  bool // somebody touched it (user presence)
+	Verified bool // it made sure who, by PIN or fingerprint (user verification)
+	Passkey  bool // in a browser, for an origin under the key's application
+}
+
+// VerifyFlags is Verify for who wants to know how a FIDO key was used, too. It
+// takes passkeys: signatures of the form
+// webauthn-sk-ecdsa-sha2-nistp256@openssh.com (openssh PROTOCOL.u2f), whose
+// challenge is what an SSHSIG signs, for an origin under the relying party that
+// the key has as its application.
+func VerifyFlags(pub ssh.PublicKey, namespace string, message []byte, armored string) (Flags, error) {
+	sig, err := addressed(pub, namespace, armored)
+	if err != nil {
+		return Flags{}, err
+	}
+	if sig.Signature.Format == algorithmWebAuthn {
+		return verifyPasskey(pub, sig.Signature, signedData(namespace, sig.HashAlgorithm, message))
+	}
+	if err := verifyPlain(pub, namespace, message, sig); err != nil || !IsSecurityKey(pub) {
+		return Flags{}, err
+	}
+	flags := sig.Signature.Rest[0] // checkAlgorithm saw to it that it is there
+	return Flags{Touched: flags&touched != 0, Verified: flags&verified != 0}, nil
+}
+
+// addressed reads an armored SSHSIG that says it is by pub for namespace. Nothing
+// is verified.
+func addressed(pub ssh.PublicKey, namespace, armored string) (*sshsig.Signature, error) {
 	if _, ok := pub.(*ssh.Certificate); ok {
-		return fmt.Errorf("%w: the key to check against is a certificate", ErrSignature)
+		return nil, fmt.Errorf("%w: the key to check against is a certificate", ErrSignature)
 	}
 	if len(armored) > maxArmored {
-		return fmt.Errorf("%w: over %d bytes", ErrSignature, maxArmored)
+		return nil, fmt.Errorf("%w: over %d bytes", ErrSignature, maxArmored)
 	}
 	sig, ok := unarmor(armored)
 	if !ok {
-		return fmt.Errorf("%w: it is no SSHSIG file", ErrSignature)
+		return nil, fmt.Errorf("%w: it is no SSHSIG file", ErrSignature)
 	}
 	if sig.Namespace != namespace {
-		return fmt.Errorf("%w: it was made in namespace %.80q, not %q", ErrSignature, sig.Namespace, namespace)
+		return nil, fmt.Errorf("%w: it was made in namespace %.80q, not %q", ErrSignature, sig.Namespace, namespace)
 	}
 	if !bytes.Equal(sig.PublicKey.Marshal(), pub.Marshal()) {
-		return fmt.Errorf("%w: it was made by another key (%s)", ErrSignature, ssh.FingerprintSHA256(sig.PublicKey))
+		return nil, fmt.Errorf("%w: it was made by another key (%s)", ErrSignature, ssh.FingerprintSHA256(sig.PublicKey))
 	}
+	return sig, nil
+}
+
+func verifyPlain(pub ssh.PublicKey, namespace string, message []byte, sig *sshsig.Signature) error {
 	if err := checkAlgorithm(pub, sig.Signature); err != nil {
 		return err
 	}
@@ -77,6 +118,23 @@ func Verify(pub ssh.PublicKey, namespace string, message []byte, armored string)
 		return fmt.Errorf("%w: it was made over other bytes", ErrSignature)
 	}
 	return nil
+}
+
+// signedData is what an SSHSIG's key signs (PROTOCOL.sshsig).
+func signedData(namespace string, hash sshsig.HashAlgorithm, message []byte) []byte {
+	h := hash.Hash()
+	h.Write(message)
+	return ssh.Marshal(sshsigData{
+		Magic: [6]byte([]byte(magic)), Namespace: namespace, Hash: string(hash), Digest: string(h.Sum(nil)),
+	})
+}
+
+const magic = "SSHSIG"
+
+// sshsigData is the form of signedData.
+type sshsigData struct {
+	Magic                             [6]byte
+	Namespace, Reserved, Hash, Digest string
 }
 
 // unarmor reads the wire form (PROTOCOL.sshsig) out of its armor. It is stricter
@@ -96,7 +154,7 @@ func unarmor(armored string) (*sshsig.Signature, bool) {
 		Version                                       uint32
 		PublicKey, Namespace, Reserved, Hash, Content []byte
 	}
-	if err := ssh.Unmarshal(block.Bytes, &w); err != nil || string(w.Magic[:]) != "SSHSIG" || w.Version != 1 || len(w.Reserved) != 0 {
+	if err := ssh.Unmarshal(block.Bytes, &w); err != nil || string(w.Magic[:]) != magic || w.Version != 1 || len(w.Reserved) != 0 {
 		return nil, false
 	}
 	key, err := ssh.ParsePublicKey(w.PublicKey)
@@ -111,9 +169,14 @@ func unarmor(armored string) (*sshsig.Signature, bool) {
 	return &sshsig.Signature{Version: w.Version, PublicKey: key, Namespace: string(w.Namespace), HashAlgorithm: hash, Signature: content}, true
 }
 
-// touched is the flag of a FIDO signature which says that somebody touched the
-// key (U2F raw message formats §5.4; PROTOCOL.u2f).
-const touched = 0x01
+// Flags of a FIDO signature (U2F raw message formats §5.4; PROTOCOL.u2f; WebAuthn
+// §6.1).
+const (
+	touched      = 0x01 // somebody touched the key
+	verified     = 0x04 // it verified who, by PIN or fingerprint
+	hasKey       = 0x40 // a key stands behind the flags: registrations only
+	hasExtension = 0x80 // extensions stand behind the flags
+)
 
 // checkAlgorithm refuses signatures that a key of this type does not make here.
 func checkAlgorithm(key ssh.PublicKey, sig *ssh.Signature) error {
