@@ -196,11 +196,11 @@ func (v *verdict) see(class Class, role string, a, b outcome, facts guard.Facts)
 	missing := len(guard.Known) - len(facts)
 	if v.witness == nil || missing < v.fewest {
 		v.fewest = missing
-		v.witness = &Witness{Role: role, Facts: spellFacts(facts), Old: a.String(), New: b.String()}
+		v.witness = &Witness{Role: role, Facts: witnessFacts(facts), Old: a.String(), New: b.String()}
 	}
 }
 
-func spellFacts(f guard.Facts) map[string]string {
+func witnessFacts(f guard.Facts) map[string]string {
 	out := make(map[string]string, len(f))
 	for name, v := range f {
 		out[name] = v.String()
@@ -320,7 +320,7 @@ func example(a, b *Role) *Witness {
 				continue
 			}
 			if missing := len(guard.Known) - len(f); best == nil || missing < fewest {
-				best, fewest = &Witness{Role: b.ID, Facts: spellFacts(f), Old: outcome{}.String(), New: d.outcome(path).String()}, missing
+				best, fewest = &Witness{Role: b.ID, Facts: witnessFacts(f), Old: outcome{}.String(), New: d.outcome(path).String()}, missing
 			}
 		}
 	}
