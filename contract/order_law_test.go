@@ -160,7 +160,7 @@ func satisfied(r *contract.Role, stages []contract.Stage, people []approver, use
 // A narrowing lets nothing through that did not get through before, a widening
 // everything that did, and what is equivalent the same; and a class of mixed or
 // widening says which request it is about. The change back is the reverse.
-func TestPromiseP04_ClassHoldsForEveryRequest(t *testing.T) {
+func TestPromiseP10_ClassHoldsForEveryRequest(t *testing.T) {
 	t.Parallel()
 	base := goodVersion(t).Terms
 	rapid.Check(t, func(t *rapid.T) {
