@@ -3,6 +3,7 @@ package contract
 import (
 	"bytes"
 	"cmp"
+	"reflect"
 	"slices"
 )
 
@@ -60,7 +61,7 @@ type comparer struct {
 
 // uncovered reports terms that differ where no row of the table looks.
 func (c *comparer) uncovered() {
-	if len(c.changes) > 0 {
+	if len(c.changes) > 0 || reflect.DeepEqual(c.old, c.new) {
 		return
 	}
 	a, err := c.old.Canonical()

@@ -119,13 +119,9 @@ func (c *comparer) paths(prefix string, a, b *Role) {
 	if was == is {
 		return
 	}
-	class := Mixed
-	if unguarded(a) && unguarded(b) {
-		o, n := outcome{firstPath(a), a}, outcome{firstPath(b), b}
-		class = within(n.within(o), o.within(n))
-	}
+	class, witness := comparePaths(a, b)
 	class = class.join(promises(a.Paths, b.Paths))
-	c.changes = append(c.changes, Change{Path: prefix + ".paths", Class: class, Old: was, New: is})
+	c.changes = append(c.changes, Change{Path: prefix + ".paths", Class: class, Old: was, New: is, Witness: witness})
 }
 
 // promises is the class of the SLAs of stages that both versions have. It is no
@@ -145,29 +141,6 @@ func promises(old, new []Path) Class {
 		}
 	}
 	return class
-}
-
-func firstPath(r *Role) *Path {
-	if len(r.Paths) == 0 {
-		return nil
-	}
-	return &r.Paths[0]
-}
-
-func unguarded(r *Role) bool { return len(r.Paths) == 0 || r.Paths[0].When == "" }
-
-// calendar is the class of a calendar's change.
-func (c *comparer) calendar(a, b *Calendar) Class {
-	for _, t := range []*Terms{c.old, c.new} {
-		for i := range t.Roles {
-			for _, p := range t.Roles[i].Paths {
-				if strings.Contains(p.When, strconv.Quote(a.ID)) {
-					return Mixed
-				}
-			}
-		}
-	}
-	return Equivalent
 }
 
 func spellPaths(paths []Path) string {

@@ -69,8 +69,22 @@ var breakGlassRows = []row[BreakGlass]{
 
 func roleEntries() entries[Role] {
 	return entries[Role]{
-		path: "roles", added: Widening, id: roleID, rows: roleRows, spell: spellRole,
+		path: "roles", added: Widening, id: roleID, spell: spellRole,
+		rows:    withWitness(roleRows, "who", "logins", "grant.max", "request.reason.min_words", "request.hosts_max", "request.ticket.required"),
+		witness: func(_ *comparer, added *Role) *Witness { return example(nil, added) },
 	}
+}
+
+// withWitness returns the rows, those of the paths with a request for witness that
+// the new role lets through and the old one does not.
+func withWitness(rows []row[Role], paths ...string) []row[Role] {
+	out := slices.Clone(rows)
+	for i := range out {
+		if slices.Contains(paths, out[i].path) {
+			out[i].witness = func(_ *comparer, a, b *Role) *Witness { return example(a, b) }
+		}
+	}
+	return out
 }
 
 func spellRole(r *Role) string {

@@ -326,7 +326,11 @@ func (c *comparer) calendars() {
 		path: "calendars", added: Equivalent,
 		id:    func(v *Calendar) string { return v.ID },
 		spell: spellCalendar,
-		rows:  []row[Calendar]{{spell: spellCalendar, class: c.calendar}},
+		rows: []row[Calendar]{{
+			spell:   spellCalendar,
+			class:   func(a, b *Calendar) Class { class, _ := c.calendar(a, b); return class },
+			witness: func(c *comparer, a, b *Calendar) *Witness { _, w := c.calendar(a, b); return w },
+		}},
 	}, c.old.Calendars, c.new.Calendars)
 }
 
