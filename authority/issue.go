@@ -87,6 +87,12 @@ func (a *Authority) Issue(ctx context.Context, s store.Session, call IssueCall) 
 			rec, err = a.record(tx, view, s, call, key)
 			return err
 		})
+		if errors.Is(err, record.ErrUncarried) && try < maxTries {
+			if err := a.carry(ctx, s, call.Grant); err != nil {
+				return Issued{}, err
+			}
+			continue
+		}
 		// A login in between changes a person's row: that one is checked then.
 		if !errors.Is(err, errUnproved) || try == maxTries {
 			break

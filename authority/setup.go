@@ -26,14 +26,37 @@ type Signature struct {
 type Added struct {
 	Version *contract.Version
 	Row     record.ContractRow
-	Missing []contract.MissingSignature // empty once the version is in force
+	Missing []contract.MissingSignature // empty once the version is signed
+	Unmet   []string                    // ids of the conditions that it waits for
 }
 
-// AddContract records a contract version and its signatures. A version that is
+// loadVersion reads the files of a version; of an amendment with what it amends, which
+// the ledger has.
+func (a *Authority) loadVersion(ctx context.Context, files map[string][]byte) (version *contract.Version, err error) {
+	parent, err := contract.ParentOf(files[contract.ManifestFile])
+	if err != nil || parent.IsZero() {
+		return contract.Load(files)
+	}
+	err = a.store.Read(ctx, func(r *store.Reader) error {
+		amended, err := r.Version(parent)
+		if isNotFound(err) {
+			return fmt.Errorf("contract: %w: it amends version %s, which is not in the ledger; add that first", ErrField, parent)
+		}
+		if err != nil {
+			return err
+		}
+		version, err = contract.LoadAmendment(files, amended)
+		return err
+	})
+	return version, err
+}
+
+// AddContract records a contract version, the first or an amendment, and its
+// signatures. A version that is
 // in the ledger already takes up the signatures that are new; every signature
 // must hold, or nothing is recorded.
 func (a *Authority) AddContract(ctx context.Context, files map[string][]byte, signatures []Signature) (Added, error) {
-	version, err := contract.Load(files)
+	version, err := a.loadVersion(ctx, files)
 	if err != nil {
 		return Added{}, err
 	}
@@ -58,11 +81,7 @@ func (a *Authority) AddContract(ctx context.Context, files map[string][]byte, si
 		if err != nil {
 			return err
 		}
-		signed := make([]contract.Signed, 0, len(row.Signed))
-		for _, s := range row.Signed {
-			signed = append(signed, contract.Signed{Party: s.Party, Capacity: s.Capacity, Signer: s.Signer})
-		}
-		out = Added{Version: version, Row: row, Missing: version.Missing(signed)}
+		out = Added{Version: version, Row: row, Missing: version.Missing(row.Signatures()), Unmet: row.Unmet(version)}
 		return nil
 	})
 	if err != nil {

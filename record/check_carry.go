@@ -16,6 +16,10 @@ import (
 // granted under the one before it.
 var ErrNotCarried = errors.New("the contract changed, and what was asked for does not go on under it; ask again")
 
+// ErrUncarried says that a grant is under a version that was in force before, and
+// could be carried to the one that is.
+var ErrUncarried = errors.New("the grant was not carried to the version in force")
+
 // withEnding returns a request with what ends it because its contract changes or
 // ends. It is asked of the versions that came after the one that the request is under,
 // one after the other: what one of them has ended, a later one brings back no more.

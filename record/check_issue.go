@@ -133,7 +133,7 @@ func GrantAt(v View, id canon.ID, claims Claims, now canon.Micros) (approval.Gra
 		return approval.Grant{}, nil, err
 	}
 	if r.Contract != version.Digest {
-		return approval.Grant{}, nil, fmt.Errorf("the contract changed since this was granted, and the grant was not carried to it: %w", ErrNotInForce)
+		return approval.Grant{}, nil, fmt.Errorf("the contract changed since this was granted: %w: %w", ErrUncarried, ErrNotInForce)
 	}
 	grant, err := r.Grant(version.Terms)
 	if err != nil {

@@ -256,7 +256,7 @@ type RevocationRow struct {
 	At      canon.Micros `json:"at"`
 	Leaf    canon.Digest `json:"leaf"` // hash of the access.revoke or person.lock leaf
 	Lineage canon.Digest `json:"lineage,omitzero"`
-	Target  Target       `json:"target"`
+	Target  Target       `json:"target,omitzero"` // absent: the contract ends
 }
 
 // RevokedRow says when a person, a role or a host was revoked as a whole, oldest

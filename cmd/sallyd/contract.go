@@ -37,8 +37,9 @@ func contractCommand(dir *string) *cobra.Command {
 		&cobra.Command{
 			Use:   "add CONTRACT-DIR",
 			Short: "Record a contract and its signatures in the ledger",
-			Long: "Records a contract version and the signatures in sigs/. Each must hold, or nothing is recorded. It is in force once\n" +
-				"everybody whom it names has signed; run it again when a signature has come.",
+			Long: "Records a contract version, the first or an amendment, and the signatures in sigs/. Each must hold, or nothing is\n" +
+				"recorded. Version 1 is in force once everybody whom it names has signed, an amendment once those have whom the version\n" +
+				"before it names; run it again when a signature has come.",
 			Example: "  sallyd contract add acme-prod --dir /var/lib/sallyport",
 			Args:    exactly("CONTRACT-DIR"),
 			RunE:    verb(func(cmd *cobra.Command, args []string) error { return runContractAdd(cmd, *dir, args[0]) }),
@@ -96,7 +97,7 @@ func runPrepare(cmd *cobra.Command, path string) error {
 }
 
 func runContractAdd(cmd *cobra.Command, dir, path string) (err error) {
-	files, err := readFiles(path, contract.ManifestFile, contract.ProseFile, contract.TermsFile)
+	files, err := readVersion(path)
 	if err != nil {
 		return err
 	}
@@ -131,12 +132,45 @@ func runContractAdd(cmd *cobra.Command, dir, path string) (err error) {
 			return err
 		}
 	}
+	for _, id := range added.Unmet {
+		if _, err := fmt.Fprintf(out, "waits for   the condition %s\n", id); err != nil {
+			return err
+		}
+	}
+	if added.Row.InForceAt == 0 && len(added.Missing) == 0 {
+		_, err = fmt.Fprintln(out, "in force    no: it is signed, and waits for what stands above")
+		return err
+	}
 	if added.Row.InForceAt == 0 {
 		_, err = fmt.Fprintln(out, "in force    no: it is not signed by everybody it names; add it again when it is")
 		return err
 	}
 	_, err = fmt.Fprintf(out, "in force    from %s\n", added.Row.InForceAt.Time().Format(time.RFC3339))
 	return err
+}
+
+// readVersion reads the files of a contract version, those of an amendment with what
+// they change.
+func readVersion(path string) (map[string][]byte, error) {
+	files, err := readFiles(path, contract.ManifestFile, contract.ProseFile, contract.TermsFile)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := contract.ParentOf(files[contract.ManifestFile])
+	if err != nil || parent.IsZero() {
+		return files, err
+	}
+	for _, name := range []string{contract.AmendmentFile, contract.PlanFile} {
+		text, err := readLimited(filepath.Join(path, name))
+		if errors.Is(err, fs.ErrNotExist) && name == contract.PlanFile {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		files[name] = text
+	}
+	return files, nil
 }
 
 // tellCosigners names the cosigners without whose words nothing is issued.
