@@ -29,6 +29,19 @@ func (p *Path) compile() error {
 	return nil
 }
 
+// compileGuards compiles the guards of all paths. The error names none of them:
+// the reader has looked at each.
+func (t *Terms) compileGuards() error {
+	for i := range t.Roles {
+		for j := range t.Roles[i].Paths {
+			if err := t.Roles[i].Paths[j].compile(); err != nil {
+				return fmt.Errorf("roles.%s.paths[%d].when: %w", t.Roles[i].ID, j, err)
+			}
+		}
+	}
+	return nil
+}
+
 // Guard returns the path's guard, parsed; nil, which always holds, if it has none.
 // There is no error for paths that ParseTerms made; else it is a *guard.SyntaxError.
 func (p *Path) Guard() (*guard.Expr, error) {
@@ -153,13 +166,9 @@ func (t *Terms) groupsOf(s Subject) []string {
 	for _, i := range t.Issuers {
 		urls[i.ID] = i.URL
 	}
-	claims := make(map[string]bool, len(s.Groups))
-	for _, c := range s.Groups {
-		claims[c] = true
-	}
 	var ids []string
 	for _, g := range t.Groups {
-		if url, ok := urls[g.Issuer]; ok && url == s.Issuer && claims[g.Claim] {
+		if url, ok := urls[g.Issuer]; ok && url == s.Issuer && slices.Contains(s.Groups, g.Claim) {
 			ids = append(ids, g.ID)
 		}
 	}

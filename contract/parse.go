@@ -73,6 +73,11 @@ func ParseTerms(text []byte) (*Terms, error) {
 			r.fail(root, "%v", err)
 		}
 	}
+	if r.err == nil {
+		if err := t.compileGuards(); err != nil {
+			r.fail(root, "%v", err)
+		}
+	}
 	if r.err != nil {
 		return nil, r.err
 	}

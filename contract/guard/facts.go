@@ -149,8 +149,10 @@ func quote(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !printable(r) }) {
 		return strconv.QuoteToASCII(s)
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	return `"` + escapes.Replace(s) + `"`
 }
+
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // printable tells whether a text in quotes may hold the character. What Unicode
 // holds for printable changes over the years; this does not.
