@@ -2,6 +2,7 @@ package approval
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -23,6 +24,16 @@ type Grant struct {
 	End        time.Time     // nothing is valid after it
 	TTL        time.Duration // how long one certificate lasts at most
 	Extensions []string      // exactly these stand in a certificate, sorted
+	Options    Options       // exactly these critical options, too
+	Keys       []string      // SSH types that a certificate's key may have; none: all of the key policy
+}
+
+// Options are the critical options of a certificate: where and for what alone it may
+// be used. The zero value is none of them.
+type Options struct {
+	SourceAddress  []netip.Prefix // none: from anywhere
+	ForceCommand   string         // empty: any command
+	VerifyRequired bool           // the FIDO key verifies its user at each login
 }
 
 // Grant returns what the request allows under the terms it was judged by, or
@@ -46,6 +57,13 @@ func (r Request) Grant(terms *contract.Terms) (Grant, error) {
 		Logins: slices.Clone(r.Logins), Hosts: slices.Clone(r.Hosts),
 		Start: status.At, End: status.At.Add(length),
 		TTL: min(role.Cert.TTL, terms.Ceilings.CertTTL), Extensions: slices.Clone(role.Cert.Extensions),
+		Options: Options{
+			SourceAddress: slices.Clone(role.Cert.SourceAddress), ForceCommand: role.Cert.ForceCommand, VerifyRequired: role.Cert.VerifyRequired,
+		},
+		Keys: slices.Clone(role.Cert.Keys),
+	}
+	if end := r.Ended.At.Time(); r.Ended.At != 0 && end.Before(g.End) {
+		g.End = end
 	}
 	slices.Sort(g.Extensions)
 	return g, nil

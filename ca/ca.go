@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -65,6 +66,7 @@ type Template struct {
 	principals []string
 	after      time.Time // whole seconds
 	before     time.Time // whole seconds
+	critical   map[string]string
 	extensions []string
 }
 
@@ -73,12 +75,19 @@ type Template struct {
 // less Backdate, rounded up, but not before the grant's first second; ValidBefore
 // is the grant's TTL from now but not after the grant's end, rounded down. It
 // refuses a grant that is not active, has less than MinLife left, or has no
-// principals.
+// principals, and a key of a type that the grant does not allow (sshcert.ErrKeyPolicy).
 func NewTemplate(g approval.Grant, key ssh.PublicKey, now time.Time) (Template, error) {
 	if err := g.Active(now); err != nil {
 		return Template{}, err
 	}
 	key, err := sshcert.ParseSubjectKey(key.Marshal())
+	if err != nil {
+		return Template{}, err
+	}
+	if err := checkKeyType(g, key); err != nil {
+		return Template{}, err
+	}
+	critical, err := criticalOptions(g.Options)
 	if err != nil {
 		return Template{}, err
 	}
@@ -102,7 +111,7 @@ func NewTemplate(g approval.Grant, key ssh.PublicKey, now time.Time) (Template, 
 	return Template{
 		key:        key,
 		keyID:      sshcert.KeyID{Person: g.Person, Request: g.ID, Contract: g.Contract, End: g.End.Truncate(time.Second)},
-		principals: principals, after: after, before: before, extensions: g.Extensions,
+		principals: principals, after: after, before: before, critical: critical, extensions: g.Extensions,
 	}, nil
 }
 
@@ -124,7 +133,7 @@ func (t Template) Certificate(serial uint64, nonce []byte, authority ssh.PublicK
 		Nonce: slices.Clone(nonce), Key: t.key, Serial: serial, CertType: ssh.UserCert,
 		KeyId: t.keyID.String(), ValidPrincipals: slices.Clone(t.principals),
 		ValidAfter: uint64(t.after.Unix()), ValidBefore: uint64(t.before.Unix()), //nolint:gosec // times of this century
-		Permissions:  ssh.Permissions{Extensions: extensions},
+		Permissions:  ssh.Permissions{CriticalOptions: maps.Clone(t.critical), Extensions: extensions},
 		SignatureKey: authority,
 	}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -89,7 +90,9 @@ func Lint(wire []byte, g approval.Grant, key, authority ssh.PublicKey, serial ui
 		{"the authority is not the pinned one", bytes.Equal(cert.SignatureKey.Marshal(), authority.Marshal())},
 		{"the key ID is not the grant's", id == wantID},
 		{"the principals are not the grant's", principalsMatch(cert.ValidPrincipals, g)},
-		{"it has a critical option", len(cert.CriticalOptions) == 0},
+		{"the critical options are not the grant's", optionsMatch(cert.CriticalOptions, g.Options)},
+		{"its key is of a type that the grant does not allow", len(g.Keys) == 0 || slices.Contains(g.Keys, cert.Key.Type())},
+		{"its key does not verify its user", !g.Options.VerifyRequired || strings.HasPrefix(cert.Key.Type(), "sk-")},
 		{"the extensions are not the grant's", extensionsMatch(cert.Extensions, g.Extensions)},
 		{"it is valid before it was issued", !after.Before(issued.Add(-Backdate)) && !after.Before(g.Start.Truncate(time.Second))},
 		{"it is not valid yet when issued", !after.After(issued)},

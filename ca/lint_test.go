@@ -103,8 +103,8 @@ func TestPromiseP06_LintComparesPrincipalsAndOptionsWithTheGrant(t *testing.T) {
 		{"a login as a pattern", principals("*@web-1.demo", d1, d2, o1), says},
 		{"an empty one", principals("", d1, d2, o1), says},
 		{"a list in one", principals(d1, d2, o1, "ops@web-2.demo,root"), says},
-		{"a critical option", func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"force-command": "/bin/sh"} }, "it has a critical option"},
-		{"an unknown critical option", func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"x@y": ""} }, "it has a critical option"},
+		{"a critical option", func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"force-command": "/bin/sh"} }, "the critical options are not the grant's"},
+		{"an unknown critical option", func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"x@y": ""} }, "the critical options are not the grant's"},
 		{"an extension added", func(c *ssh.Certificate) { c.Extensions["permit-X11-forwarding"] = "" }, "the extensions are not the grant's"},
 		{"an extension removed", func(c *ssh.Certificate) { delete(c.Extensions, "permit-pty") }, "the extensions are not the grant's"},
 		{"an extension for another", func(c *ssh.Certificate) {

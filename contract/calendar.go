@@ -211,8 +211,8 @@ func (z Zone) Offset(t time.Time) time.Duration {
 	return offset
 }
 
-// weekdays are the days of a Calendar, by time.Weekday.
-var weekdays = [...]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+// dayNames are the days of a Calendar, by time.Weekday.
+var dayNames = [...]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 // Contains tells whether t is in the calendar: on one of its days, from From on
 // and before To by the clocks of its zone, and on none of its holidays. A calendar
@@ -229,7 +229,7 @@ func (c Calendar) contains(t time.Time) (bool, error) {
 	}
 	local := t.UTC().Add(z.Offset(t))
 	minute := 60*local.Hour() + local.Minute()
-	return slices.Contains(c.Days, weekdays[local.Weekday()]) && c.From <= minute && minute < c.To &&
+	return slices.Contains(c.Days, dayNames[local.Weekday()]) && c.From <= minute && minute < c.To &&
 		!slices.Contains(c.Holidays, local.Format(time.DateOnly)), nil
 }
 

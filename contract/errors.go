@@ -39,6 +39,10 @@ var (
 	ErrTooLong        = errors.New("too long")
 	ErrNotSeconds     = errors.New("not a whole number of seconds")
 	ErrReasonTooShort = errors.New("too few words")
+	ErrTooManyHosts   = errors.New("more than one request may name")
+	ErrNoTicket       = errors.New("no ticket named")
+	ErrTicket         = errors.New("not a ticket of the form that the role asks for")
+	ErrFactUnknown    = errors.New("what the role's guards ask about is not known")
 	ErrNoPath         = errors.New("the role has no path to a decision")
 	ErrNotHolder      = errors.New("the person does not hold the office")
 )
@@ -57,7 +61,7 @@ func (e *TermsError) Unwrap() error { return ErrTerms }
 // what would pass.
 type ClauseError struct {
 	Clause string // such as "§4.1"; empty if no clause is about it
-	Field  string // of the request: role, who, logins, hosts, for, reason
+	Field  string // of the request: role, who, logins, hosts, for, reason, ticket; path if it is about none of them
 	Limit  string // what would pass, such as "at most 1h"
 	Err    error  // wraps the sentinel that says why
 }

@@ -2,10 +2,12 @@ package contract
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/contract/guard"
 	"github.com/sallyport/sallyport/contract/strictyaml"
 	"github.com/sallyport/sallyport/sshcert"
 )
@@ -23,19 +25,45 @@ type HostLabels struct {
 	Labels map[string]string
 }
 
-// Ask is a request as far as the terms decide about it.
+// Ask is a request as far as the terms decide about it, with what is known of the
+// moment and the person besides. Unknown is not "no": a guard that speaks about
+// what is not known refuses the request.
 type Ask struct {
-	Role        string
-	Logins      []sshcert.Login
-	Hosts       []HostLabels
-	For         time.Duration
-	ReasonWords int
+	Role          string
+	Logins        []sshcert.Login
+	Hosts         []HostLabels
+	For           time.Duration
+	ReasonWords   int
+	Ticket        string    // empty: none is named
+	At            time.Time // when it is made; zero: not known
+	FirstTimeHost Answer    // whether the person was never granted one of Hosts before
+	Flow          Flow      // the way the person logged in; empty: not known
 }
 
-// Allowed says that the terms allow a request once the path's stages agree.
+// Answer is what is known about a question. The zero Answer is "not known".
+type Answer int
+
+// Answers.
+const (
+	NotKnown Answer = iota
+	No
+	Yes
+)
+
+// AnswerOf returns Yes or No.
+func AnswerOf(b bool) Answer {
+	if b {
+		return Yes
+	}
+	return No
+}
+
+// Allowed says that the terms allow a request once the path's stages agree, or
+// at once if Path.Auto is set.
 type Allowed struct {
-	Role *Role
-	Path *Path
+	Role  *Role
+	Path  *Path       // the first of the role whose guard holds
+	Facts guard.Facts // what the guards up to that path asked about; nil if they asked nothing
 }
 
 // Member tells whether the subject is in a group of the terms: the group's
@@ -117,7 +145,9 @@ func (t *Terms) AskedBy(s Subject) ([]*Role, error) {
 }
 
 // Evaluate answers whether the terms allow the request of a subject, and by which
-// path it is decided. Every refusal is a *ClauseError that names the field, the
+// path it is decided: the first whose guard holds. If a guard that is tried speaks
+// about anything that is not known, the request is refused (ErrFactUnknown) and no
+// later path is tried: nobody gets an easier path by holding something back. Every refusal is a *ClauseError that names the field, the
 // clause and what would pass.
 func (t *Terms) Evaluate(a Ask, s Subject) (Allowed, error) {
 	role, ok := t.Role(a.Role)
@@ -131,15 +161,14 @@ func (t *Terms) Evaluate(a Ask, s Subject) (Allowed, error) {
 	if err != nil {
 		return Allowed{}, role.no("who", "members of "+list(role.Who, "or"), err)
 	}
-	for _, check := range []func(Ask) error{role.checkLogins, role.checkHosts, role.checkDuration(t.Ceilings.Grant), role.checkReason} {
+	for _, check := range []func(Ask) error{
+		role.checkLogins, role.checkHosts, role.checkDuration(t.Ceilings.Grant), role.checkReason, role.checkTicket,
+	} {
 		if err := check(a); err != nil {
 			return Allowed{}, err
 		}
 	}
-	if len(role.Paths) == 0 || len(role.Paths[0].Stages) == 0 {
-		return Allowed{}, role.no("role", "nothing", ErrNoPath)
-	}
-	return Allowed{Role: role, Path: &role.Paths[0]}, nil
+	return t.choose(role, a, s)
 }
 
 // RolesFor returns the ids, sorted, of the roles that have the login and a
@@ -210,6 +239,9 @@ func (r *Role) checkHosts(a Ask) error {
 		return r.no("hosts", fmt.Sprintf("at most %d pairs of login and host in one request", sshcert.MaxPrincipals),
 			fmt.Errorf("%d pairs of login and host are %w", n, ErrTooMany))
 	}
+	if most := r.Request.HostsMax; most > 0 && len(a.Hosts) > most {
+		return r.no("hosts", fmt.Sprintf("at most %d in one request", most), fmt.Errorf("%d hosts are %w", len(a.Hosts), ErrTooManyHosts))
+	}
 	seen := make(map[sshcert.Host]bool)
 	for _, h := range a.Hosts {
 		if _, err := sshcert.ParseHost(string(h.Name)); err != nil {
@@ -263,6 +295,29 @@ func (r *Role) checkReason(a Ask) error {
 	if a.ReasonWords < r.Request.MinWords {
 		return r.no("reason", fmt.Sprintf("reasons of %d or more words", r.Request.MinWords),
 			fmt.Errorf("%w: %d", ErrReasonTooShort, a.ReasonWords))
+	}
+	return nil
+}
+
+func (r *Role) checkTicket(a Ask) error {
+	rule := r.Request.Ticket
+	limit := "any ticket"
+	if rule.Pattern != "" {
+		limit = "tickets that match " + rule.Pattern
+	}
+	switch {
+	case a.Ticket == "" && rule.Required:
+		return r.no("ticket", limit, ErrNoTicket)
+	case a.Ticket == "" || rule.Pattern == "":
+		return nil
+	}
+	pattern, err := regexp.Compile(rule.Pattern)
+	if err != nil {
+		return r.no("ticket", "nothing", fmt.Errorf("%w: %w", ErrTicket, err))
+	}
+	pattern.Longest() // the whole ticket is matched if anything from its start is
+	if at := pattern.FindStringIndex(a.Ticket); at == nil || at[0] != 0 || at[1] != len(a.Ticket) {
+		return r.no("ticket", limit, fmt.Errorf("%q is %w", strictyaml.Clip(a.Ticket), ErrTicket))
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ var (
 	inFlights    = []InFlight{InFlightNarrowed, InFlightRestart}
 	consequences = []Consequence{FindingHigh, FindingCritical, SuspendRole}
 	duties       = []Duty{DutyLog, DutyRecord, DutyRevoke, DutyNotify, DutyAcknowledge}
-	weekdays     = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+	dayNames     = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 )
 
 // jwsAlgs are the asymmetric algorithms of RFC 7518 §3.1 and RFC 8037 that an
@@ -165,7 +165,7 @@ func (r *reader) signatory(n node) Signatory {
 		s.Assurance = oneOf(r, a, assurances)
 	}
 	if n, ok := o.get("only_if"); ok {
-		s.OnlyIf = ordered(r, n, "classes", classes)
+		s.OnlyIf = inOrder(r, n, "classes", classes)
 	}
 	return s
 }

@@ -69,6 +69,8 @@ type Path struct {
 	When   string  // guard, in the language of package guard; empty: always
 	Auto   bool    // the guard alone grants; only with a guard and without stages
 	Stages []Stage // asked one after the other
+
+	guard compiled // When, parsed; set by compile
 }
 
 // Stage asks members of the groups From until Quorum different people approved.

@@ -32,12 +32,31 @@ type certificateView struct {
 	GrantEnd   canon.Micros
 	Life       int64    // seconds of one certificate at most
 	Extensions []string // the ledger proof among them
-	Options    []string // critical options
+	Options    []string // critical options, with their values
 	CA         string   // fingerprint of the key that signs
 }
 
 // noKey is a key to make the template of a certificate with that is never signed.
-var noKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public()
+var noKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))[ed25519.SeedSize:]
+
+// noFIDOKey is noKey as a FIDO key, over which any certificate can be.
+func noFIDOKey() (ssh.PublicKey, error) {
+	return ssh.ParsePublicKey(ssh.Marshal(struct {
+		Name, Point, Application string
+	}{ssh.KeyAlgoSKED25519, string(noKey), "ssh:"}))
+}
+
+// criticalOptions lists options as ssh-keygen -L does, sorted.
+func criticalOptions(options map[string]string) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		if value := options[name]; value != "" {
+			name += " " + value
+		}
+		out = append(out, name)
+	}
+	return out
+}
 
 // foresee returns what the first certificate would say if everybody who is still
 // asked approved now; for a granted request, what was made possible then. It asks
@@ -56,10 +75,11 @@ func (s *Server) foresee(r *store.Reader, q approval.Request, terms *contract.Te
 	case grant.Active(now) != nil:
 		now = grant.Start
 	}
-	key, err := ssh.NewPublicKey(noKey)
+	key, err := noFIDOKey()
 	if err != nil {
 		return certificateView{}, err
 	}
+	grant.Keys = nil // the real key's type is looked at when there is one
 	authorityKey, err := authority.UserCA(r)
 	if err != nil {
 		return certificateView{}, err
@@ -79,7 +99,7 @@ func (s *Server) foresee(r *store.Reader, q approval.Request, terms *contract.Te
 		Principals: cert.ValidPrincipals, KeyID: cert.KeyId, After: seconds(cert.ValidAfter), Before: seconds(cert.ValidBefore),
 		GrantEnd: canon.At(grant.End), Life: int64(grant.TTL / time.Second),
 		Extensions: append(slices.Sorted(maps.Keys(cert.Extensions)), sshcert.ProofExtension),
-		Options:    slices.Sorted(maps.Keys(cert.CriticalOptions)), CA: ssh.FingerprintSHA256(authorityKey),
+		Options:    criticalOptions(cert.CriticalOptions), CA: ssh.FingerprintSHA256(authorityKey),
 	}, nil
 }
 

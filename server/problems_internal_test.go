@@ -45,6 +45,7 @@ var inTable = map[string]error{
 	"contract.ErrNoHost": contract.ErrNoHost, "contract.ErrHostNotInRole": contract.ErrHostNotInRole, "contract.ErrRepeated": contract.ErrRepeated,
 	"contract.ErrTooMany": contract.ErrTooMany, "contract.ErrTooShort": contract.ErrTooShort, "contract.ErrTooLong": contract.ErrTooLong,
 	"contract.ErrNotSeconds": contract.ErrNotSeconds, "contract.ErrReasonTooShort": contract.ErrReasonTooShort, "contract.ErrNoPath": contract.ErrNoPath, "contract.ErrNotHolder": contract.ErrNotHolder,
+	"contract.ErrTooManyHosts": contract.ErrTooManyHosts, "contract.ErrNoTicket": contract.ErrNoTicket, "contract.ErrTicket": contract.ErrTicket, "contract.ErrFactUnknown": contract.ErrFactUnknown,
 
 	"oidc.ErrUnreachable": oidc.ErrUnreachable, "oidc.ErrMetadata": oidc.ErrMetadata, "oidc.ErrTokenTooLarge": oidc.ErrTokenTooLarge,
 	"oidc.ErrMalformed": oidc.ErrMalformed, "oidc.ErrAlgorithm": oidc.ErrAlgorithm, "oidc.ErrSignature": oidc.ErrSignature,
@@ -89,6 +90,7 @@ var exempt = map[string]string{
 
 	"contract.ErrTerms": offline, "contract.ErrProse": offline, "contract.ErrManifest": offline, "contract.ErrStatement": offline,
 	"contract.ErrOtherContract": offline, "contract.ErrNotSignatory": offline, "contract.ErrBadSignature": offline,
+	"contract.ErrZone":         "the terms were checked to have rules of zones only: " + ours,
 	"contract.ErrGroupUnknown": "the terms were checked to have every group that they name: " + ours,
 
 	"ledger.ErrLeaf": ours, "ledger.ErrTree": ours, "ledger.ErrOrigin": ours, "ledger.ErrLogKey": ours, "ledger.ErrCheckpoint": ours,

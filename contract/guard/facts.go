@@ -163,3 +163,12 @@ func list(values []Value) string {
 	}
 	return "[" + strings.Join(texts, ", ") + "]"
 }
+
+// Strings returns the facts as a guard would write their values, for people.
+func (f Facts) Strings() map[string]string {
+	out := make(map[string]string, len(f))
+	for name, v := range f {
+		out[name] = v.String()
+	}
+	return out
+}

@@ -242,3 +242,44 @@ func TestValues(t *testing.T) {
 		t.Errorf("Members = %v", got)
 	}
 }
+
+func TestNear(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ src, want string }{
+		{"grant_seconds <= 1800", "grant_seconds 1800; "},
+		{"grant_seconds > 7200", "grant_seconds 7201; "},
+		{"grant_seconds == 60 || grant_seconds in [3000, 3601]", "grant_seconds 3601; "},
+		{"grant_seconds <= 1800 && ticket", "grant_seconds 1800; "},
+		{"grant_seconds <= 1800 || !ticket", "grant_seconds 1800; ticket false; "},
+		{"first_time_host", "first_time_host true; "},
+		{`"dba" in groups`, `groups ["dba", "sre", "staff"]; `},
+		{`!("sre" in groups)`, `groups ["staff"]; `},
+		{`flow != "code"`, `flow "other"; `},
+		{`flow == "other"`, `flow "other"; `},
+		{"hosts > 64", ""},
+		{"grant_seconds <= 1800 && !ticket", ""}, // two changes
+		{"ticket && !ticket", ""},
+	} {
+		e, err := guard.Parse(tt.src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		facts := known()
+		var got strings.Builder
+		for _, c := range e.Near(facts) {
+			got.WriteString(c.Field + " " + c.Value.String() + "; ")
+			facts[c.Field] = c.Value
+			if ok, err := e.Eval(facts); !ok || err != nil {
+				t.Errorf("%s: %s is not near: %t, %v", tt.src, got.String(), ok, err)
+			}
+			facts = known()
+		}
+		if got.String() != tt.want {
+			t.Errorf("%s: near is %s want %s", tt.src, got.String(), tt.want)
+		}
+		delete(facts, e.Fields()[0])
+		if got := e.Near(facts); got != nil {
+			t.Errorf("%s: near what is missing is %v", tt.src, got)
+		}
+	}
+}
