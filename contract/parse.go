@@ -38,7 +38,7 @@ var (
 	inFlights    = []InFlight{InFlightNarrowed, InFlightRestart}
 	consequences = []Consequence{FindingHigh, FindingCritical, SuspendRole}
 	duties       = []Duty{DutyLog, DutyRecord, DutyRevoke, DutyNotify, DutyAcknowledge}
-	dayNames     = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+	weekdays     = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 )
 
 // jwsAlgs are the asymmetric algorithms of RFC 7518 §3.1 and RFC 8037 that an

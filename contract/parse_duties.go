@@ -36,7 +36,7 @@ func (r *reader) calendar(e entry) Calendar {
 	c := Calendar{
 		ID:   e.id,
 		Zone: r.zone(o.need("zone")),
-		Days: inOrder(r, o.need("days"), "days", dayNames),
+		Days: inOrder(r, o.need("days"), "days", weekdays),
 		To:   24 * 60,
 	}
 	if n, ok := o.get("from"); ok {
