@@ -40,11 +40,12 @@ var imports = map[string][]string{
 	"server": {
 		"api", "docs", "authority", "audit", "oidc", "record", "sshcert", "contract/...", "approval", "ca", "ledger/...", "internal/store",
 	}, // HTTP, sessions, pages
-	"client":         append([]string{"api", "oidc", "audit", "audit/cosign", "host/sshdconf"}, deciding...),
-	"deploy/systemd": {},                                                                       // the agent's unit, as a text
-	"host":           {"api", "sshcert", "ledger/...", "ca/krl", "host/...", "deploy/systemd"}, // what runs on a host decides nothing
-	"host/...":       {"api", "sshcert", "ledger/...", "ca/krl", "host/..."},
-	"internal/store": {"contract/...", "approval", "ca", "ledger/...", "record"}, // the queries, once
+	"client":             append([]string{"api", "oidc", "audit", "audit/cosign", "host/sshdconf", "examples/contracts"}, deciding...),
+	"examples/contracts": {},                                                                       // the folders, as they are
+	"deploy/systemd":     {},                                                                       // the agent's unit, as a text
+	"host":               {"api", "sshcert", "ledger/...", "ca/krl", "host/...", "deploy/systemd"}, // what runs on a host decides nothing
+	"host/...":           {"api", "sshcert", "ledger/...", "ca/krl", "host/..."},
+	"internal/store":     {"contract/...", "approval", "ca", "ledger/...", "record"}, // the queries, once
 	"internal/store/...": {
 		"contract/...", "approval", "ca", "ledger/...", "record", "internal/store",
 	}, // the engines

@@ -104,7 +104,7 @@ func (p *papers) manifest() canon.Digest {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	v, err := loadDraft(d)
+	v, err := loadDraft(d, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}

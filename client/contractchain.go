@@ -12,12 +12,6 @@ import (
 	"github.com/sallyport/sallyport/contract"
 )
 
-// Files of an amendment besides those of a first version.
-const (
-	amendmentFile = "amendment.json"
-	planFile      = "plan.json"
-)
-
 // chain is a version in a folder with those that it amends, version 1 first.
 type chain struct {
 	dirs     []*contractDir
@@ -131,22 +125,26 @@ func loadVersion(files map[string][]byte, parent *contract.Version) (*contract.V
 	if parent == nil {
 		return contract.Load(files)
 	}
-	return nil, errors.New("this release reads version 1")
+	return contract.LoadAmendment(files, parent)
 }
 
 // loadDraft loads a folder whose manifest is not made yet, with the manifest that it
-// would get.
-func loadDraft(d *contractDir) (*contract.Version, error) {
+// would get as version 1, or as an amendment of parent.
+func loadDraft(d *contractDir, parent *contract.Version) (*contract.Version, error) {
 	files := map[string][]byte{}
 	for _, name := range draftFiles {
 		files[name] = d.files[name]
 	}
-	manifest, err := contract.NewManifest(files)
+	var err error
+	if parent == nil {
+		files[contract.ManifestFile], err = contract.NewManifest(files)
+	} else {
+		files, err = contract.NewAmendment(files, parent, d.files[contract.PlanFile])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.path, err)
 	}
-	files[contract.ManifestFile] = manifest
-	return contract.Load(files)
+	return loadVersion(files, parent)
 }
 
 // isFolder reports whether there is a folder.

@@ -48,7 +48,7 @@ var draftFiles = []string{contract.ProseFile, contract.TermsFile}
 
 // versionFiles are the files of a version in the order in which they are read. Some
 // versions lack some of them.
-var versionFiles = []string{contract.ProseFile, contract.TermsFile, amendmentFile, planFile, contract.ManifestFile}
+var versionFiles = []string{contract.ProseFile, contract.TermsFile, contract.AmendmentFile, contract.PlanFile, contract.ManifestFile}
 
 // readContractDir reads the files of a contract version and its signatures. What
 // else lies in the folder is passed over.

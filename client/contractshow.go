@@ -1,10 +1,7 @@
 package client
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/canon"
@@ -103,7 +100,11 @@ func (o ContractOptions) load() (*contractDir, *contract.Version, error) {
 		return nil, nil, err
 	}
 	if _, ok := d.digest(); !ok {
-		v, err := loadDraft(d)
+		parent, err := o.parent()
+		if err != nil {
+			return nil, nil, err
+		}
+		v, err := loadDraft(d, parent)
 		return d, v, err
 	}
 	c, err := loadChain(o.Dir, o.Parents)
@@ -111,6 +112,18 @@ func (o ContractOptions) load() (*contractDir, *contract.Version, error) {
 		return nil, nil, err
 	}
 	return c.dir(), c.version(), nil
+}
+
+// parent is the version that a draft amends: the first that is named, nil if none is.
+func (o ContractOptions) parent() (*contract.Version, error) {
+	if len(o.Parents) == 0 {
+		return nil, nil //nolint:nilnil // a draft of version 1
+	}
+	c, err := loadChain(o.Parents[0], o.Parents[1:])
+	if err != nil {
+		return nil, err
+	}
+	return c.version(), nil
 }
 
 func describeVersion(d *contractDir, v *contract.Version) contractVersion {
@@ -287,13 +300,4 @@ func (e Env) printText(text []byte) error {
 		lines = append(lines, strings.TrimRight(line, "\r\n"))
 	}
 	return e.print(lines...)
-}
-
-// factWords are the facts of a request, by name.
-func factWords(facts map[string]string) string {
-	words := make([]string, 0, len(facts))
-	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		words = append(words, name+" "+cmp.Or(facts[name], "unknown"))
-	}
-	return strings.Join(words, ", ")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -19,10 +20,12 @@ import (
 // ContractSignOptions are the settings of [ContractSign].
 type ContractSignOptions struct {
 	ContractOptions
-	As        string // party.signer
-	Key       string // file of the signatory's key; empty: the ssh-agent holds it
-	Signature string // file with a signature that was made elsewhere
-	Digest    string // the digest that the signatory means to sign
+	As        string   // party.signer
+	Key       string   // file of the signatory's key; empty: the ssh-agent holds it
+	Signature string   // file with a signature that was made elsewhere
+	Digest    string   // the digest that the signatory means to sign
+	Capacity  string   // empty: the one in which the contract names the signatory
+	Waive     []string // codes of warnings that the signatory has seen and lets stand
 }
 
 // ContractSign writes a signatory's statement about a version into its folder and
@@ -44,12 +47,16 @@ func ContractSign(ctx context.Context, o ContractSignOptions) error {
 	if err := o.meant(v); err != nil {
 		return err
 	}
-	statement, err := contract.NewStatement(v, party, signer)
+	who := contract.Signing{Party: party, Signer: signer, Capacity: o.Capacity, Waives: o.Waive}
+	statement, err := v.StatementOf(who)
 	if err != nil {
 		return err
 	}
 	o.tellWhatIsSigned(c, statement)
-	armored, err := o.signature(ctx, v, party, signer, statement)
+	if err := o.tellFindings(lintVersion(c.dir(), v, o.Now()), o.Waive); err != nil {
+		return err
+	}
+	armored, err := o.signature(ctx, v, who, statement)
 	if err != nil {
 		return err
 	}
@@ -110,7 +117,7 @@ func (o ContractSignOptions) tellWhatIsSigned(c *chain, statement []byte) {
 }
 
 // signature makes the signature, or reads it.
-func (o ContractSignOptions) signature(ctx context.Context, v *contract.Version, party, signer string, statement []byte) ([]byte, error) {
+func (o ContractSignOptions) signature(ctx context.Context, v *contract.Version, who contract.Signing, statement []byte) ([]byte, error) {
 	if o.Signature != "" {
 		return readAtMost(o.Signature, maxPublicFile)
 	}
@@ -121,7 +128,7 @@ func (o ContractSignOptions) signature(ctx context.Context, v *contract.Version,
 		}
 		return o.keygenContract(ctx, k.public, k.publicFile, statement)
 	}
-	pinned, err := pinnedKey(v, party, signer)
+	pinned, err := pinnedKey(v, who)
 	if err != nil {
 		return nil, err
 	}
@@ -153,13 +160,27 @@ func (o ContractSignOptions) keygenContract(ctx context.Context, public ssh.Publ
 	return []byte(armored), err
 }
 
-// pinnedKey is the key with which a signatory of the version signs: the version's
-// own for version 1, the version before's for an amendment.
-func pinnedKey(v *contract.Version, party, signer string) (ssh.PublicKey, error) {
-	terms := signingTerms(v)
-	for _, line := range terms.Signatories {
+// tellFindings shows what the lints found, and refuses what nobody should sign.
+func (o ContractSignOptions) tellFindings(findings []contract.Finding, waived []string) error {
+	for _, f := range findings {
+		switch {
+		case f.Severity == contract.SeverityError:
+			o.say("%s", lintWords(f))
+		case f.Severity == contract.SeverityWarning && !slices.Contains(waived, f.Code):
+			o.say("%s (--waive %s says that you have seen it)", lintWords(f), f.Code)
+		}
+	}
+	if contract.Blocking(findings) {
+		return fmt.Errorf("%s has faults, so nothing is signed; mend them and propose it again", o.Dir)
+	}
+	return nil
+}
+
+// pinnedKey is the key with which somebody signs a version.
+func pinnedKey(v *contract.Version, who contract.Signing) (ssh.PublicKey, error) {
+	for _, line := range signingLines(v) {
 		for _, k := range line.Of {
-			if line.Party == party && k.Name == signer {
+			if line.Party == who.Party && k.Name == who.Signer && (who.Capacity == "" || who.Capacity == line.Capacity) {
 				return k.PublicKey, nil
 			}
 		}
@@ -167,19 +188,24 @@ func pinnedKey(v *contract.Version, party, signer string) (ssh.PublicKey, error)
 	return nil, errors.New("the contract pins no key for them; name --key")
 }
 
-// signingTerms are the terms whose signatories sign a version.
-func signingTerms(v *contract.Version) *contract.Terms {
-	if v.Parent != nil {
-		return v.Parent.Terms
+// signingLines are the lines of every way to sign a version.
+func signingLines(v *contract.Version) []contract.Signatory {
+	var out []contract.Signatory
+	for _, way := range v.Required() {
+		for _, line := range way.Lines {
+			if !slices.ContainsFunc(out, func(have contract.Signatory) bool { return have.Party == line.Party && have.Capacity == line.Capacity }) {
+				out = append(out, line)
+			}
+		}
 	}
-	return v.Terms
+	return out
 }
 
 // allowedSigners is the file by which stock ssh-keygen checks the signatures of a
 // version: each signatory as party.signer, for the namespace of contracts alone.
 func allowedSigners(v *contract.Version) []byte {
 	var b bytes.Buffer
-	for _, line := range signingTerms(v).Signatories {
+	for _, line := range signingLines(v) {
 		for _, k := range line.Of {
 			fmt.Fprintf(&b, "%s.%s namespaces=%q %s", line.Party, k.Name, sshcert.NamespaceContract, ssh.MarshalAuthorizedKey(k.PublicKey))
 		}

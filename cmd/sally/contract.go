@@ -12,14 +12,18 @@ func newContract(env client.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "contract",
 		Short: "Read, sign and check access contracts and their amendments",
-		Example: `  sally contract show acme-prod/1
+		Example: `  sally contract new acme-prod/1 --template one-company
+  sally contract propose acme-prod/1
   sally contract sign acme-prod/1 --as acme.a-lang
   sally contract verify acme-prod/1 acme-prod/2 --version1 tJ8s6XBf4fHmQZbXqHfVwGJp0Jb0uTqFqJ1a9mQ2o5E`,
 		Args: onlyVerbs,
 		// Runnable, so that a misspelled verb is an error and not a help page.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newContractShow(env), newContractSign(env), newContractVerify(env), newContractExport(env))
+	cmd.AddCommand(
+		newContractNew(env), newContractShow(env), newContractLint(env), newContractDiff(env), newContractClass(env),
+		newContractPropose(env), newContractSign(env), newContractVerify(env), newContractExport(env),
+	)
 	return cmd
 }
 
@@ -103,6 +107,8 @@ signed.`,
 	addText(cmd, &o.Key, "key", contractPath, "`FILE` of the key, with FILE.pub beside it, or FILE.pub of a key in an ssh-agent")
 	addText(cmd, &o.Signature, "signature", contractPath, "`FILE` that ssh-keygen -Y sign -n sallyport-contract has written")
 	addText(cmd, &o.Digest, "digest", 43, "`DIGEST` of the version that you have read")
+	addText(cmd, &o.Capacity, "capacity", 64, "`CAPACITY` in which to sign, where the contract names you in two: roots for a root")
+	addTexts(cmd, &o.Waive, "waive", 32, 8, "`CODE` of a warning that you have seen and let stand, such as W34")
 	addParents(cmd, &o.Parents)
 	return cmd
 }

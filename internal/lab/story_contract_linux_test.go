@@ -49,12 +49,32 @@ func (v *verbs) contracts() {
 	for name, content := range files {
 		must(v.t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
+	draft := dir + "-2"
+	must(v.t, os.Mkdir(draft, 0o700))
+	must(v.t, os.WriteFile(filepath.Join(draft, contract.TermsFile), bytes.ReplaceAll(files[contract.TermsFile], []byte("max: 4h"), []byte("max: 2h")), 0o600))
+	must(v.t, os.WriteFile(filepath.Join(draft, contract.ProseFile), files[contract.ProseFile], 0o600))
+	v.words["$DRAFT"] = draft
 	v.words["$PAPERS"], v.words["$SIGNATORY"], v.words["$VERSION1"] = dir, key, version.Digest.String()
 	v.types([]typed{
+		{verb: "contract new", code: 0, line: "sally contract new ~/fresh --template one-company", says: "the key of example.ada is the example's"},
+		{verb: "contract new", code: 1, line: "sally contract new ~/fresh --template one-company", says: "is there already"},
+		{verb: "contract new", code: 2, line: "sally contract new ~/fresh", says: "name --template"},
+		{verb: "contract propose", code: 1, line: "sally contract propose ~/fresh", says: "are those of the example"},
+		{verb: "contract propose", code: 2, line: "sally contract propose", says: "name the contract's DIR"},
+		{verb: "contract lint", code: 0, line: "sally contract lint ~/fresh"},
+		{verb: "contract lint", code: 1, line: "sally contract lint /nowhere", says: "no contract.md"},
+		{verb: "contract lint", code: 2, line: "sally contract lint", says: "name the contract's DIR"},
 		{verb: "contract show", code: 0, line: "sally contract show $PAPERS"},
 		{verb: "contract show", code: 1, line: "sally contract show /nowhere", says: "no contract.md"},
 		{verb: "contract show", code: 2, line: "sally contract show", says: "name the contract's DIR"},
 		{verb: "contract verify", code: 1, line: "sally contract verify $PAPERS --version1 $VERSION1", says: "missing is 1 of ada, as ciso of acme"},
+		{verb: "contract diff", code: 0, line: "sally contract diff $PAPERS $DRAFT"},
+		{verb: "contract diff", code: 1, line: "sally contract diff $PAPERS /nowhere", says: "no contract.md"},
+		{verb: "contract diff", code: 2, line: "sally contract diff $PAPERS", says: "OLD and NEW"},
+		{verb: "contract class", code: 0, line: "sally contract class $PAPERS $DRAFT"},
+		{verb: "contract class", code: 1, line: "sally contract class $PAPERS /nowhere", says: "no contract.md"},
+		{verb: "contract class", code: 2, line: "sally contract class $PAPERS", says: "OLD and NEW"},
+		{verb: "contract propose", code: 0, line: "sally contract propose $DRAFT --parent $PAPERS"},
 		{verb: "contract sign", code: 0, line: "sally contract sign $PAPERS --as acme.ada --key $SIGNATORY --digest $VERSION1", says: "everybody who has to has signed"},
 		{verb: "contract sign", code: 1, line: "sally contract sign $PAPERS --as acme.bob --key $SIGNATORY", says: "not a signatory of the contract"},
 		{verb: "contract sign", code: 2, line: "sally contract sign $PAPERS", says: "--as PARTY.SIGNER"},
