@@ -25,7 +25,7 @@ func (r Request) Cancel(by canon.ID, c Cancellation) (Request, error) {
 	case Pending:
 	case Granted:
 		return Request{}, fmt.Errorf("it was granted at %s, and a grant is not cancelled, it ends by itself: %w", status.At.Format(time.RFC3339), ErrSettled)
-	case Denied, Expired, Cancelled, Revoked:
+	case Denied, Expired, Cancelled, Revoked, Ended:
 		return Request{}, status.settled()
 	}
 	if err := r.inOrder(c.At.Time()); err != nil {

@@ -62,6 +62,9 @@ func (r Request) Grant(terms *contract.Terms) (Grant, error) {
 		},
 		Keys: slices.Clone(role.Cert.Keys),
 	}
+	if end := r.Ended.At.Time(); r.Ended.At != 0 && end.Before(g.End) {
+		g.End = end
+	}
 	slices.Sort(g.Extensions)
 	return g, nil
 }

@@ -47,6 +47,7 @@ const (
 	Expired   State = "expired"
 	Cancelled State = "cancelled"
 	Revoked   State = "revoked"
+	Ended     State = "ended" // by an amendment, or with the contract
 )
 
 // Verdict is an approver's yes or no.
@@ -99,6 +100,11 @@ type Request struct {
 	Cancelled Cancellation      `json:"cancelled,omitzero"`
 	Revoked   Revocation        `json:"revoked,omitzero"`
 	Leaf      canon.Digest      `json:"leaf,omitzero"` // hash of the ledger leaf that recorded it
+	// Carried are the versions that it was under before Contract, oldest first.
+	Carried []Carried `json:"carried,omitempty"`
+	// Ended is what ends it, zero for nothing. It follows from the contract: it is never
+	// kept.
+	Ended Ending `json:"-"`
 }
 
 // Status is what a request is at a moment.
@@ -154,6 +160,15 @@ func (r Request) Status(now time.Time) Status {
 	case r.Revoked.At != 0:
 		return Status{State: Revoked, At: r.Revoked.At.Time()}
 	}
+	s := r.decided(now)
+	if end := r.Ended.At.Time(); r.Ended.At != 0 && !now.Before(end) && (s.State == Granted && s.At.Before(end) || s.State == Pending || s.State == Expired && !s.At.Before(end)) {
+		return Status{State: Ended, At: end}
+	}
+	return s
+}
+
+// decided is what the request is by its decisions and its deadlines alone.
+func (r Request) decided(now time.Time) Status {
 	start, votes, stage := r.At.Time(), 0, 0
 	if len(r.Stages) == 0 {
 		if r.Auto && len(r.Decisions) == 0 { // the guard has granted it, when it was made
@@ -183,8 +198,12 @@ func (r Request) Status(now time.Time) Status {
 // settled is the refusal to do something to a request of this status.
 func (s Status) settled() error {
 	how := "was " + string(s.State)
-	if s.State == Expired {
+	switch s.State {
+	case Expired:
 		how = "expired"
+	case Ended:
+		how = "ended with a change of its contract"
+	case Pending, Granted, Denied, Cancelled, Revoked:
 	}
 	return fmt.Errorf("it %s at %s: %w", how, s.At.Format(time.RFC3339), ErrSettled)
 }

@@ -31,7 +31,7 @@ func (r Request) Revoke(terms *contract.Terms, by Revocation) (Request, error) {
 		if !now.Before(grant.End) {
 			return Request{}, fmt.Errorf("it ended at %s, so there is nothing to revoke: %w", grant.End.Format(time.RFC3339), ErrGrantOver)
 		}
-	case Denied, Expired, Cancelled, Revoked:
+	case Denied, Expired, Cancelled, Revoked, Ended:
 		return Request{}, status.settled()
 	}
 	if err := r.inOrder(now); err != nil {

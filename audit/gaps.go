@@ -68,6 +68,10 @@ func (s *gaps) add(g *gap) {
 	switch f := g.facts.(type) {
 	case record.ContractSign:
 		s.byVersion[f.Contract] = append(s.byVersion[f.Contract], g)
+	case record.ContractCondition:
+		s.byVersion[f.Contract] = append(s.byVersion[f.Contract], g)
+	case record.GrantCarry:
+		s.byRequest[f.Grant] = append(s.byRequest[f.Grant], g)
 	case record.RequestDecide:
 		s.byRequest[f.Request] = append(s.byRequest[f.Request], g)
 	case record.RequestExpire:
@@ -113,6 +117,10 @@ func reach(l ledger.Leaf) (undoes bool, lineage canon.Digest) {
 		return true, l.Lineage // a denial, say
 	case ledger.LedgerSucceed, ledger.KeyAdd:
 		return false, lineage // no certificate of a person rests on it
+	case ledger.GrantCarry:
+		return false, lineage // a grant that it does not carry gives no certificate
+	case ledger.ContractWithdraw, ledger.ContractCondition, ledger.ContractTerminate:
+		return true, l.Lineage // another version in force, or none
 	case ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase,
 		ledger.PersonLock, ledger.PersonUnlock:
 	}
@@ -197,7 +205,7 @@ func (s *gaps) released() *gap {
 // long as a request is open, a decision that is missing may have ended its stage:
 // then others decide, and later.
 func absence(err error, open bool) bool {
-	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, record.ErrNotRevoker, record.ErrLocked, record.ErrHostOther, contract.ErrHostNotInRole) || open && staged(err)
+	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrSuperseded, record.ErrNotCarried, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, record.ErrNotRevoker, record.ErrLocked, record.ErrHostOther, contract.ErrHostNotInRole) || open && staged(err)
 }
 
 // staged reports whether a refusal depends on the decisions so far.
@@ -231,8 +239,20 @@ func (s *gaps) rests(g *gap) []*gap {
 		out = append(out, s.byVersion[d]...)
 	}
 	switch f := g.facts.(type) {
+	case record.ContractPropose:
+		version(parentOf(f))
 	case record.ContractSign:
 		version(f.Contract)
+	case record.ContractWithdraw:
+		version(f.Contract)
+	case record.ContractCondition:
+		version(f.Contract)
+	case record.ContractTerminate:
+		version(f.Contract)
+	case record.GrantCarry:
+		request(f.Grant)
+		hash(f.GrantLeaf)
+		version(f.To)
 	case record.HostJoin:
 		version(f.Lineage)
 		hash(f.InvitationLeaf)
@@ -288,6 +308,17 @@ func (s *gaps) rests(g *gap) []*gap {
 	return out
 }
 
+// parentOf returns the version that a proposal amends, zero for none.
+func parentOf(f record.ContractPropose) canon.Digest {
+	for _, file := range f.Files {
+		if file.Path == contract.ManifestFile {
+			d, _ := contract.ParentOf([]byte(file.Text)) // the fold has refused what is no manifest
+			return d
+		}
+	}
+	return canon.Digest{}
+}
+
 // requestOf returns the request that a revocation is of, empty for anything else.
 func requestOf(t record.Target) canon.ID {
 	if t.Type == record.TargetGrant || t.Type == record.TargetRequest {
@@ -305,8 +336,8 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.RequestDecide} // who decided revokes
 	case errors.Is(err, record.ErrLocked):
 		return []ledger.Kind{ledger.PersonUnlock}
-	case errors.Is(err, record.ErrNotInForce):
-		return []ledger.Kind{ledger.ContractSign, ledger.ContractPropose}
+	case anyOf(err, record.ErrNotInForce, record.ErrSuperseded):
+		return []ledger.Kind{ledger.ContractSign, ledger.ContractPropose, ledger.ContractCondition, ledger.GrantCarry}
 	case errors.Is(err, contract.ErrHostNotInRole):
 		if missed.Table == record.TableHost {
 			return []ledger.Kind{ledger.HostJoin}
@@ -319,7 +350,7 @@ func missing(err error, missed record.Key) []ledger.Kind {
 	case record.TableLog:
 		return []ledger.Kind{ledger.LedgerOpen}
 	case record.TableContract, record.TableLineage, record.TableContractID, record.TableIssuer:
-		return []ledger.Kind{ledger.ContractPropose, ledger.ContractSign}
+		return []ledger.Kind{ledger.ContractPropose, ledger.ContractSign, ledger.ContractCondition}
 	case record.TableKey:
 		return []ledger.Kind{ledger.KeyAdd}
 	case record.TableInvitation:
@@ -349,7 +380,7 @@ func lineageOf(kind ledger.Kind, lineage canon.Digest) canon.Digest {
 	switch kind {
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.KeyAdd, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase, ledger.PersonLock, ledger.PersonUnlock:
 		return canon.Digest{}
-	case ledger.ContractPropose, ledger.ContractSign, ledger.HostJoin, ledger.PersonRead, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
+	case ledger.ContractPropose, ledger.ContractSign, ledger.ContractWithdraw, ledger.ContractCondition, ledger.ContractTerminate, ledger.GrantCarry, ledger.HostJoin, ledger.PersonRead, ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel,
 		ledger.AccessRevoke, ledger.CertificateIssue, ledger.CertificateVoid,
 		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.HostRelease, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline:
 	}

@@ -183,6 +183,11 @@ func (g *gathering) request(q approval.Request) error {
 			return err
 		}
 	}
+	for _, c := range q.Carried {
+		if err := g.leaf(c.Leaf); err != nil {
+			return err
+		}
+	}
 	for _, leaf := range []canon.Digest{q.Cancelled.Leaf, q.Revoked.Leaf} {
 		if err := g.leaf(leaf); err != nil && !leaf.IsZero() {
 			return err
@@ -201,6 +206,11 @@ func (g *gathering) lineage(l record.LineageRow) error {
 	g.lineages[l.Lineage] = true
 	if !l.Revoked.Leaf.IsZero() {
 		if err := g.leaf(l.Revoked.Leaf); err != nil {
+			return err
+		}
+	}
+	if !l.Terminated.Leaf.IsZero() {
+		if err := g.leaf(l.Terminated.Leaf); err != nil {
 			return err
 		}
 	}
@@ -281,8 +291,9 @@ func (g *gathering) actor(who record.Actor, lineage, version canon.Digest) error
 	return g.leaf(who.Claims.Snapshot)
 }
 
-// contract adds a version's proposal and the signatures that its row names: one
-// that the row leaves out is missed when the rows are compared.
+// contract adds a version's proposal, the signatures that its row names and what says
+// that its conditions are met, and all that of the versions that it amends. What the
+// row leaves out is missed when the rows are compared.
 func (g *gathering) contract(d canon.Digest) error {
 	index, err := g.r.First(record.TableContract, d.String())
 	if err != nil {
@@ -300,7 +311,35 @@ func (g *gathering) contract(d canon.Digest) error {
 			return err
 		}
 	}
-	return nil
+	for _, m := range row.Met {
+		if err := g.leaf(m.Leaf); err != nil {
+			return err
+		}
+	}
+	if !row.Withdrawn.Leaf.IsZero() {
+		if err := g.leaf(row.Withdrawn.Leaf); err != nil {
+			return err
+		}
+	}
+	if row.Parent.IsZero() {
+		return nil
+	}
+	return g.contract(row.Parent)
+}
+
+// contractOf adds what a leaf about a version rests on, unless it is added.
+func (g *gathering) contractOf(leaf int64, d canon.Digest) error {
+	index, err := g.r.First(record.TableContract, d.String())
+	if err != nil {
+		return err
+	}
+	if _, ok := g.leaves[index]; ok {
+		return nil
+	}
+	if index >= leaf {
+		return fmt.Errorf("leaf %d: %w: it is about a version that came later", leaf, record.ErrEvent)
+	}
+	return g.contract(d)
 }
 
 // claims adds the login and the snapshot by which somebody is judged. The
@@ -375,6 +414,14 @@ func (g *gathering) add(entry store.Entry) error {
 		return g.claims(f.Claims)
 	case record.RequestCancel:
 		return g.leaf(f.Login)
+	case record.ContractSign:
+		return g.contractOf(entry.Index, f.Contract)
+	case record.ContractCondition:
+		return g.contractOf(entry.Index, f.Contract)
+	case record.ContractTerminate:
+		return g.contractOf(entry.Index, f.Contract)
+	case record.GrantCarry:
+		return g.contractOf(entry.Index, f.To)
 	case record.AccessRevoke:
 		return g.revocation(f)
 	case record.HostJoin:

@@ -95,7 +95,7 @@ func (l *laterLeaves) at(r *store.Reader, from, size, signed int64) (laterRows, 
 func (l laterRows) read(r *store.Reader, from, until int64) error {
 	for from < until {
 		page, err := r.SincePage(from, laterPage, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.AccessRevoke,
-			ledger.PersonSnapshot)
+			ledger.PersonSnapshot, ledger.ContractSign, ledger.ContractCondition, ledger.ContractTerminate, ledger.GrantCarry)
 		if err != nil {
 			return err
 		}
@@ -164,6 +164,14 @@ func changes(e store.Entry) (record.Key, error) {
 		return requestKey(f.Target.ID), nil
 	case record.PersonSnapshot:
 		return personKey(f.Person), nil
+	case record.ContractSign:
+		return lineageKey(f.Lineage), nil
+	case record.ContractCondition:
+		return lineageKey(f.Lineage), nil
+	case record.ContractTerminate:
+		return lineageKey(f.Lineage), nil
+	case record.GrantCarry:
+		return requestKey(f.Grant), nil
 	}
 	return record.Key{}, fmt.Errorf("leaf %d: %w: it changes no row", e.Index, record.ErrEvent)
 }

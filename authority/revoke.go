@@ -181,12 +181,15 @@ func complete(tx *store.Tx, f record.AccessRevoke) (record.AccessRevoke, error) 
 	if f.Lineage.IsZero() {
 		f.Lineage = lineage
 	}
-	row, err := record.Lineage(tx, f.Lineage)
+	version, err := record.Newest(tx, f.Lineage, tx.Now())
 	if isNotFound(err) {
 		return f, fmt.Errorf("contract: %w: there is none whose version 1 is %s", ErrField, f.Lineage)
 	}
-	f.Contract = row.Current
-	return f, err
+	if err != nil {
+		return f, err
+	}
+	f.Contract = version.Digest
+	return f, nil
 }
 
 func unknownTarget(err error) error {

@@ -80,7 +80,7 @@ func (o ListOptions) filter() (url.Values, error) {
 	}
 	states := []string{
 		string(approval.Pending), string(approval.Granted), string(approval.Denied), string(approval.Expired), string(approval.Cancelled),
-		string(approval.Revoked),
+		string(approval.Revoked), string(approval.Ended),
 	}
 	switch {
 	case o.CSV && o.JSON:

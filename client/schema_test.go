@@ -40,11 +40,13 @@ func TestSchemaIsWhatIsPrinted(t *testing.T) {
 		"HostResult": hostResult{}, "ledger list": entriesResult{}, "ledger show": entryResult{}, "version": versionResult{}, "revoke": api.Revocation{}, "error": errorResult{},
 		"ledger export": exportResult{}, "audit verify": auditResult{}, "audit explain": storyResult{}, "BundleResult": bundleResult{},
 		"hosts list": fleetResult{}, "hosts invite": invitationResult{}, "hosts config": configResult{}, "HostAct": api.HostAct{},
+		"contract show": contractResult{}, "contract verify": chainResult{}, "contract export": contractExport{},
 	}
 	parts := map[string]any{
 		"Request": api.Request{}, "Decision": api.Decision{}, "Grant": api.Grant{}, "Revoked": api.Revoked{}, "Contract": api.Contract{}, "Host": api.Host{}, "Heartbeat": api.Heartbeat{}, "RoleOption": api.RoleOption{},
 		"RoleStage": api.RoleStage{}, "Entry": api.Entry{}, "EntryProof": api.EntryProof{}, "Check": Check{}, "CertificateHeld": certificateHeld{}, "HostRoles": hostRoles{},
 		"AuditReport": audit.Report{}, "AuditCertificate": audit.Certificate{}, "AuditPart": audit.Part{}, "AuditContract": audit.Contract{}, "AuditFinding": audit.Finding{}, "AuditSuccession": audit.Succession{},
+		"ContractParty": partyResult{}, "ContractSignature": signatureState{}, "MissingSignature": missingLine{}, "ContractVersion": contractVersion{},
 		"BundleRoot": bundleRoot{}, "StoryContract": storyContract{}, "StorySignature": storySignature{}, "StoryRequest": storyRequest{}, "StoryDecision": storyDecision{}, "StorySession": storySession{},
 	}
 	for name, v := range results {

@@ -25,6 +25,7 @@ type story struct {
 
 	contract   *contract.Version // nil if it is not shown
 	contractAt int64
+	versions   map[canon.Digest]*contract.Version // that are shown, by digest
 	signatures []signatureLeaf
 	request    *requestLeaf // nil if it is not shown
 	decisions  []decisionLeaf
@@ -106,6 +107,14 @@ func eachEntry(path string, fn func(audit.Entry, ledger.Leaf) error) (err error)
 	}
 }
 
+// version returns a contract version that is shown.
+func (s *story) version(d canon.Digest) (*contract.Version, error) {
+	if v, ok := s.versions[d]; ok {
+		return v, nil
+	}
+	return nil, fmt.Errorf("contract version %s: %w", d, record.ErrNotFound)
+}
+
 // take keeps a leaf that belongs to the certificate.
 func (s *story) take(e audit.Entry, leaf ledger.Leaf) error {
 	if leaf.Lineage != s.certificate.Lineage || leaf.Kind == ledger.HostJoin || leaf.Kind == ledger.CertificateIssue || leaf.Kind == ledger.CertificateVoid {
@@ -121,9 +130,16 @@ func (s *story) take(e audit.Entry, leaf ledger.Leaf) error {
 	}
 	switch f := facts.(type) {
 	case record.ContractPropose:
+		version, err := record.LoadVersion(f, s.version) // an amendment is read with what it amends
+		if err != nil {
+			return nil // the verdict names it
+		}
+		if s.versions == nil {
+			s.versions = make(map[canon.Digest]*contract.Version)
+		}
+		s.versions[f.Contract] = version
 		if f.Contract == s.certificate.Contract {
-			s.contractAt = e.Index
-			s.contract, err = record.LoadVersion(f)
+			s.contractAt, s.contract = e.Index, version
 		}
 	case record.ContractSign:
 		if f.Contract == s.certificate.Contract {

@@ -127,6 +127,8 @@ func outcome(r api.Request) error {
 			r.ID, first(strings.Join(r.From, " or "), "those who decide"))
 	case approval.Cancelled:
 		return fail(ExitDenied, "request %s was cancelled; ask again if you still need it", r.ID)
+	case approval.Ended:
+		return fail(ExitDenied, "request %s ended, for its contract was amended or has ended; ask again under the contract in force", r.ID)
 	case approval.Revoked:
 		words := ""
 		if r.Revoked != nil && r.Revoked.Because != "" {

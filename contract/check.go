@@ -11,7 +11,7 @@ import (
 
 // names are the ids that the terms give to things.
 type names struct {
-	parties, groups, roles, obligations []string
+	parties, groups, calendars, roles, obligations []string
 }
 
 func namesOf(t *Terms) names {
@@ -21,6 +21,9 @@ func namesOf(t *Terms) names {
 	}
 	for _, g := range t.Groups {
 		n.groups = append(n.groups, g.ID)
+	}
+	for _, c := range t.Calendars {
+		n.calendars = append(n.calendars, c.ID)
 	}
 	for _, o := range t.Obligations {
 		n.obligations = append(n.obligations, o.ID)

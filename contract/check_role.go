@@ -2,8 +2,11 @@ package contract
 
 import (
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 
+	"github.com/sallyport/sallyport/contract/guard"
 	"github.com/sallyport/sallyport/contract/strictyaml"
 )
 
@@ -60,7 +63,38 @@ func (r *reader) checkPaths(t *Terms, role *Role, n names) {
 		if p.When == "" && i+1 < len(role.Paths) {
 			r.failAt(strictyaml.Item(list, i+1), "a path that is never reached, as %s before it has no guard; write when in %s or put it last", p.ID, p.ID)
 		}
+		r.checkGuard(p, at, n)
 		r.checkStages(t, p, at, n)
+	}
+}
+
+// guardWords are the words of a guard in its canonical form: strings, names and
+// the rest.
+var guardWords = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|[A-Za-z0-9_]+|[^ ]`)
+
+// checkGuard demands that groups and calendars that a guard names are there: a
+// slip in a name would make it false for good.
+func (r *reader) checkGuard(p *Path, path string, n names) {
+	if p.When == "" || r.err != nil {
+		return
+	}
+	expr, err := guard.Parse(p.When)
+	if err != nil {
+		r.failAt(path+".when", "not a guard: %v", err)
+		return
+	}
+	words := guardWords.FindAllString(expr.String(), -1)
+	for i := 2; i < len(words); i++ {
+		if words[i-1] != "in" || words[i-2][0] != '"' {
+			continue
+		}
+		id := []string{strings.Trim(words[i-2], `"`)}
+		switch words[i] {
+		case "groups":
+			r.known(id, path+".when", "group", n.groups, "groups")
+		case "calendars":
+			r.known(id, path+".when", "calendar", n.calendars, "calendars")
+		}
 	}
 }
 

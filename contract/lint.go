@@ -113,7 +113,7 @@ type Exception struct {
 //
 // Terms that ParseTerms refuses have one finding: why.
 func Lint(in LintInput) []Finding {
-	l := &linter{LintInput: in, lines: lineIndex(in.TermsText), seen: make(map[string][]outlook)}
+	l := &linter{LintInput: in, lines: lineIndex(in.TermsText), seen: make(map[string][]outlook), byRole: make(map[string]*roleGuards)}
 	if l.Terms == nil {
 		terms, err := ParseTerms(in.TermsText)
 		if err != nil {
@@ -148,7 +148,8 @@ type linter struct {
 	LintInput
 	lines   lines
 	crowd   *crowd
-	seen    map[string][]outlook
+	seen    map[string][]outlook   // by role, path and best
+	byRole  map[string]*roleGuards // as they are asked for
 	current *lint
 	found   []Finding
 }

@@ -136,6 +136,13 @@ func exactly(files map[string][]byte, names ...string) error {
 	return nil
 }
 
+// ParentOf returns the digest of the version that a manifest.json says it amends,
+// zero of version 1.
+func ParentOf(manifest []byte) (canon.Digest, error) {
+	m, err := parseManifest(manifest)
+	return m.Parent, err
+}
+
 // parseManifest reads a manifest.json and checks what it says without the files.
 func parseManifest(text []byte) (Manifest, error) {
 	var m Manifest

@@ -241,9 +241,6 @@ func (v *Ceilings) breakGlass() time.Duration {
 	return v.BreakGlass
 }
 
-// Consequences, mildest first: the milder lets more happen.
-var consequences = []Consequence{FindingHigh, FindingCritical, SuspendRole}
-
 // A duty that is owed sooner, or whose neglect costs more, is the stricter one.
 var obligationRows = []row[Obligation]{
 	clause(func(o *Obligation) string { return o.Clause }),

@@ -165,7 +165,7 @@ func (r *reader) signatory(n node) Signatory {
 		s.Assurance = oneOf(r, a, assurances)
 	}
 	if n, ok := o.get("only_if"); ok {
-		s.OnlyIf = ordered(r, n, "classes", classes)
+		s.OnlyIf = inOrder(r, n, "classes", classes)
 	}
 	return s
 }

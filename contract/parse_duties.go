@@ -36,7 +36,7 @@ func (r *reader) calendar(e entry) Calendar {
 	c := Calendar{
 		ID:   e.id,
 		Zone: r.zone(o.need("zone")),
-		Days: ordered(r, o.need("days"), "days", weekdays),
+		Days: inOrder(r, o.need("days"), "days", weekdays),
 		To:   24 * 60,
 	}
 	if n, ok := o.get("from"); ok {
@@ -249,8 +249,8 @@ func oneOf[T ~string](r *reader, n node, known []T) T {
 	return T(r.oneOf(n, words))
 }
 
-// ordered reads a set of known words and returns it in their order.
-func ordered[T ~string](r *reader, n node, what string, known []T) []T {
+// inOrder reads a set of known words and returns it in their order.
+func inOrder[T ~string](r *reader, n node, what string, known []T) []T {
 	named := r.set(n, what, false, func(n node) string { return string(oneOf(r, n, known)) })
 	var out []T
 	for _, k := range known {

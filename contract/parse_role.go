@@ -7,15 +7,15 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/contract/guard"
 	"github.com/sallyport/sallyport/contract/strictyaml"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
 // Limits of what a role says.
 const (
-	maxGuard      = 4096 // characters of a guard
-	maxCommand    = 255  // characters of force_command
-	maxPattern    = 200  // characters of a ticket's pattern
+	maxCommand    = 255 // characters of force_command
+	maxPattern    = 200 // characters of a ticket's pattern
 	maxHosts      = sshcert.MaxPrincipals
 	maxPrefixes   = 64
 	maxBreakGlass = 100 // grants of one person in the window
@@ -167,7 +167,7 @@ func (r *reader) readPath(n node) Path {
 	o := r.object(n, "id", "clause", "when", "auto", "stages")
 	p := Path{ID: r.id(o.need("id")), Clause: r.clause(o.need("clause")), Auto: r.flag(o, "auto")}
 	if n, ok := o.get("when"); ok {
-		p.When = r.text(n, maxGuard)
+		p.When = r.guard(n)
 	}
 	stages, some := o.get("stages")
 	switch {
@@ -187,6 +187,18 @@ func (r *reader) readPath(n node) Path {
 		r.failAt(n.path+".stages", "%d stages; at most %d", len(p.Stages), maxStages)
 	}
 	return p
+}
+
+// guard reads a guard, in the language of package guard, and keeps it as written.
+func (r *reader) guard(n node) string {
+	s := r.text(n, guard.MaxSource)
+	if r.err != nil {
+		return ""
+	}
+	if _, err := guard.Parse(s); err != nil {
+		r.fail(n, "not a guard: %v", err)
+	}
+	return s
 }
 
 func (r *reader) stage(n node) Stage {

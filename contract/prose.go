@@ -37,7 +37,8 @@ func (t *Terms) clauses() []string {
 }
 
 // checkProse checks contract.md: a text that strictyaml.CheckText passes, in which every
-// clause that the terms cite has exactly one heading.
+// clause that the terms cite has exactly one heading, and every term that it says
+// has the value of the terms.
 func checkProse(prose []byte, t *Terms) error {
 	if flaw := strictyaml.CheckText(prose, MaxFile); flaw != nil {
 		return fmt.Errorf("%w: contract.md:%w", ErrProse, flaw)
@@ -50,6 +51,9 @@ func checkProse(prose []byte, t *Terms) error {
 		case len(lines) > 1:
 			return fmt.Errorf("%w: contract.md:%d:1: a second heading for clause %s, the first is in line %d", ErrProse, lines[1], clause, lines[0])
 		}
+	}
+	if flaw := checkMentions(string(prose), t); flaw != nil {
+		return fmt.Errorf("%w: contract.md:%w", ErrProse, flaw)
 	}
 	return nil
 }
@@ -69,7 +73,7 @@ func anchorLines(prose string) map[string][]int {
 // Prose is what contract.md says under one clause.
 type Prose struct {
 	Title      string   // the heading without its "#"
-	Paragraphs []string // as they are written, lines and all
+	Paragraphs []string // as they are written, lines and all, but of a term that it says the value alone
 }
 
 // Prose returns what the version's contract.md says under a clause: what stands
@@ -91,10 +95,10 @@ func (v *Version) Prose(clause string) (Prose, bool) {
 			break
 		}
 	}
-	out := Prose{Title: all[i].title}
+	out := Prose{Title: withoutPaths(all[i].title)}
 	for paragraph := range strings.SplitSeq(strings.Join(lines[all[i].line:end], "\n"), "\n\n") {
 		if paragraph = strings.Trim(paragraph, "\n"); strings.TrimSpace(paragraph) != "" {
-			out.Paragraphs = append(out.Paragraphs, paragraph)
+			out.Paragraphs = append(out.Paragraphs, withoutPaths(paragraph))
 		}
 	}
 	return out, true

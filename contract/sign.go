@@ -39,7 +39,7 @@ type Signed struct {
 }
 
 // StatementPath is where the statement of signer for party lies in the contract's
-// folder. Its signature lies beside it, with ".sig" at the end, as ssh-keygen
+// folder; that of a root is PARTY.roots.SIGNER, as by RootStatementPath. Its signature lies beside it, with ".sig" at the end, as ssh-keygen
 // writes it.
 func StatementPath(party, signer string) string {
 	return "sigs/" + party + "." + signer + ".json"
@@ -51,6 +51,12 @@ type Signing struct {
 	Signer   string
 	Capacity string   // empty: the one in which the terms name that signer
 	Waives   []string // codes of the warnings that the signer has seen and lets stand, such as "W34"
+}
+
+// RootStatementPath is where the statement of a root lies: the same name may stand
+// in a signature line.
+func RootStatementPath(party, signer string) string {
+	return StatementPath(party, CapacityRoots+"."+signer)
 }
 
 // NewStatement returns the bytes for signer of party to sign with
@@ -129,8 +135,8 @@ func checkWaivers(codes []string) error {
 // ssh-keygen -Y sign writes it beside the file. It holds only if the statement is
 // about this very version, by a signatory that the terms name, in the capacity in
 // which they name them, and the signature was made over these bytes in the
-// namespace sallyport-contract by the plain key that the terms pin for that name.
-// These are the version's own terms for version 1, and for an amendment those of
+// namespace sallyport-contract by the plain key that the terms pin for that name,
+// used as the line's assurance asks. These are the version's own terms for version 1, and for an amendment those of
 // the version that it amends: none appoints its own signers. The roots of version
 // 1 sign where Required says so.
 //
@@ -159,8 +165,15 @@ func (v *Version) VerifySignature(statementFile, armored []byte) (Signed, error)
 	if want := v.statement(line, s.Signer, s.Waives); s.Intent != want.Intent {
 		return Signed{}, fmt.Errorf("%w: its intent is not the sentence %q", ErrStatement, want.Intent)
 	}
-	if err := sshcert.Verify(key, sshcert.NamespaceContract, statementFile, string(armored)); err != nil {
+	flags, err := sshcert.VerifyFlags(key, sshcert.NamespaceContract, statementFile, string(armored))
+	if err != nil {
 		return Signed{}, fmt.Errorf("%w: %s for %s: %w%s", ErrBadSignature, s.Signer, s.Party, err, v.whoseKey(s, armored))
+	}
+	if err := line.Assurance.met(flags); err != nil {
+		if cannot := CanSign(key, line.Assurance); cannot != nil {
+			err = cannot
+		}
+		return Signed{}, fmt.Errorf("%w: %s for %s: %w", ErrBadSignature, s.Signer, s.Party, err)
 	}
 	return Signed{Party: s.Party, Capacity: s.Capacity, Signer: s.Signer, Waives: strings.Join(s.Waives, " ")}, nil
 }
@@ -172,14 +185,8 @@ func (v *Version) signatory(s statement) (Signatory, ssh.PublicKey, error) {
 			continue
 		}
 		for _, k := range line.Of {
-			if k.Name != s.Signer {
-				continue
-			}
-			switch line.Assurance {
-			case AssuranceSSH:
+			if k.Name == s.Signer {
 				return line, k.PublicKey, nil
-			default:
-				return Signatory{}, nil, fmt.Errorf("%w: assurance %q is not known", ErrBadSignature, line.Assurance)
 			}
 		}
 	}
@@ -187,12 +194,14 @@ func (v *Version) signatory(s statement) (Signatory, ssh.PublicKey, error) {
 }
 
 // SignatoryName returns the name under which the terms let a key sign for a party;
-// false if they do not.
+// false if they do not, or ask for more than a touch of it: who verifies by
+// sshcert.Verify does not know more.
 func (t *Terms) SignatoryName(key ssh.PublicKey) (string, bool) {
 	wire := key.Marshal()
 	for _, line := range t.Signatories {
 		for _, k := range line.Of {
-			if line.Assurance == AssuranceSSH && bytes.Equal(k.PublicKey.Marshal(), wire) {
+			enough := line.Assurance == AssuranceSSH || line.Assurance == AssuranceSKUP && sshcert.IsSecurityKey(k.PublicKey)
+			if enough && bytes.Equal(k.PublicKey.Marshal(), wire) {
 				return k.Name, true
 			}
 		}

@@ -3,6 +3,7 @@ package contract_test
 import (
 	"crypto/ed25519"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,14 +172,18 @@ func treeOf(terms *contract.Terms) mapping {
 		if p.Roots != nil {
 			party["roots"] = mapping{"need": p.Roots.Need, "keys": keys(p.Roots.Keys)}
 		}
+		party.set("capacity", p.Capacity)
+		party.set("notice", p.Notice)
 		parties[p.ID] = party
 	}
 	for _, s := range terms.Signatories {
-		signatories = append(signatories, mapping{"party": s.Party, "capacity": s.Capacity, "need": s.Need, "of": keys(s.Of), "assurance": string(s.Assurance)})
+		line := mapping{"party": s.Party, "capacity": s.Capacity, "need": s.Need, "of": keys(s.Of), "assurance": string(s.Assurance)}
+		line.set("only_if", s.OnlyIf)
+		signatories = append(signatories, line)
 	}
 	for _, i := range terms.Issuers {
 		issuers[i.ID] = mapping{
-			"url": i.URL, "clients": mapping{"cli": i.Clients.CLI}, "algs": set(i.Algs),
+			"url": i.URL, "clients": treeOfClients(i.Clients), "algs": set(i.Algs),
 			"subject": i.Subject, "groups": i.Groups, "flows": set{string(i.Flows[0])},
 		}
 	}
@@ -214,9 +219,14 @@ func treeOf(terms *contract.Terms) mapping {
 		}
 		root["offices"] = offices
 	}
-	if !terms.Effect.NotBefore.IsZero() {
-		root["effect"] = mapping{"not_before": terms.Effect.NotBefore.Format("2006-01-02T15:04:05Z")}
+	ceilings := root["ceilings"].(mapping)
+	ceilings.set("break_glass", terms.Ceilings.BreakGlass)
+	ceilings.set("approval_ttl", terms.Ceilings.ApprovalTTL)
+	ceilings.set("quorum", terms.Ceilings.Quorum)
+	if terms.Retention.Clause != "" {
+		root["retention"] = mapping{"clause": terms.Retention.Clause, "period": contract.FormatDuration(terms.Retention.Period)}
 	}
+	treeOfDuties(root, terms)
 	return root
 }
 
@@ -228,21 +238,57 @@ func treeOfRole(r *contract.Role) mapping {
 	for _, p := range r.Paths {
 		stages := sequence{}
 		for _, s := range p.Stages {
-			stages = append(stages, mapping{"id": s.ID, "from": set(s.From), "quorum": s.Quorum, "timeout": contract.FormatDuration(s.Timeout)})
+			stage := mapping{"id": s.ID, "from": set(s.From), "quorum": s.Quorum, "timeout": contract.FormatDuration(s.Timeout), "assurance": string(s.Assurance)}
+			if s.Escalate != nil {
+				stage["escalate"] = mapping{"to": set(s.Escalate.To), "timeout": contract.FormatDuration(s.Escalate.Timeout)}
+			}
+			stage.set("delegates", s.Delegates)
+			stage.set("sla", s.SLA)
+			stages = append(stages, stage)
 		}
-		paths = append(paths, mapping{"id": p.ID, "clause": p.Clause, "stages": stages})
+		path := mapping{"id": p.ID, "clause": p.Clause}
+		path.set("when", p.When)
+		path.set("auto", p.Auto)
+		if !p.Auto {
+			path["stages"] = stages
+		}
+		paths = append(paths, path)
 	}
 	logins := set{}
 	for _, l := range r.Logins {
 		logins = append(logins, string(l))
 	}
-	return mapping{
-		"clause": r.Clause, "who": set(r.Who), "hosts": hosts, "logins": logins,
-		"grant":   mapping{"max": contract.FormatDuration(r.Grant.Max)},
-		"cert":    mapping{"ttl": contract.FormatDuration(r.Cert.TTL), "extensions": set(r.Cert.Extensions)},
-		"request": mapping{"reason": mapping{"min_words": r.Request.MinWords}},
-		"paths":   paths,
+	cert := mapping{"ttl": contract.FormatDuration(r.Cert.TTL), "extensions": set(r.Cert.Extensions), "verify_required": r.Cert.VerifyRequired}
+	var from set
+	for _, p := range r.Cert.SourceAddress {
+		from = append(from, p.String())
 	}
+	cert.set("source_address", from)
+	cert.set("force_command", r.Cert.ForceCommand)
+	cert.set("keys", r.Cert.Keys)
+	request := mapping{"reason": mapping{"min_words": r.Request.MinWords}}
+	request.set("hosts_max", r.Request.HostsMax)
+	ticket := mapping{"required": r.Request.Ticket.Required}
+	ticket.set("pattern", r.Request.Ticket.Pattern)
+	request["ticket"] = ticket
+	duties := mapping{"distinct_across_stages": r.Duties.DistinctAcrossStages}
+	duties.set("not_same_manager", r.Duties.NotSameManager)
+	duties.set("exclusive_with", r.Duties.ExclusiveWith)
+	duties.set("window", r.Duties.Window)
+	role := mapping{
+		"clause": r.Clause, "who": set(r.Who), "hosts": hosts, "logins": logins,
+		"grant": mapping{"max": contract.FormatDuration(r.Grant.Max)},
+		"cert":  cert, "request": request, "paths": paths, "duties": duties, "acknowledge": r.Acknowledge,
+	}
+	role.set("obligations", r.Obligations)
+	if b := r.BreakGlass; b != nil {
+		role["break_glass"] = mapping{
+			"clause": b.Clause, "who": set(b.Who), "max": contract.FormatDuration(b.Max), "cap": b.Cap, "window": contract.FormatDuration(b.Window),
+			"notify": mapping{"groups": set(b.Notify), "within": contract.FormatDuration(b.Within)},
+			"review": mapping{"by": set(b.Review.By), "within": contract.FormatDuration(b.Review.Within), "else": string(b.Review.Else)},
+		}
+	}
+	return role
 }
 
 // spell writes a tree as YAML in one of its many spellings.
@@ -336,6 +382,8 @@ func (s *speller) flow(v any) string {
 		return "[" + strings.Join(parts, ",") + "]"
 	case int:
 		return strconv.Itoa(v)
+	case bool:
+		return strconv.FormatBool(v)
 	case string:
 		return s.text(v)
 	}
@@ -355,9 +403,12 @@ func (s *speller) shuffled(list []string) []string {
 	return rapid.Permutation(list).Draw(s.t, "order")
 }
 
+// notPlain is text that would be something else without quotes.
+var notPlain = regexp.MustCompile(`^[0-9:]+$|[\[\]{},&!]`)
+
 func (s *speller) text(v string) string {
 	plain := !strings.ContainsAny(v, `"'\#`) && !strings.Contains(v, ": ") && !strings.HasSuffix(v, ":") &&
-		!slices.Contains([]string{"no", "1"}, v) && !strings.HasPrefix(v, "2027-")
+		!slices.Contains([]string{"no", "1"}, v) && !strings.HasPrefix(v, "2027-") && !notPlain.MatchString(v)
 	switch style := rapid.IntRange(0, 2).Draw(s.t, "quotes"); {
 	case style == 0 && plain:
 		return v

@@ -8,10 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
@@ -119,33 +116,33 @@ func TestVectorSignatures(t *testing.T) {
 }
 
 // keygenVerify has stock ssh-keygen check the signature against the key that the
-// terms pin, and refuse it over other bytes.
+// terms pin, and refuse it over other bytes and for anybody else.
 func keygenVerify(t *testing.T, v *contract.Version, s contract.Signed, text, armored []byte) {
 	t.Helper()
-	dir := t.TempDir()
 	identity := s.Party + "." + s.Signer
-	var allowed strings.Builder
-	for _, line := range v.Terms.Signatories {
-		for _, k := range line.Of {
-			allowed.WriteString(line.Party + "." + k.Name + ` namespaces="sallyport-contract" ` + string(ssh.MarshalAuthorizedKey(k.PublicKey)))
-		}
+	if !stockKeygenVerifies(t, v, identity, text, armored) {
+		t.Errorf("ssh-keygen -Y verify refuses the signature of %s", identity)
 	}
-	write(t, filepath.Join(dir, "allowed_signers"), []byte(allowed.String()))
-	write(t, filepath.Join(dir, "statement.sig"), armored)
-	verify := func(text []byte) error {
-		cmd := exec.CommandContext(t.Context(), "ssh-keygen", "-Y", "verify", "-n", "sallyport-contract",
-			"-f", filepath.Join(dir, "allowed_signers"), "-I", identity, "-s", filepath.Join(dir, "statement.sig"))
-		cmd.Stdin = bytes.NewReader(text)
-		out, err := cmd.CombinedOutput()
-		t.Logf("ssh-keygen: %s", out)
-		return err
-	}
-	if err := verify(text); err != nil {
-		t.Errorf("ssh-keygen -Y verify: %v", err)
-	}
-	if verify(append(bytes.Clone(text), '\n')) == nil {
+	if stockKeygenVerifies(t, v, identity, append(bytes.Clone(text), '\n'), armored) {
 		t.Error("ssh-keygen -Y verify takes the signature for other bytes")
 	}
+	if stockKeygenVerifies(t, v, identity+"x", text, armored) {
+		t.Error("ssh-keygen -Y verify takes the signature for another person's")
+	}
+}
+
+// stockKeygenVerifies asks ssh-keygen, who signs as AllowedSigners says.
+func stockKeygenVerifies(t *testing.T, v *contract.Version, identity string, text, armored []byte) bool {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "allowed_signers"), contract.AllowedSigners(v))
+	write(t, filepath.Join(dir, "statement.sig"), armored)
+	cmd := exec.CommandContext(t.Context(), "ssh-keygen", "-Y", "verify", "-n", "sallyport-contract",
+		"-f", filepath.Join(dir, "allowed_signers"), "-I", identity, "-s", filepath.Join(dir, "statement.sig"))
+	cmd.Stdin = bytes.NewReader(text)
+	out, err := cmd.CombinedOutput()
+	t.Logf("ssh-keygen: %s", out)
+	return err == nil
 }
 
 // keygenSign signs with stock ssh-keygen and a key of testdata.

@@ -16,35 +16,39 @@ type Kind string
 
 // The kinds that this version writes and understands.
 const (
-	LedgerOpen       Kind = "ledger.open"
-	LedgerSucceed    Kind = "ledger.succeed"
-	ContractPropose  Kind = "contract.propose"
-	ContractSign     Kind = "contract.sign"
-	KeyAdd           Kind = "key.add"
-	HostInvite       Kind = "host.invite"
-	HostJoin         Kind = "host.join"
-	HostCertify      Kind = "host.certify"
-	HostLabel        Kind = "host.label"
-	HostRetire       Kind = "host.retire"
-	HostRelease      Kind = "host.release"
-	LoginOpen        Kind = "login.open"
-	LoginClose       Kind = "login.close"
-	LoginRefuse      Kind = "login.refuse"
-	LoginOffline     Kind = "login.offline"
-	PersonLogin      Kind = "person.login"
-	PersonSnapshot   Kind = "person.snapshot"
-	PersonLock       Kind = "person.lock"
-	PersonUnlock     Kind = "person.unlock"
-	PersonLink       Kind = "person.link"
-	PersonErase      Kind = "person.erase"
-	PersonRead       Kind = "person.read"
-	RequestSubmit    Kind = "request.submit"
-	RequestDecide    Kind = "request.decide"
-	RequestExpire    Kind = "request.expire"
-	RequestCancel    Kind = "request.cancel"
-	AccessRevoke     Kind = "access.revoke"
-	CertificateIssue Kind = "certificate.issue"
-	CertificateVoid  Kind = "certificate.void"
+	LedgerOpen        Kind = "ledger.open"
+	LedgerSucceed     Kind = "ledger.succeed"
+	ContractPropose   Kind = "contract.propose"
+	ContractSign      Kind = "contract.sign"
+	ContractWithdraw  Kind = "contract.withdraw"
+	ContractCondition Kind = "contract.condition"
+	ContractTerminate Kind = "contract.terminate"
+	GrantCarry        Kind = "grant.carry"
+	KeyAdd            Kind = "key.add"
+	HostInvite        Kind = "host.invite"
+	HostJoin          Kind = "host.join"
+	HostCertify       Kind = "host.certify"
+	HostLabel         Kind = "host.label"
+	HostRetire        Kind = "host.retire"
+	HostRelease       Kind = "host.release"
+	LoginOpen         Kind = "login.open"
+	LoginClose        Kind = "login.close"
+	LoginRefuse       Kind = "login.refuse"
+	LoginOffline      Kind = "login.offline"
+	PersonLogin       Kind = "person.login"
+	PersonSnapshot    Kind = "person.snapshot"
+	PersonLock        Kind = "person.lock"
+	PersonUnlock      Kind = "person.unlock"
+	PersonLink        Kind = "person.link"
+	PersonErase       Kind = "person.erase"
+	PersonRead        Kind = "person.read"
+	RequestSubmit     Kind = "request.submit"
+	RequestDecide     Kind = "request.decide"
+	RequestExpire     Kind = "request.expire"
+	RequestCancel     Kind = "request.cancel"
+	AccessRevoke      Kind = "access.revoke"
+	CertificateIssue  Kind = "certificate.issue"
+	CertificateVoid   Kind = "certificate.void"
 )
 
 // maxKind is the longest kind, in bytes.
@@ -68,7 +72,7 @@ func ParseKind(s string) (Kind, error) {
 // Whoever acts on leaves must refuse to act on the others.
 func (k Kind) Known() bool {
 	switch k {
-	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, KeyAdd, HostJoin, PersonLogin, PersonSnapshot, PersonLock, PersonUnlock, PersonLink, PersonErase, PersonRead,
+	case LedgerOpen, LedgerSucceed, ContractPropose, ContractSign, ContractWithdraw, ContractCondition, ContractTerminate, GrantCarry, KeyAdd, HostJoin, PersonLogin, PersonSnapshot, PersonLock, PersonUnlock, PersonLink, PersonErase, PersonRead,
 		HostInvite, HostCertify, HostLabel, HostRetire, HostRelease, LoginOpen, LoginClose, LoginRefuse, LoginOffline,
 		RequestSubmit, RequestDecide, RequestExpire, RequestCancel, AccessRevoke, CertificateIssue, CertificateVoid:
 		return true

@@ -101,7 +101,7 @@ func (a *acts) asked(_ canon.ID, key string) error {
 		if a.now.Time().Before(grant.End) {
 			a.open = append(a.open, fmt.Sprintf("grant %s lasts until %s", r.ID, grant.End.Format(time.RFC3339)))
 		}
-	case approval.Denied, approval.Expired, approval.Cancelled:
+	case approval.Denied, approval.Expired, approval.Cancelled, approval.Ended:
 	}
 	return nil
 }

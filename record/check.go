@@ -14,16 +14,18 @@ import (
 // Reasons why an event may not stand in the ledger, beside those of contract,
 // approval and ca.
 var (
-	ErrNotInForce = errors.New("the contract is not in force")
-	ErrExists     = errors.New("it is in the ledger already")
-	ErrEvent      = errors.New("the event contradicts the ledger")
-	ErrClaimsOld  = errors.New("what your identity provider said about you is too old")
-	ErrOtherLogin = errors.New("you are logged in under another contract")
-	ErrIssuerRead = errors.New("another contract in force reads this issuer in another way")
-	ErrRefresh    = errors.New("this does not renew the login; log in again")
-	ErrNotRevoker = errors.New("this is not yours to revoke")
-	ErrUnenforced = errors.New("the terms say what this release does not enforce")
-	ErrLocked     = errors.New("this account is locked; the operator of the server unlocks it")
+	ErrNotInForce   = errors.New("the contract is not in force")
+	ErrSuperseded   = errors.New("it amends a version that is not the newest")
+	ErrProposalOver = errors.New("this version can't come into force any more")
+	ErrExists       = errors.New("it is in the ledger already")
+	ErrEvent        = errors.New("the event contradicts the ledger")
+	ErrClaimsOld    = errors.New("what your identity provider said about you is too old")
+	ErrOtherLogin   = errors.New("you are logged in under another contract")
+	ErrIssuerRead   = errors.New("another contract in force reads this issuer in another way")
+	ErrRefresh      = errors.New("this does not renew the login; log in again")
+	ErrNotRevoker   = errors.New("this is not yours to revoke")
+	ErrUnenforced   = errors.New("the terms say what this release does not enforce")
+	ErrLocked       = errors.New("this account is locked; the operator of the server unlocks it")
 )
 
 // Event is one leaf with its opening, about to be appended or being replayed.
@@ -53,6 +55,14 @@ func Check(v View, e Event) ([]Change, error) {
 		return e.contractPropose(v, f)
 	case ContractSign:
 		return e.contractSign(v, f)
+	case ContractWithdraw:
+		return e.contractWithdraw(v, f)
+	case ContractCondition:
+		return e.contractCondition(v, f)
+	case ContractTerminate:
+		return e.contractTerminate(v, f)
+	case GrantCarry:
+		return e.grantCarry(v, f)
 	case KeyAdd:
 		return e.keyAdd(v, f)
 	case HostJoin:

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -130,13 +129,13 @@ func GrantAt(v View, id canon.ID, claims Claims, now canon.Micros) (approval.Gra
 	if err != nil {
 		return approval.Grant{}, nil, err
 	}
+	if err := granted(r, now); err != nil {
+		return approval.Grant{}, nil, err
+	}
 	if r.Contract != version.Digest {
-		return approval.Grant{}, nil, fmt.Errorf("the contract changed since this request was made; ask again: %w", ErrNotInForce)
+		return approval.Grant{}, nil, fmt.Errorf("the contract changed since this was granted, and the grant was not carried to it: %w", ErrNotInForce)
 	}
 	grant, err := r.Grant(version.Terms)
-	if errors.Is(err, approval.ErrNotGranted) {
-		return approval.Grant{}, nil, fmt.Errorf("it is %s: %w", r.Status(now.Time()).State, approval.ErrNotGranted)
-	}
 	if err != nil {
 		return approval.Grant{}, nil, err
 	}

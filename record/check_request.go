@@ -151,8 +151,8 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 	switch {
 	case r.Lineage != f.Lineage || r.Leaf != f.RequestLeaf:
 		return nil, fmt.Errorf("%w: the decision is about another request", ErrEvent)
-	case f.Contract != version.Digest || r.Contract != version.Digest:
-		return nil, fmt.Errorf("the contract changed since this request was made; ask again: %w", ErrNotInForce)
+	case f.Contract != version.Digest:
+		return nil, fmt.Errorf("it names contract version %s, in force is %s: %w", f.Contract, version.Digest, ErrNotInForce)
 	case f.Assurance != AssuranceSession:
 		return nil, fmt.Errorf("%w: assurance %q", ErrEvent, f.Assurance)
 	}
@@ -169,6 +169,10 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 	if r, err = Standing(v, r); err != nil {
 		return nil, err
 	}
+	if s := r.Status(f.At.Time()); s.State == approval.Ended {
+		return nil, fmt.Errorf("it is decided no more: %w", granted(r, f.At))
+	}
+	r.Contract = version.Digest // which decides it as the one that it was made under
 	if err := newest(v, f.Person, f.Claims); err != nil {
 		return nil, err
 	}

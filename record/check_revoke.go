@@ -40,8 +40,12 @@ func (e Event) accessRevoke(v View, f AccessRevoke) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if lineage.Current.IsZero() || f.Contract != lineage.Current {
-		return nil, fmt.Errorf("it names contract version %s, the newest of the lineage is %s: %w", f.Contract, lineage.Current, ErrNotInForce)
+	newest, err := Newest(v, f.Lineage, f.At)
+	if err != nil {
+		return nil, err
+	}
+	if f.Contract != newest.Digest {
+		return nil, fmt.Errorf("it names contract version %s, the newest of the lineage is %s: %w", f.Contract, newest.Digest, ErrNotInForce)
 	}
 	switch _, err := Revocation(v, f.Revocation); {
 	case err == nil:
@@ -199,11 +203,15 @@ func keyRevoked(v View, b64 string) error {
 }
 
 // Standing returns a request with what revoked it, also if that was its person, its
-// role, one of its hosts, or a lock of its person's. The row of the request itself
-// does not say so.
+// role, one of its hosts, or a lock of its person's, and with what ends it because its
+// contract changes. The row of the request itself does not say so.
 func Standing(v View, r approval.Request) (approval.Request, error) {
 	if r.Cancelled.At != 0 || r.Revoked.At != 0 {
 		return r, nil
+	}
+	r, err := withEnding(v, r)
+	if err != nil {
+		return r, err
 	}
 	by, err := revokedBy(v, r)
 	if err != nil || by.At == 0 {

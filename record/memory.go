@@ -227,7 +227,7 @@ func (m *Memory) check(v View, e Event) (changes []Change, version *contract.Ver
 		}
 	}
 	if propose, ok := e.Facts.(ContractPropose); ok {
-		version, err = LoadVersion(propose)
+		version, err = LoadVersion(propose, v.Version)
 	}
 	return changes, version, err
 }

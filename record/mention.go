@@ -114,6 +114,15 @@ func (l *mentions) of(v View, facts Facts) error {
 		l.add(MentionContract, f.Contract.String())
 	case ContractSign:
 		l.add(MentionContract, f.Contract.String())
+	case ContractWithdraw:
+		l.add(MentionContract, f.Contract.String())
+	case ContractCondition:
+		l.add(MentionContract, f.Contract.String())
+	case ContractTerminate:
+		l.add(MentionContract, f.Contract.String())
+	case GrantCarry:
+		l.add(MentionContract, f.To.String())
+		return l.request(v, f.Grant)
 	case HostJoin:
 		l.add(MentionHost, string(f.Name))
 	case HostInvite:

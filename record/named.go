@@ -16,7 +16,7 @@ func Named(facts Facts) []canon.Digest {
 		}
 	}
 	switch f := facts.(type) {
-	case LedgerOpen, ContractPropose, ContractSign, KeyAdd, PersonLogin, PersonLink, PersonErase, PersonLock, HostCertify, LoginRefuse, LoginOffline:
+	case LedgerOpen, ContractPropose, ContractSign, ContractWithdraw, ContractCondition, ContractTerminate, KeyAdd, PersonLogin, PersonLink, PersonErase, PersonLock, HostCertify, LoginRefuse, LoginOffline:
 	case HostInvite:
 		name(f.Who.Claims.Login, f.Who.Claims.Snapshot)
 	case HostJoin:
@@ -45,6 +45,8 @@ func Named(facts Facts) []canon.Digest {
 		name(f.Claims.Login, f.Claims.Snapshot)
 	case PersonUnlock:
 		name(f.Lock)
+	case GrantCarry:
+		name(f.GrantLeaf)
 	case CertificateIssue:
 		name(f.GrantLeaf, f.Claims.Login, f.Claims.Snapshot)
 	case CertificateVoid:

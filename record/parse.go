@@ -20,6 +20,14 @@ func ParseFacts(kind ledger.Kind, text []byte) (Facts, error) {
 		return parseFacts[ContractPropose](text)
 	case ledger.ContractSign:
 		return parseFacts[ContractSign](text)
+	case ledger.ContractWithdraw:
+		return parseFacts[ContractWithdraw](text)
+	case ledger.ContractCondition:
+		return parseFacts[ContractCondition](text)
+	case ledger.ContractTerminate:
+		return parseFacts[ContractTerminate](text)
+	case ledger.GrantCarry:
+		return parseFacts[GrantCarry](text)
 	case ledger.KeyAdd:
 		return parseFacts[KeyAdd](text)
 	case ledger.HostJoin:
@@ -91,6 +99,7 @@ func ParsePerson(kind ledger.Kind, text []byte) (any, error) {
 	case ledger.PersonLock, ledger.PersonUnlock:
 		return parsePart[LockPerson](text)
 	case ledger.LedgerOpen, ledger.LedgerSucceed, ledger.ContractPropose, ledger.ContractSign, ledger.KeyAdd, ledger.HostJoin,
+		ledger.ContractWithdraw, ledger.ContractCondition, ledger.ContractTerminate, ledger.GrantCarry,
 		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.HostRelease, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline,
 		ledger.PersonSnapshot, ledger.PersonErase, ledger.PersonRead, ledger.RequestExpire, ledger.RequestCancel, ledger.CertificateIssue, ledger.CertificateVoid:
 		return nil, fmt.Errorf("%w: %s has no person part", ErrEvent, kind)

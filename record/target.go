@@ -103,11 +103,11 @@ const CertificateOver = time.Minute
 // Ends is when a certificate of a request opens nothing any more, and nothing that it
 // opened runs: sessions last until the grant's end, and no certificate outlives it.
 func Ends(v View, c CertificateRow, r approval.Request) (canon.Micros, error) {
-	version, err := v.Version(r.Contract)
+	version, err := v.Version(c.Contract) // a grant that was carried since had that end then
 	if err != nil {
 		return 0, err
 	}
-	r.Revoked, r.Cancelled = approval.Revocation{}, approval.Cancellation{} // the end that it had
+	r.Revoked, r.Cancelled, r.Ended = approval.Revocation{}, approval.Cancellation{}, approval.Ending{} // the end that it had
 	grant, err := r.Grant(version.Terms)
 	if err != nil {
 		return 0, err
@@ -137,6 +137,12 @@ func Covers(f Facts, c CertificateRow, r approval.Request) bool {
 		case TargetHost:
 			return r.Lineage == f.Lineage && slices.Contains(r.Hosts, t.Host)
 		}
+	case ContractTerminate: // what would outlast the contract
+		last := r.At
+		if n := len(r.Decisions); n > 0 {
+			last = r.Decisions[n-1].At
+		}
+		return r.Lineage == f.Lineage && (c.Before > f.EndsAt || last+canon.Micros(r.Seconds)*1e6 > f.EndsAt)
 	case PersonLock:
 		return c.Person == f.Person
 	case CertificateVoid:

@@ -97,12 +97,35 @@ type SuccessionRow struct {
 
 // ContractRow is a contract version and the signatures it has.
 type ContractRow struct {
-	Contract  canon.Digest `json:"contract"`
-	Lineage   canon.Digest `json:"lineage"`
-	ID        string       `json:"id"`
-	Version   int64        `json:"version"`
-	Signed    []SignedRow  `json:"signed,omitempty"`
-	InForceAt canon.Micros `json:"in_force_at,omitempty"` // absent until every required signature is there
+	Contract canon.Digest `json:"contract"`
+	Lineage  canon.Digest `json:"lineage"`
+	ID       string       `json:"id"`
+	Version  int64        `json:"version"`
+	Signed   []SignedRow  `json:"signed,omitempty"`
+	// InForceAt is from when on it is in force; absent until every required signature
+	// is there, and every condition met.
+	InForceAt canon.Micros `json:"in_force_at,omitempty"`
+	Parent    canon.Digest `json:"parent,omitzero"` // the version that it amends; absent of version 1
+	// ProposedAt is absent of a version 1 that may be signed at any time.
+	ProposedAt canon.Micros `json:"proposed_at,omitempty"`
+	// SignedAt is when the last required signature came; absent until then, and of a
+	// version 1 that waits for nothing else.
+	SignedAt  canon.Micros `json:"signed_at,omitempty"`
+	Met       []MetRow     `json:"met,omitempty"`      // conditions that are met, in the order of the leaves
+	Withdrawn WithdrawnRow `json:"withdrawn,omitzero"` // never of one that has InForceAt
+}
+
+// WithdrawnRow says that a version was withdrawn.
+type WithdrawnRow struct {
+	At   canon.Micros `json:"at"`
+	Leaf canon.Digest `json:"leaf"` // hash of the contract.withdraw leaf
+}
+
+// MetRow says that a condition of a version is met.
+type MetRow struct {
+	Condition string       `json:"condition"`
+	At        canon.Micros `json:"at"`
+	Leaf      canon.Digest `json:"leaf"`
 }
 
 // SignedRow is one signature over a contract version.
@@ -114,13 +137,23 @@ type SignedRow struct {
 	Leaf     canon.Digest `json:"leaf"` // hash of the contract.sign leaf
 }
 
-// LineageRow names the version of a lineage that was signed last.
+// LineageRow names the version of a lineage that was signed last. It may come into
+// force later: InForce says which one is.
 type LineageRow struct {
 	Lineage canon.Digest `json:"lineage"`
 	Current canon.Digest `json:"current,omitzero"` // absent until a version is signed
 	// Revoked is the newest revocation of a person, role or host under it: what was
 	// asked for later is touched by none.
 	Revoked approval.Revocation `json:"revoked,omitzero"`
+	// Terminated says how the contract ends, absent as long as nobody has ended it.
+	Terminated TerminatedRow `json:"terminated,omitzero"`
+}
+
+// TerminatedRow says when a contract ends.
+type TerminatedRow struct {
+	At     canon.Micros `json:"at"`
+	EndsAt canon.Micros `json:"ends_at"`
+	Leaf   canon.Digest `json:"leaf"` // hash of the contract.terminate leaf
 }
 
 // PersonRow is what the ledger knows of a person, without a name.
@@ -315,26 +348,6 @@ func Certificate(v View, serial uint64) (CertificateRow, error) {
 // Revocation returns a revocation.
 func Revocation(v View, id canon.ID) (RevocationRow, error) {
 	return get[RevocationRow](v, TableRevocation, string(id))
-}
-
-// InForce returns the version of a lineage that is in force at now, or a
-// refusal that says why none is.
-func InForce(v View, lineage canon.Digest, now canon.Micros) (*contract.Version, error) {
-	row, err := Lineage(v, lineage)
-	if err != nil {
-		return nil, fmt.Errorf("contract lineage %s: %w", lineage, err)
-	}
-	if row.Current.IsZero() {
-		return nil, fmt.Errorf("contract lineage %s: %w", lineage, ErrNotInForce)
-	}
-	state, err := Contract(v, row.Current)
-	if err != nil {
-		return nil, err
-	}
-	if state.InForceAt == 0 || now < state.InForceAt {
-		return nil, fmt.Errorf("contract %s version %d: %w", state.ID, state.Version, ErrNotInForce)
-	}
-	return v.Version(row.Current)
 }
 
 // decoded is a View that keeps rows as they were read, so that the same one is not

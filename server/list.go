@@ -131,10 +131,10 @@ func stateParameter(values url.Values, waiting bool) (approval.State, error) {
 		return "", fmt.Errorf("state: %w: what waits for a decision is pending; leave it out", authority.ErrField)
 	}
 	switch state {
-	case approval.Pending, approval.Granted, approval.Denied, approval.Expired, approval.Cancelled, approval.Revoked:
+	case approval.Pending, approval.Granted, approval.Denied, approval.Expired, approval.Cancelled, approval.Revoked, approval.Ended:
 		return state, nil
 	}
-	return "", fmt.Errorf("state: %w: pending, granted, denied, expired, cancelled or revoked", authority.ErrField)
+	return "", fmt.Errorf("state: %w: pending, granted, denied, expired, cancelled, revoked or ended", authority.ErrField)
 }
 
 // read returns the requests that pass, newest first, and where to read on: 0 at

@@ -60,6 +60,10 @@ func (v *requestView) settle() {
 		v.Heading = "Revoked"
 		v.next("It was taken away, and stays so: no certificate is made under it any more, and hosts refuse those that were.",
 			"It was taken away, and stays so: hosts refuse the certificates that were made under it. If you still need it, ask again:", v.again())
+	case string(approval.Ended):
+		v.Heading = "Ended with a change of the contract"
+		v.next("The contract that it was asked for under was amended or has ended, and does not allow it any more: no certificate is made under it.",
+			"The contract that it was asked for under was amended or has ended, and does not allow it any more. If you still need it, ask again under the contract in force:", v.again())
 	default: // a state of a later version
 		v.Heading = "It is " + v.R.State
 	}

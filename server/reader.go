@@ -124,7 +124,7 @@ func mayRead(r *store.Reader, facts record.Facts, who person) (bool, error) {
 	switch f := facts.(type) {
 	case record.LedgerOpen, record.LedgerSucceed, record.KeyAdd, record.PersonErase:
 		return true, nil // of somebody erased it names an id, which is nobody's any more
-	case record.ContractPropose, record.ContractSign, record.HostJoin:
+	case record.ContractPropose, record.ContractSign, record.ContractWithdraw, record.ContractCondition, record.ContractTerminate, record.HostJoin:
 		return who.lineages[f.InLineage()], nil
 	case record.HostInvite, record.HostCertify, record.HostLabel, record.HostRetire, record.HostRelease, record.LoginRefuse:
 		return who.lineages[f.InLineage()], nil

@@ -78,11 +78,7 @@ func (v *requestView) offerRevoking(r *store.Reader, q approval.Request, session
 	if approval.State(v.R.State) != approval.Granted || v.R.Grant == nil || !v.R.Grant.Active || session.DeviceKey != "" {
 		return nil
 	}
-	lineage, err := record.Lineage(r, q.Lineage)
-	if err != nil {
-		return err
-	}
-	version, err := r.Version(lineage.Current)
+	version, err := record.Newest(r, q.Lineage, v.now)
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ func TestStoryVerbs(t *testing.T) {
 
 	v.withoutLogin()
 	v.bundles()
+	v.contracts()
 	v.publish()
 	v.prepare()
 	v.withServer()

@@ -151,6 +151,18 @@ type (
 	}
 )
 
+type (
+	contractEndFacts struct {
+		Contract string `json:"contract"`
+		EndsAt   string `json:"ends_at"`
+	}
+	carryFacts struct {
+		Grant string `json:"grant"`
+		From  string `json:"from"`
+		To    string `json:"to"`
+	}
+)
+
 // NewEvent tells of an entry.
 func NewEvent(origin string, e store.Entry) (Event, error) {
 	out := Event{
@@ -181,6 +193,14 @@ func factsOf(facts record.Facts) (any, error) {
 		return contractFacts{f.Contract.String()}, nil
 	case record.ContractSign:
 		return contractFacts{f.Contract.String()}, nil
+	case record.ContractWithdraw:
+		return contractFacts{f.Contract.String()}, nil
+	case record.ContractCondition:
+		return contractFacts{f.Contract.String()}, nil
+	case record.ContractTerminate:
+		return contractEndFacts{Contract: f.Contract.String(), EndsAt: stamp(f.EndsAt.Time())}, nil
+	case record.GrantCarry:
+		return carryFacts{Grant: string(f.Grant), From: f.From.String(), To: f.To.String()}, nil
 	case record.KeyAdd:
 		key, err := fingerprint(f.Key)
 		return keyFacts{Purpose: string(f.Purpose), Key: key}, err

@@ -111,7 +111,7 @@ func (r *Reader) version(d canon.Digest, leaf int64) (*contract.Version, error) 
 	if !ok {
 		return nil, fmt.Errorf("%w: leaf %d is no contract", record.ErrEvent, leaf)
 	}
-	v, err := record.LoadVersion(propose)
+	v, err := record.LoadVersion(propose, r.Version)
 	if err != nil {
 		return nil, err
 	}
