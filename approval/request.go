@@ -80,21 +80,26 @@ type Decision struct {
 
 // Request is who wants which logins on which hosts and for how long.
 type Request struct {
-	ID        canon.ID        `json:"id"`
-	By        canon.ID        `json:"by"`
-	Contract  canon.Digest    `json:"contract"` // the version that it is judged by
-	Lineage   canon.Digest    `json:"lineage"`
-	Role      string          `json:"role"`
-	Path      string          `json:"path"`
-	Logins    []sshcert.Login `json:"logins"`
-	Hosts     []sshcert.Host  `json:"hosts"`
-	Seconds   int64           `json:"for_seconds"`
-	At        canon.Micros    `json:"at"`
-	Stages    []Stage         `json:"stages"`
-	Decisions []Decision      `json:"decisions,omitempty"`
-	Cancelled Cancellation    `json:"cancelled,omitzero"`
-	Revoked   Revocation      `json:"revoked,omitzero"`
-	Leaf      canon.Digest    `json:"leaf,omitzero"` // hash of the ledger leaf that recorded it
+	ID       canon.ID        `json:"id"`
+	By       canon.ID        `json:"by"`
+	Contract canon.Digest    `json:"contract"` // the version that it is judged by
+	Lineage  canon.Digest    `json:"lineage"`
+	Role     string          `json:"role"`
+	Path     string          `json:"path"`
+	Logins   []sshcert.Login `json:"logins"`
+	Hosts    []sshcert.Host  `json:"hosts"`
+	Seconds  int64           `json:"for_seconds"`
+	At       canon.Micros    `json:"at"`
+	Stages   []Stage         `json:"stages,omitempty"`
+	// Auto says that the guard of its path grants it at once; then it has no stages.
+	Auto bool `json:"auto,omitempty"`
+	// Facts are what the guards asked about, as guards write them; none if they asked
+	// nothing.
+	Facts     map[string]string `json:"facts,omitempty"`
+	Decisions []Decision        `json:"decisions,omitempty"`
+	Cancelled Cancellation      `json:"cancelled,omitzero"`
+	Revoked   Revocation        `json:"revoked,omitzero"`
+	Leaf      canon.Digest      `json:"leaf,omitzero"` // hash of the ledger leaf that recorded it
 	// Carried are the versions that it was under before Contract, oldest first.
 	Carried []Carried `json:"carried,omitempty"`
 	// Ended is what ends it, zero for nothing. It follows from the contract: it is never
@@ -110,7 +115,16 @@ type Status struct {
 	At    time.Time // when it was settled; while pending, when it will expire
 }
 
-// New returns the pending request that the contract version allows person by to
+// GrantLeaf is the hash of the leaf that granted the request: of its last decision,
+// or of the request itself if its path asks nobody.
+func (r Request) GrantLeaf() canon.Digest {
+	if n := len(r.Decisions); n > 0 {
+		return r.Decisions[n-1].Leaf
+	}
+	return r.Leaf
+}
+
+// New returns the request, pending or granted by the guard of its path, that the contract version allows person by to
 // make, or the contract's refusal (a *contract.ClauseError).
 func New(v *contract.Version, ask contract.Ask, id, by canon.ID, subject contract.Subject, now time.Time) (Request, error) {
 	allowed, err := v.Terms.Evaluate(ask, subject)
@@ -119,7 +133,10 @@ func New(v *contract.Version, ask contract.Ask, id, by canon.ID, subject contrac
 	}
 	r := Request{
 		ID: id, By: by, Contract: v.Digest, Lineage: v.Lineage(), Role: ask.Role, Path: allowed.Path.ID,
-		Logins: slices.Clone(ask.Logins), Seconds: int64(ask.For / time.Second), At: canon.At(now),
+		Logins: slices.Clone(ask.Logins), Seconds: int64(ask.For / time.Second), At: canon.At(now), Auto: allowed.Path.Auto,
+	}
+	if len(allowed.Facts) > 0 {
+		r.Facts = allowed.Facts.Strings()
 	}
 	for _, h := range ask.Hosts {
 		r.Hosts = append(r.Hosts, h.Name)
@@ -153,8 +170,11 @@ func (r Request) Status(now time.Time) Status {
 // decided is what the request is by its decisions and its deadlines alone.
 func (r Request) decided(now time.Time) Status {
 	start, votes, stage := r.At.Time(), 0, 0
-	if len(r.Stages) == 0 { // no contract makes such a request, so nobody can grant it
-		return Status{State: Expired, At: start}
+	if len(r.Stages) == 0 {
+		if r.Auto && len(r.Decisions) == 0 { // the guard has granted it, when it was made
+			return Status{State: Granted, At: start}
+		}
+		return Status{State: Expired, At: start} // no contract makes such a request, so nobody can grant it
 	}
 	for _, d := range r.Decisions {
 		if d.Verdict == Deny {

@@ -194,7 +194,7 @@ func (a *Authority) record(tx *store.Tx, view record.View, s store.Session, call
 	}
 	f := record.CertificateIssue{
 		At: tx.Now(), Lineage: grant.Lineage, Contract: version.Digest, Person: s.Person, Grant: grant.ID,
-		GrantLeaf: q.Decisions[len(q.Decisions)-1].Leaf, Claims: s.Claims(), Serial: serial, Nonce: canon.B64(nonce),
+		GrantLeaf: q.GrantLeaf(), Claims: s.Claims(), Serial: serial, Nonce: canon.B64(nonce),
 		TBS: canon.B64(sshcert.TBS(cert)), Document: call.Document, DeviceSig: call.DeviceSig, Possession: call.Possession,
 	}
 	leaf, err := tx.Append(store.Draft{Facts: f})

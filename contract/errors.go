@@ -44,6 +44,7 @@ var (
 	ErrTicket         = errors.New("not a ticket of the form that the role asks for")
 	ErrFactUnknown    = errors.New("what the role's guards ask about is not known")
 	ErrNoPath         = errors.New("the role has no path to a decision")
+	ErrExclusive      = errors.New("another role is held that excludes this one")
 	ErrNotHolder      = errors.New("the person does not hold the office")
 )
 

@@ -34,7 +34,8 @@ type Ask struct {
 	Hosts         []HostLabels
 	For           time.Duration
 	ReasonWords   int
-	Ticket        string    // empty: none is named
+	Ticket        string    // empty: none is named, or TicketUnread
+	TicketUnread  bool      // one is named that can't be read any more; whoever could has judged its form
 	At            time.Time // when it is made; zero: not known
 	FirstTimeHost Answer    // whether the person was never granted one of Hosts before
 	Flow          Flow      // the way the person logged in; empty: not known
@@ -306,6 +307,8 @@ func (r *Role) checkTicket(a Ask) error {
 		limit = "tickets that match " + rule.Pattern
 	}
 	switch {
+	case a.TicketUnread:
+		return nil
 	case a.Ticket == "" && rule.Required:
 		return r.no("ticket", limit, ErrNoTicket)
 	case a.Ticket == "" || rule.Pattern == "":

@@ -120,7 +120,7 @@ func (t *Terms) fact(name string, a Ask, s Subject) (guard.Value, error) {
 	case "reason_words":
 		return guard.OfInt(int64(a.ReasonWords)), nil
 	case "ticket":
-		return guard.OfBool(a.Ticket != ""), nil
+		return guard.OfBool(a.Ticket != "" || a.TicketUnread), nil
 	case "first_time_host":
 		if a.FirstTimeHost != NotKnown {
 			return guard.OfBool(a.FirstTimeHost == Yes), nil

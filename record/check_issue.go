@@ -34,7 +34,7 @@ func (e Event) certificateIssue(v View, f CertificateIssue) ([]Change, error) {
 		return nil, fmt.Errorf("%w: the grant is another person's", ErrDocument)
 	case doc.Lineage != grant.Lineage || f.Lineage != grant.Lineage || f.Contract != grant.Contract:
 		return nil, fmt.Errorf("%w: the grant is under another contract", ErrDocument)
-	case doc.Grant != f.Grant || f.GrantLeaf != r.Decisions[len(r.Decisions)-1].Leaf:
+	case doc.Grant != f.Grant || f.GrantLeaf != r.GrantLeaf():
 		return nil, fmt.Errorf("%w: it is for another grant", ErrDocument)
 	case f.Serial != uint64(e.Index)+1: //nolint:gosec // an index is never negative
 		return nil, fmt.Errorf("%w: serial %d at index %d", ErrEvent, f.Serial, e.Index)
@@ -145,6 +145,12 @@ func GrantAt(v View, id canon.ID, claims Claims, now canon.Micros) (approval.Gra
 	if err := checkHumans(v, r); err != nil {
 		return approval.Grant{}, nil, err
 	}
+	if err := firstInTime(v, version.Terms, grant, now); err != nil {
+		return approval.Grant{}, nil, err
+	}
+	if err := exclusive(v, version.Terms, r, grant.Start, grant.End); err != nil {
+		return approval.Grant{}, nil, err
+	}
 	if err := notLocked(v, r.By); err != nil {
 		return approval.Grant{}, nil, err
 	}
@@ -155,18 +161,14 @@ func GrantAt(v View, id canon.ID, claims Claims, now canon.Micros) (approval.Gra
 	if err != nil {
 		return approval.Grant{}, nil, err
 	}
-	role, ok := version.Terms.Role(r.Role)
-	if !ok {
-		return approval.Grant{}, nil, fmt.Errorf("role %s: %w", r.Role, contract.ErrRoleUnknown)
-	}
 	// The whole request is judged again: a host that was relabelled or a person
-	// who left the group gets nothing. The reason's length was judged when it
-	// was there to be counted.
-	ask, err := Ask(v, r.Lineage, r.Role, r.Logins, r.Hosts, r.Seconds, role.Request.MinWords)
+	// who left the group gets nothing. What the guards, the reason and the ticket were
+	// judged by was the moment of the request, and stays.
+	ask, err := Ask(v, r.Lineage, r.Role, r.Logins, r.Hosts, r.Seconds, 0)
 	if err != nil {
 		return approval.Grant{}, nil, err
 	}
-	if _, err := version.Terms.Evaluate(ask, subject); err != nil {
+	if err := version.Terms.StillAllows(ask, subject); err != nil {
 		return approval.Grant{}, nil, err
 	}
 	return grant, version, nil

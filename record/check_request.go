@@ -50,8 +50,12 @@ func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
 	if err := Fresh(doc.ExpiresAt, f.At.Time(), DocumentLife); err != nil {
 		return nil, err
 	}
-	if part, ok := e.Person.(RequestPerson); ok && CountWords(part.Reason) != f.ReasonWords {
+	part, read := e.Person.(RequestPerson)
+	switch {
+	case read && CountWords(part.Reason) != f.ReasonWords:
 		return nil, fmt.Errorf("%w: the reason has not %d words", ErrEvent, f.ReasonWords)
+	case read && (part.Ticket != "") != f.Ticket:
+		return nil, fmt.Errorf("%w: whether it names a ticket is told otherwise", ErrEvent)
 	}
 	if err := unseen(v, doc.Request); err != nil {
 		return nil, err
@@ -62,8 +66,13 @@ func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
 	if err := newest(v, doc.Person, f.Claims); err != nil {
 		return nil, err
 	}
-	r, err := requestOf(v, version, f, doc, e.LeafHash)
+	r, err := requestOf(v, version, f, doc, part.Ticket)
 	if err != nil {
+		return nil, err
+	}
+	r.Leaf = e.LeafHash
+	begin := f.At.Time()
+	if err := exclusive(v, version.Terms, r, begin, begin.Add(time.Duration(r.Seconds)*time.Second)); err != nil {
 		return nil, err
 	}
 	return changes(fresh(putRequest(r)))
@@ -71,7 +80,7 @@ func (e Event) requestSubmit(v View, f RequestSubmit) ([]Change, error) {
 
 // requestOf makes the request that a submission stands for, or returns the
 // contract's refusal.
-func requestOf(v View, version *contract.Version, f RequestSubmit, doc RequestDoc, leaf canon.Digest) (approval.Request, error) {
+func requestOf(v View, version *contract.Version, f RequestSubmit, doc RequestDoc, ticket string) (approval.Request, error) {
 	subject, err := subjectOf(v, version.Terms, doc.Person, f.Claims, f.At, version.Terms.Ceilings.ClaimsMaxAge.Issue)
 	if err != nil {
 		return approval.Request{}, err
@@ -80,12 +89,17 @@ func requestOf(v View, version *contract.Version, f RequestSubmit, doc RequestDo
 	if err != nil {
 		return approval.Request{}, err
 	}
-	r, err := approval.New(version, ask, doc.Request, doc.Person, subject, f.At.Time())
+	// Whoever has no opening of the person part takes the server's word that the ticket
+	// has the form that the role demands, as for the words of the reason.
+	ask.Ticket, ask.TicketUnread = ticket, f.Ticket && ticket == ""
+	ask.At = f.At.Time()
+	ask.Flow = contract.FlowCode // the only one with a device key, also when it was refreshed
+	known, err := knownHosts(v, version.Terms, doc, f.At)
 	if err != nil {
 		return approval.Request{}, err
 	}
-	r.Leaf = leaf
-	return r, nil
+	ask.FirstTimeHost = known
+	return approval.New(version, ask, doc.Request, doc.Person, subject, f.At.Time())
 }
 
 // DecisionOf returns the decision that a leaf records.
@@ -178,6 +192,15 @@ func (e Event) requestDecide(v View, f RequestDecide) ([]Change, error) {
 	r, err = r.Decide(version.Terms, DecisionOf(f, e.LeafHash), subject)
 	if err != nil {
 		return nil, err
+	}
+	if r.Status(f.At.Time()).State == approval.Granted {
+		grant, err := r.Grant(version.Terms)
+		if err != nil {
+			return nil, err
+		}
+		if err := exclusive(v, version.Terms, r, grant.Start, grant.End); err != nil {
+			return nil, err
+		}
 	}
 	request, err := putRequest(r)
 	if err != nil {

@@ -225,11 +225,13 @@ type RequestSubmit struct {
 	Document    string       `json:"document"` // RequestDoc as signed
 	Signature   string       `json:"signature"`
 	ReasonWords int          `json:"reason_words"`
+	Ticket      bool         `json:"ticket,omitempty"` // the person part names one
 }
 
 // RequestPerson is the person part of RequestSubmit.
 type RequestPerson struct {
 	Reason string `json:"reason"`
+	Ticket string `json:"ticket,omitempty"`
 }
 
 // RequestDecide records one approver's verdict.

@@ -60,7 +60,9 @@ func looksUp(t Table, name string) bool {
 	switch t {
 	case TableRequest, TableDecision:
 		return name == "by"
-	case TableCertificate, TableLogin, TableIdentity:
+	case TableCertificate:
+		return name == "person" || name == "grant"
+	case TableLogin, TableIdentity:
 		return name == "person"
 	case TableLineage:
 		return name == "all"

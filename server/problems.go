@@ -197,6 +197,7 @@ var problemTable = []problemRow{
 	{contract.ErrTicket, contractForbids, ""},
 	{contract.ErrFactUnknown, contractForbids, ""},
 	{contract.ErrNoPath, contractForbids, ""},
+	{contract.ErrExclusive, contractForbids, ""},
 	{contract.ErrNotHolder, contractForbids, ""},
 	{record.ErrNotInForce, contractForbids, ""},
 

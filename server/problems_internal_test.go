@@ -45,7 +45,7 @@ var inTable = map[string]error{
 	"contract.ErrNoHost": contract.ErrNoHost, "contract.ErrHostNotInRole": contract.ErrHostNotInRole, "contract.ErrRepeated": contract.ErrRepeated,
 	"contract.ErrTooMany": contract.ErrTooMany, "contract.ErrTooShort": contract.ErrTooShort, "contract.ErrTooLong": contract.ErrTooLong,
 	"contract.ErrNotSeconds": contract.ErrNotSeconds, "contract.ErrReasonTooShort": contract.ErrReasonTooShort, "contract.ErrNoPath": contract.ErrNoPath, "contract.ErrNotHolder": contract.ErrNotHolder,
-	"contract.ErrTooManyHosts": contract.ErrTooManyHosts, "contract.ErrNoTicket": contract.ErrNoTicket, "contract.ErrTicket": contract.ErrTicket, "contract.ErrFactUnknown": contract.ErrFactUnknown,
+	"contract.ErrTooManyHosts": contract.ErrTooManyHosts, "contract.ErrNoTicket": contract.ErrNoTicket, "contract.ErrTicket": contract.ErrTicket, "contract.ErrFactUnknown": contract.ErrFactUnknown, "contract.ErrExclusive": contract.ErrExclusive,
 
 	"oidc.ErrUnreachable": oidc.ErrUnreachable, "oidc.ErrMetadata": oidc.ErrMetadata, "oidc.ErrTokenTooLarge": oidc.ErrTokenTooLarge,
 	"oidc.ErrMalformed": oidc.ErrMalformed, "oidc.ErrAlgorithm": oidc.ErrAlgorithm, "oidc.ErrSignature": oidc.ErrSignature,
@@ -108,7 +108,7 @@ var exempt = map[string]string{
 
 	"store.ErrSealed": ours, "store.ErrNoKey": ours,
 	"store.ErrHeld":   "for consumers of the ledger, which no request is",
-	"record.ErrEvent": ours, "record.ErrOpening": ours, "record.ErrSecond": ours, "record.ErrIssuerRead": offline,
+	"record.ErrEvent": ours, "record.ErrOpening": ours, "record.ErrSecond": ours, "record.ErrIssuerRead": offline, "record.ErrUnenforced": offline,
 	"record.ErrRetained": offline, "record.ErrSigners": offline, "record.ErrAccounts": offline,
 
 	"sshcert.ErrSignature": wrapped, "sshcert.ErrCertificate": ours, "sshcert.ErrNotCanonical": ours, "sshcert.ErrKeyID": ours, "sshcert.ErrPrincipal": ours,

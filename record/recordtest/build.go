@@ -191,6 +191,7 @@ func (w *World) LogIn(l Ledger, u *User) error {
 type Ask struct {
 	Doc    record.RequestDoc
 	Reason string
+	Ticket string // empty: none
 	Salt   ledger.Salt
 }
 
@@ -209,7 +210,7 @@ func (w *World) Ask(l Ledger, u *User) Ask {
 // missing in the document is put in.
 func (w *World) Submit(l Ledger, u *User, a Ask) Draft {
 	w.t.Helper()
-	part := record.RequestPerson{Reason: a.Reason}
+	part := record.RequestPerson{Reason: a.Reason, Ticket: a.Ticket}
 	if a.Doc.Commitment.IsZero() {
 		a.Doc.Commitment = ledger.PersonCommitment(a.Salt, w.text(part))
 	}
@@ -217,6 +218,7 @@ func (w *World) Submit(l Ledger, u *User, a Ask) Draft {
 	f := record.RequestSubmit{
 		At: l.Now(), Request: a.Doc.Request, Lineage: w.Version.Lineage(), Claims: u.Claims, Document: text,
 		Signature: w.Signature(u.Device, sshcert.NamespaceDevice, text), ReasonWords: record.CountWords(a.Reason),
+		Ticket: a.Ticket != "",
 	}
 	return Draft{Facts: f, Person: part, PersonID: u.Person, PersonSalt: a.Salt}
 }
@@ -276,7 +278,7 @@ func (w *World) Issue(l Ledger, u *User, r approval.Request, key ssh.Signer) (re
 	text := string(w.text(w.IssueDoc(l, u, r, key)))
 	f := record.CertificateIssue{
 		At: l.Now(), Lineage: grant.Lineage, Contract: version.Digest, Person: u.Person, Grant: r.ID,
-		GrantLeaf: r.Decisions[len(r.Decisions)-1].Leaf, Claims: u.Claims, Document: text,
+		GrantLeaf: r.GrantLeaf(), Claims: u.Claims, Document: text,
 		DeviceSig:  w.Signature(u.Device, sshcert.NamespaceDevice, text),
 		Possession: w.Signature(key, sshcert.NamespacePossession, text),
 	}

@@ -210,10 +210,27 @@ roles:
 // Contract is version 1 of a contract with our terms and more lines of terms.
 func (w *World) Contract(id, more string) *contract.Version {
 	w.t.Helper()
+	return w.version(id, terms+more)
+}
+
+// ContractOf is version 1 of a contract with our terms, each old text in them replaced
+// by the new one that follows it.
+func (w *World) ContractOf(id string, oldnew ...string) *contract.Version {
+	w.t.Helper()
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(terms, oldnew[i]) {
+			w.t.Fatalf("our terms don't say %q", oldnew[i])
+		}
+	}
+	return w.version(id, strings.NewReplacer(oldnew...).Replace(terms))
+}
+
+func (w *World) version(id, text string) *contract.Version {
+	w.t.Helper()
 	line := func(key ssh.Signer) string {
 		return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
 	}
-	text := strings.NewReplacer("CONTRACT", id, "CHRIS", line(w.Chris), "DANA", line(w.Dana)).Replace(terms) + more
+	text = strings.NewReplacer("CONTRACT", id, "CHRIS", line(w.Chris), "DANA", line(w.Dana)).Replace(text)
 	files := map[string][]byte{
 		contract.TermsFile: []byte(text),
 		contract.ProseFile: []byte("# §1 Operators\n\nEngineers operate demo hosts when a lead agrees.\n\n# §2 Administrators\n\nTwo leads and an owner agree.\n"),
