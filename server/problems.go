@@ -199,6 +199,7 @@ var problemTable = []problemRow{
 	{contract.ErrNoPath, contractForbids, ""},
 	{contract.ErrNotHolder, contractForbids, ""},
 	{record.ErrNotInForce, contractForbids, ""},
+	{record.ErrNotCarried, contractForbids, ""},
 
 	// What was sent.
 	{errMalformed, malformed, ""},
