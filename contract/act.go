@@ -157,10 +157,11 @@ func (v *Version) VerifyAct(kind ActKind, text, armored []byte) (Act, error) {
 			if k.Name != a.Signer {
 				continue
 			}
-			if line.Assurance != AssuranceSSH {
-				return Act{}, fmt.Errorf("%w: assurance %q is not known", ErrBadSignature, line.Assurance)
+			flags, err := sshcert.VerifyFlags(k.PublicKey, sshcert.NamespaceContract, text, string(armored))
+			if err == nil {
+				err = line.Assurance.met(flags)
 			}
-			if err := sshcert.Verify(k.PublicKey, sshcert.NamespaceContract, text, string(armored)); err != nil {
+			if err != nil {
 				return Act{}, fmt.Errorf("%w: %s for %s: %w", ErrBadSignature, a.Signer, a.Party, err)
 			}
 			return a, nil

@@ -200,6 +200,7 @@ var problemTable = []problemRow{
 	{contract.ErrExclusive, contractForbids, ""},
 	{contract.ErrNotHolder, contractForbids, ""},
 	{record.ErrNotInForce, contractForbids, ""},
+	{record.ErrNotCarried, contractForbids, ""},
 
 	// What was sent.
 	{errMalformed, malformed, ""},

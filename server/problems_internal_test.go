@@ -54,7 +54,7 @@ var inTable = map[string]error{
 	"oidc.ErrSubject": oidc.ErrSubject, "oidc.ErrState": oidc.ErrState, "oidc.ErrAnswer": oidc.ErrAnswer, "oidc.ErrDenied": oidc.ErrDenied,
 	"oidc.ErrExchange": oidc.ErrExchange, "oidc.ErrRefresh": oidc.ErrRefresh,
 
-	"record.ErrNotFound": record.ErrNotFound, "record.ErrNotInForce": record.ErrNotInForce, "record.ErrExists": record.ErrExists,
+	"record.ErrNotFound": record.ErrNotFound, "record.ErrNotInForce": record.ErrNotInForce, "record.ErrNotCarried": record.ErrNotCarried, "record.ErrExists": record.ErrExists,
 	"record.ErrClaimsOld": record.ErrClaimsOld, "record.ErrRefresh": record.ErrRefresh, "record.ErrErased": record.ErrErased, "record.ErrDocument": record.ErrDocument,
 
 	"sshcert.ErrLogin": sshcert.ErrLogin, "sshcert.ErrHost": sshcert.ErrHost, "sshcert.ErrKeyPolicy": sshcert.ErrKeyPolicy,
@@ -109,7 +109,9 @@ var exempt = map[string]string{
 	"store.ErrSealed": ours, "store.ErrNoKey": ours,
 	"store.ErrHeld":   "for consumers of the ledger, which no request is",
 	"record.ErrEvent": ours, "record.ErrOpening": ours, "record.ErrSecond": ours, "record.ErrIssuerRead": offline, "record.ErrUnenforced": offline,
-	"record.ErrRetained": offline, "record.ErrSigners": offline, "record.ErrAccounts": offline,
+	"record.ErrSuperseded": offline, "record.ErrProposalOver": offline, "contract.ErrAmendment": offline, "contract.ErrConflict": offline, "contract.ErrNotTerminable": offline,
+	"record.ErrUncarried": "wraps record.ErrNotInForce, which has a row; the next call carries the grant",
+	"record.ErrRetained":  offline, "record.ErrSigners": offline, "record.ErrAccounts": offline,
 
 	"sshcert.ErrSignature": wrapped, "sshcert.ErrCertificate": ours, "sshcert.ErrNotCanonical": ours, "sshcert.ErrKeyID": ours, "sshcert.ErrPrincipal": ours,
 
