@@ -281,7 +281,9 @@ func decide(t *Terms, r *PastRequest) decided {
 }
 
 // notKnown tells a refusal for want of a fact from one on the facts.
-func notKnown(err error) bool { return errors.Is(err, ErrGroupsUnknown) }
+func notKnown(err error) bool {
+	return errors.Is(err, ErrGroupsUnknown) || errors.Is(err, ErrFactUnknown)
+}
 
 // without returns the principals of one ask that another has not, sorted.
 func without(asked, kept Ask) []string {
