@@ -97,6 +97,17 @@ type RolesQuery struct {
 	Host  []sshcert.Host  `json:"host,omitempty"`  // name of a joined host
 }
 
+// PlanRequest asks what a draft would have changed: POST /v1/contracts/plan.
+type PlanRequest struct {
+	Terms string `json:"terms"`               // terms.yaml of the draft
+	Days  int    `json:"days" range:"1..366"` // how far to look back
+}
+
+// Plan is what a draft would have changed.
+type Plan struct {
+	Plan string `json:"plan"` // the text of plan.json: canonical JSON (docs/formats.md, "Plan")
+}
+
 // RoleOption is one way to ask for a login on a host: GET /v1/roles?login=&host=.
 // Without parameters it is a role that the person may ask for, with its hosts.
 type RoleOption struct {

@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/contract"
 )
 
@@ -290,6 +292,24 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// planOf is the plan.json of a draft that has another limit than the example contract.
+func planOf(t testing.TB, parent *contract.Version, limit string) []byte {
+	t.Helper()
+	draft, err := contract.ParseTerms(replace(t, parent.Files[contract.TermsFile], "{max: 1h}", limit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := contract.MakePlan(contract.PlanInput{Old: parent.Terms, New: draft, Parent: parent.Digest, From: time.Unix(1, 0), To: time.Unix(2, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := canon.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // amended are the files of version 2 of the example contract, with one hour more.
 func amended(t testing.TB, parent *contract.Version, plan []byte) map[string][]byte {
 	t.Helper()
@@ -307,7 +327,7 @@ func amended(t testing.TB, parent *contract.Version, plan []byte) map[string][]b
 func TestLoadAmendment(t *testing.T) {
 	t.Parallel()
 	parent := goodVersion(t)
-	v, err := contract.LoadAmendment(amended(t, parent, []byte(`{"v":"plan"}`)), parent)
+	v, err := contract.LoadAmendment(amended(t, parent, planOf(t, parent, "{max: 2h}")), parent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,6 +342,16 @@ func TestLoadAmendment(t *testing.T) {
 	}
 	if _, err := contract.Load(v.Files); !errors.Is(err, contract.ErrManifest) {
 		t.Errorf("an amendment read by itself: %v", err)
+	}
+	for name, plan := range map[string][]byte{
+		"other terms":  planOf(t, parent, "{max: 3h}"),
+		"no plan":      []byte(`{"v":"plan"}`),
+		"one key more": bytes.Replace(planOf(t, parent, "{max: 2h}"), []byte(`{`), []byte(`{"also":1,`), 1),
+	} {
+		files := map[string][]byte{contract.ProseFile: v.Files[contract.ProseFile], contract.TermsFile: v.Files[contract.TermsFile]}
+		if _, err := contract.NewAmendment(files, parent, plan); !errors.Is(err, contract.ErrManifest) || !strings.Contains(err.Error(), "plan.json") {
+			t.Errorf("%s: %v, want the plan refused", name, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract/strictyaml"
 	"github.com/sallyport/sallyport/sshcert"
 )
 
@@ -134,6 +136,25 @@ type Unlawful struct {
 	Serial  uint64   `json:"serial"`
 	Request canon.ID `json:"request"`
 	Why     string   `json:"why"`
+}
+
+// ReadPlan reads a plan.json, every byte of which means something.
+func ReadPlan(text []byte) (Plan, error) {
+	var p Plan
+	if err := canon.Unmarshal(text, &p); err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", PlanFile, err)
+	}
+	if p.V != planDomain {
+		return Plan{}, fmt.Errorf("%s: v is %q, this release reads %s", PlanFile, strictyaml.Clip(p.V), planDomain)
+	}
+	again, err := canon.Marshal(p)
+	if err == nil && !bytes.Equal(again, text) {
+		err = errors.New("it says more, or less, than a plan of this release")
+	}
+	if err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", PlanFile, err)
+	}
+	return p, nil
 }
 
 // MakePlan decides past requests again. It returns an error if the draft is about

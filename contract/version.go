@@ -146,8 +146,12 @@ func load(files map[string][]byte, m Manifest) (*Version, error) {
 		return nil, err
 	}
 	if plan, ok := files[PlanFile]; ok {
-		if err := canon.Check(plan); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrManifest, PlanFile, err)
+		p, err := ReadPlan(plan)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrManifest, err)
+		}
+		if p.Contract != m.Contract || p.Parent != m.Parent || p.Terms != m.Terms {
+			return nil, fmt.Errorf("%w: %s is about other terms, or other terms before them; make the plan again and then a new manifest", ErrManifest, PlanFile)
 		}
 	}
 	v := &Version{Digest: canon.Sum(manifestFormat, files[ManifestFile]), Manifest: m, Terms: terms, Files: maps.Clone(files)}

@@ -128,6 +128,14 @@ func (s *Server) apiRoutes() []route {
 			answers: []success{{200, []api.RoleOption{}, "where logins and hosts were asked about one or more: if there is none, the refusal says what would pass"}},
 			refuses: []kind{fieldRefused, contractForbids, groupsUnknown},
 		}},
+		{method: post, path: "/v1/contracts/plan", bearer: s.planContract, doc: &operation{
+			id: "planContract", tag: "contracts", summary: "What a draft of a contract's terms would have changed",
+			more: "Each request of the last days is decided again, as far as possible, by the draft, on what was known when it was made. It is " +
+				"for holders of an office of the contract, names people by their ids alone, and keeps nothing. Two are answered at the same time, others get 503.",
+			body:    api.PlanRequest{},
+			answers: []success{{200, api.Plan{}, "the plan, as plan.json has it"}},
+			refuses: []kind{notFound, fieldRefused, contractForbids, groupsUnknown},
+		}},
 		{method: post, path: "/v1/requests", bearer: s.submit, doc: &operation{
 			id: "submitRequest", tag: "requests", summary: "Ask for logins on hosts",
 			more:    "The document is signed by the device key of the session (docs/formats.md, \"Signed documents\"). A repeat of a document is safe.",

@@ -21,7 +21,7 @@ func newContract(env client.Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		newContractNew(env), newContractShow(env), newContractLint(env), newContractDiff(env), newContractClass(env),
+		newContractNew(env), newContractShow(env), newContractLint(env), newContractDiff(env), newContractClass(env), newContractPlan(env),
 		newContractPropose(env), newContractSign(env), newContractVerify(env), newContractExport(env),
 	)
 	return cmd
