@@ -277,6 +277,24 @@ func TestPromiseP10_ClassOfEachTerm(t *testing.T) {
 	}
 }
 
+// A role takes with it how often it is looked at again: one party that may narrow
+// alone can take a role away.
+func TestPromiseP10_RoleGoesWithItsReview(t *testing.T) {
+	t.Parallel()
+	full := fullTerms(t)
+	fewer := contracttest.Clone(full)
+	fewer.Roles = slices.DeleteFunc(fewer.Roles, func(r contract.Role) bool { return r.ID == "pci-db" })
+	delete(fewer.Review.Recertify, "pci-db")
+	if there, back := contract.Compare(full, fewer), contract.Compare(fewer, full); there.Class != less || back.Class != more || len(there.Changes) != 2 {
+		t.Errorf("%+v, back %+v", there, back)
+	}
+	// That of the other role is none of its business.
+	delete(fewer.Review.Recertify, "prod-operator")
+	if got := contract.Compare(full, fewer); got.Class != mixed {
+		t.Errorf("%+v", got)
+	}
+}
+
 // No path is left out above: whatever field of the terms changes.
 func TestClassRowsAreAllPaths(t *testing.T) {
 	t.Parallel()
