@@ -71,4 +71,3 @@ func (v *vectors) addAmendments(t *testing.T, w *recordtest.World, m *recordtest
 	}
 	v.Refused = append(v.Refused, documentVector{"act: signed for another", withdraw.Statement, []signatureVector{{sshcert.NamespaceContract, line(w.Dana), end.Signature}}})
 }
-
