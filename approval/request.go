@@ -226,6 +226,8 @@ func (r Request) MayDecide(terms *contract.Terms, by canon.ID, subject contract.
 		return ErrSelfApproval
 	case slices.ContainsFunc(r.Decisions, func(d Decision) bool { return d.By == by }):
 		return ErrDecidedTwice
+	case status.State == Ended && r.Ended.Why != nil:
+		return fmt.Errorf("%w: %w", status.settled(), r.Ended.Why)
 	case status.State != Pending:
 		return status.settled()
 	}

@@ -205,7 +205,7 @@ func (s *gaps) released() *gap {
 // long as a request is open, a decision that is missing may have ended its stage:
 // then others decide, and later.
 func absence(err error, open bool) bool {
-	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrSuperseded, record.ErrNotCarried, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, record.ErrNotRevoker, record.ErrLocked, record.ErrHostOther, contract.ErrHostNotInRole) || open && staged(err)
+	return anyOf(err, record.ErrNotFound, record.ErrNotInForce, record.ErrSuperseded, record.ErrNotCarried, record.ErrUncarried, record.ErrClaimsOld, record.ErrRefresh, record.ErrSigners, record.ErrRetained, record.ErrAccounts, record.ErrNotRevoker, record.ErrLocked, record.ErrHostOther, contract.ErrHostNotInRole) || open && staged(err)
 }
 
 // staged reports whether a refusal depends on the decisions so far.
@@ -338,6 +338,8 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.PersonUnlock}
 	case anyOf(err, record.ErrNotInForce, record.ErrSuperseded):
 		return []ledger.Kind{ledger.ContractSign, ledger.ContractPropose, ledger.ContractCondition, ledger.GrantCarry}
+	case errors.Is(err, record.ErrUncarried):
+		return []ledger.Kind{ledger.GrantCarry}
 	case errors.Is(err, contract.ErrHostNotInRole):
 		if missed.Table == record.TableHost {
 			return []ledger.Kind{ledger.HostJoin}

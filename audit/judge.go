@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/approval"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/record"
@@ -119,6 +120,9 @@ func (p *Replay) parts(f record.CertificateIssue, o Opened) []Part {
 	for _, d := range r.Decisions {
 		parts = append(parts, Part{Name: PartDecision, Verdict: Attested, Leaf: p.index[d.Leaf]})
 	}
+	for _, c := range r.Carried {
+		parts = append(parts, Part{Name: PartCarry, Verdict: Proved, Leaf: p.index[c.Leaf]})
+	}
 	return append(parts, Part{Name: PartCertificate, Verdict: Proved, Leaf: o.Index})
 }
 
@@ -128,7 +132,7 @@ func (p *Replay) told(parts []Part, f record.CertificateIssue, o Opened) []Part 
 	if err != nil {
 		return parts
 	}
-	decided := 0
+	decided, carried := 0, 0
 	for i := range parts {
 		switch parts[i].Name {
 		case PartContract:
@@ -139,11 +143,30 @@ func (p *Replay) told(parts []Part, f record.CertificateIssue, o Opened) []Part 
 			d := r.Decisions[decided]
 			parts[i].By = fmt.Sprintf("the server: person %s said %s in a session, in stage %s", d.By, d.Verdict, d.Stage)
 			decided++
+		case PartCarry:
+			parts[i].By = p.carryWords(r, carried)
+			carried++
 		case PartCertificate:
 			parts[i].By = certificateWords(o)
 		}
 	}
 	return parts
+}
+
+// carryWords says between which versions a grant was carried.
+func (p *Replay) carryWords(r approval.Request, i int) string {
+	from, to := r.Carried[i].From, r.Contract
+	if i+1 < len(r.Carried) {
+		to = r.Carried[i+1].From
+	}
+	number := func(d canon.Digest) string {
+		row, err := record.Contract(p.view.Memory, d)
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprintf("version %d", row.Version)
+	}
+	return fmt.Sprintf("the leaves before it: granted under %s, it goes on under %s, which would have allowed it by the same decisions", number(from), number(to))
 }
 
 func (p *Replay) contractWords(f record.CertificateIssue) string {

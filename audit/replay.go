@@ -242,7 +242,7 @@ func (p *Replay) note(o Opened, bound bool) {
 		if bound {
 			p.bound[hash], p.devices[f.DeviceKey] = true, true
 		}
-	case record.ContractSign, record.RequestSubmit, record.RequestDecide, record.PersonErase:
+	case record.ContractSign, record.GrantCarry, record.RequestSubmit, record.RequestDecide, record.PersonErase:
 		p.index[hash] = o.Index
 	case record.CertificateVoid:
 		p.voided(f.Serial, o.Index)

@@ -54,6 +54,7 @@ const (
 	PartContract    PartName = "contract"
 	PartRequest     PartName = "request"
 	PartDecision    PartName = "decision"
+	PartCarry       PartName = "carry" // the grant goes on under an amendment
 	PartCertificate PartName = "certificate"
 )
 

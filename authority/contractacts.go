@@ -72,7 +72,7 @@ func actFacts(now canon.Micros, version *contract.Version, call ContractCall) (r
 	case contract.ActWithdraw:
 		return record.ContractWithdraw{At: now, Contract: version.Digest, Lineage: version.Lineage(), Statement: statement, Signature: signature}, nil
 	case contract.ActCondition:
-		return record.ContractCondition{At: now, Contract: version.Digest, Lineage: version.Lineage(), Statement: statement, Signature: signature}, nil
+		return record.ContractCondition{At: now, Contract: version.Digest, Lineage: version.Lineage(), Condition: act.Condition, Statement: statement, Signature: signature}, nil
 	case contract.ActTerminate:
 		return record.ContractTerminate{
 			At: now, Contract: version.Digest, Lineage: version.Lineage(), EndsAt: record.TerminationEnd(version, act.Cause, now), Statement: statement, Signature: signature,

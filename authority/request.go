@@ -226,7 +226,7 @@ func decide(tx *store.Tx, s store.Session, v Verdict, id canon.ID) (approval.Req
 		return approval.Request{}, err
 	}
 	f := record.RequestDecide{
-		At: tx.Now(), Decision: id, Lineage: q.Lineage, Request: q.ID, RequestLeaf: q.Leaf, Contract: q.Contract,
+		At: tx.Now(), Decision: id, Lineage: q.Lineage, Request: q.ID, RequestLeaf: q.Leaf,
 		Person: s.Person, Claims: s.Claims(), Assurance: record.AssuranceSession, Verdict: v.Verdict, Seconds: v.Seconds,
 	}
 	stage, waiting := q.Waiting(tx.Now().Time())
@@ -236,7 +236,11 @@ func decide(tx *store.Tx, s store.Session, v Verdict, id canon.ID) (approval.Req
 		}
 		return approval.Request{}, approval.ErrSettled
 	}
-	f.Stage = stage.ID
+	version, err := record.InForce(tx, q.Lineage, tx.Now()) // it may have been amended since
+	if err != nil {
+		return approval.Request{}, err
+	}
+	f.Stage, f.Contract = stage.ID, version.Digest
 	draft := store.Draft{Facts: f, PersonID: s.Person}
 	if words := strings.TrimSpace(v.Words); words != "" {
 		draft.Person = record.DecidePerson{Words: words}

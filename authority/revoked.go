@@ -320,6 +320,11 @@ func (t *taking) take(e store.Entry, into map[uint64]canon.Micros) error {
 		if err != nil {
 			return err
 		}
+		if record.Changes(facts) {
+			if q, err = record.Standing(t.r, q); err != nil {
+				return err
+			}
+		}
 		if !record.Covers(facts, c.row, q) {
 			continue
 		}

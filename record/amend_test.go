@@ -130,7 +130,8 @@ func TestPromiseP10_ConditionsComeFirst(t *testing.T) {
 			f.Signature = w.Meet(m, second, "dana", "trained").Signature
 		}), contract.ErrBadSignature},
 		{"of another version", bent(plain(met), func(f *record.ContractCondition) { f.Contract = w.Version.Digest }), contract.ErrOtherContract},
-		{"another act", plain(record.ContractCondition{At: m.Now(), Contract: second.Digest, Lineage: second.Lineage(), Statement: w.Withdraw(m, second, "chris").Statement, Signature: w.Withdraw(m, second, "chris").Signature}), contract.ErrStatement},
+		{"another condition", bent(plain(met), func(f *record.ContractCondition) { f.Condition = "paid" }), record.ErrEvent},
+		{"another act", plain(record.ContractCondition{At: m.Now(), Contract: second.Digest, Lineage: second.Lineage(), Condition: "trained", Statement: w.Withdraw(m, second, "chris").Statement, Signature: w.Withdraw(m, second, "chris").Signature}), contract.ErrStatement},
 	})
 	appendAll(t, m, plain(met))
 	inForce(t, m, second, m.Clock)

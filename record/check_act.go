@@ -42,6 +42,9 @@ func (e Event) contractCondition(v View, f ContractCondition) ([]Change, error) 
 	if err != nil {
 		return nil, err
 	}
+	if f.Condition != act.Condition {
+		return nil, fmt.Errorf("%w: the act is about the condition %s", ErrEvent, act.Condition)
+	}
 	if slices.ContainsFunc(row.Met, func(m MetRow) bool { return m.Condition == act.Condition }) {
 		return nil, fmt.Errorf("the condition %s of contract %s version %d: %w", act.Condition, row.ID, row.Version, ErrExists)
 	}
@@ -49,7 +52,7 @@ func (e Event) contractCondition(v View, f ContractCondition) ([]Change, error) 
 		return nil, err
 	}
 	row.Met = append(slices.Clip(row.Met), MetRow{Condition: act.Condition, At: f.At, Leaf: e.LeafHash})
-	return settle(v, version, row, f.At)
+	return e.settle(v, version, row, f.At)
 }
 
 // TerminationEnd returns when the contract ends if somebody ends it at a moment, by the
@@ -88,10 +91,12 @@ func (e Event) contractTerminate(v View, f ContractTerminate) ([]Change, error) 
 		return nil, err
 	}
 	// Listed among what takes certificates away: those that would outlast the contract.
-	mark, err := fresh(put(TableRevocation, terminationKey(e.LeafHash), RevocationRow{At: f.At, Leaf: e.LeafHash, Lineage: f.Lineage}, Index{"all", ""}))
+	mark, err := e.ends(f.Lineage, f.At)
 	return []Change{l, mark}, err
 }
 
-// terminationKey is the key of TableRevocation for the end of a contract: no id of a
-// revocation reads like it.
-func terminationKey(leaf canon.Digest) string { return "end/" + leaf.String() }
+// ends lists a leaf that changes or ends a contract among what takes certificates away.
+// No id of a revocation reads like its key.
+func (e Event) ends(lineage canon.Digest, at canon.Micros) (Change, error) {
+	return fresh(put(TableRevocation, "end/"+e.LeafHash.String(), RevocationRow{At: at, Leaf: e.LeafHash, Lineage: lineage}, Index{"all", ""}))
+}

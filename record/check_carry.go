@@ -374,7 +374,7 @@ func CarryOf(v View, r approval.Request, id canon.ID, now canon.Micros) (GrantCa
 		return GrantCarry{}, false, err
 	}
 	return GrantCarry{
-		At: now, Carry: id, Lineage: r.Lineage, Grant: r.ID, GrantLeaf: r.Decisions[len(r.Decisions)-1].Leaf, From: r.Contract, To: version.Digest,
+		At: now, Carry: id, Lineage: r.Lineage, Grant: r.ID, GrantLeaf: r.GrantLeaf(), From: r.Contract, To: version.Digest,
 	}, true, nil
 }
 
@@ -390,7 +390,7 @@ func (e Event) grantCarry(v View, f GrantCarry) ([]Change, error) {
 		return nil, err
 	}
 	switch {
-	case r.Lineage != f.Lineage || len(r.Decisions) == 0 || f.GrantLeaf != r.Decisions[len(r.Decisions)-1].Leaf:
+	case r.Lineage != f.Lineage || f.GrantLeaf != r.GrantLeaf():
 		return nil, fmt.Errorf("%w: it carries another grant", ErrEvent)
 	case f.To != version.Digest:
 		return nil, fmt.Errorf("it names contract version %s, in force is %s: %w", f.To, version.Digest, ErrNotInForce)

@@ -227,7 +227,7 @@ func (e Event) contractSign(v View, f ContractSign) ([]Change, error) {
 		return nil, err
 	}
 	row.Signed = append(slices.Clip(row.Signed), SignedRow{Party: signed.Party, Capacity: signed.Capacity, Signer: signed.Signer, At: f.At, Leaf: e.LeafHash})
-	return settle(v, version, row, f.At)
+	return e.settle(v, version, row, f.At)
 }
 
 // proposed returns a version that was proposed in a lineage.
@@ -269,8 +269,9 @@ func (r ContractRow) Unmet(version *contract.Version) []string {
 
 // settle writes a version's row. With the last signature that is required and the
 // last condition it comes into force, not before its not_before and not before what it
-// amends: from then on it is the newest of its lineage.
-func settle(v View, version *contract.Version, row ContractRow, at canon.Micros) ([]Change, error) {
+// amends: from then on it is the newest of its lineage. The leaf of an amendment is
+// listed among what takes certificates away: those of grants that it ends.
+func (e Event) settle(v View, version *contract.Version, row ContractRow, at canon.Micros) ([]Change, error) {
 	lineage, err := Lineage(v, row.Lineage)
 	if err != nil {
 		return nil, err
@@ -294,6 +295,13 @@ func settle(v View, version *contract.Version, row ContractRow, at canon.Micros)
 		}
 		if more, err = activate(v, version); err != nil {
 			return nil, err
+		}
+		if version.Parent != nil {
+			mark, err := e.ends(row.Lineage, at)
+			if err != nil {
+				return nil, err
+			}
+			more = append(more, mark)
 		}
 		lineage.Current = row.Contract
 	}

@@ -32,8 +32,10 @@ func (e Event) certificateIssue(v View, f CertificateIssue) ([]Change, error) {
 	switch {
 	case f.Person != grant.Person || doc.Person != grant.Person:
 		return nil, fmt.Errorf("%w: the grant is another person's", ErrDocument)
-	case doc.Lineage != grant.Lineage || f.Lineage != grant.Lineage || f.Contract != grant.Contract:
+	case doc.Lineage != grant.Lineage || f.Lineage != grant.Lineage:
 		return nil, fmt.Errorf("%w: the grant is under another contract", ErrDocument)
+	case f.Contract != grant.Contract:
+		return nil, fmt.Errorf("%w: it names contract version %s, under which the grant is not, but under %s: %w", ErrDocument, f.Contract, grant.Contract, ErrNotInForce)
 	case doc.Grant != f.Grant || f.GrantLeaf != r.GrantLeaf():
 		return nil, fmt.Errorf("%w: it is for another grant", ErrDocument)
 	case f.Serial != uint64(e.Index)+1: //nolint:gosec // an index is never negative

@@ -164,6 +164,7 @@ func everyKind(t testing.TB, w *recordtest.World, m *recordtest.Map) {
 		t.Fatal(err)
 	}
 	everyHostKind(t, w, m, issue.Serial)
+	amended(t, w, m)
 	m.Clock += micros(15 * time.Minute)
 	for _, d := range []recordtest.Draft{plain(w.Expire(m, w.Request(m, silent.Doc.Request))), plain(w.Void(m, row)), w.Link(m, w.Alice, w.Carol)} {
 		if _, err := m.Append(d); err != nil {

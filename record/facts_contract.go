@@ -13,7 +13,7 @@ type ContractWithdraw struct {
 	At        canon.Micros `json:"at"`
 	Contract  canon.Digest `json:"contract"`
 	Lineage   canon.Digest `json:"lineage"`
-	Statement string       `json:"statement"` // a contract.Act
+	Statement string       `json:"act"`       // a contract.Act, as it is signed
 	Signature string       `json:"signature"` // its armored SSHSIG
 }
 
@@ -22,7 +22,8 @@ type ContractCondition struct {
 	At        canon.Micros `json:"at"`
 	Contract  canon.Digest `json:"contract"`
 	Lineage   canon.Digest `json:"lineage"`
-	Statement string       `json:"statement"` // a contract.Act
+	Condition string       `json:"condition"` // its id
+	Statement string       `json:"act"`       // a contract.Act, as it is signed
 	Signature string       `json:"signature"`
 }
 
@@ -31,8 +32,8 @@ type ContractTerminate struct {
 	At        canon.Micros `json:"at"`
 	Contract  canon.Digest `json:"contract"`
 	Lineage   canon.Digest `json:"lineage"`
-	EndsAt    canon.Micros `json:"ends_at"`   // from when on nothing is issued and nothing lasts
-	Statement string       `json:"statement"` // a contract.Act
+	EndsAt    canon.Micros `json:"ends_at"` // from when on nothing is issued and nothing lasts
+	Statement string       `json:"act"`     // a contract.Act, as it is signed
 	Signature string       `json:"signature"`
 }
 

@@ -17,6 +17,7 @@ func kinds() []ledger.Kind {
 		ledger.LedgerOpen, ledger.ContractPropose, ledger.ContractSign, ledger.KeyAdd, ledger.HostJoin, ledger.PersonLogin, ledger.PersonSnapshot, ledger.PersonLink, ledger.PersonErase, ledger.PersonRead,
 		ledger.HostInvite, ledger.HostCertify, ledger.HostLabel, ledger.HostRetire, ledger.HostRelease, ledger.LoginOpen, ledger.LoginClose, ledger.LoginRefuse, ledger.LoginOffline,
 		ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.AccessRevoke, ledger.PersonLock, ledger.PersonUnlock, ledger.CertificateIssue, ledger.CertificateVoid,
+		ledger.ContractWithdraw, ledger.ContractCondition, ledger.ContractTerminate, ledger.GrantCarry,
 	}
 }
 

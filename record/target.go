@@ -119,9 +119,22 @@ func Ends(v View, c CertificateRow, r approval.Request) (canon.Micros, error) {
 // or not.
 func Over(end, now canon.Micros) bool { return now.Time().Sub(end.Time()) >= CertificateOver }
 
+// Changes reports whether a leaf may bring an amendment into force: then Covers asks
+// for a request as Standing returns it.
+func Changes(f Facts) bool {
+	switch f.(type) {
+	case ContractSign, ContractCondition:
+		return true
+	}
+	return false
+}
+
 // Covers reports whether a leaf takes away a certificate that was recorded before
-// it, under a request: a revocation, a lock, or that it is void. From then on every
-// revocation list has the certificate's serial until it is over.
+// it, under a request: a revocation, a lock, that it is void, the end of its contract,
+// or the last signature or condition of an amendment that ends the grant. From then on
+// every revocation list has the certificate's serial until it is over. An amendment
+// that is in force on a later day takes away at once what would outlast that day; the
+// next certificate ends by then.
 func Covers(f Facts, c CertificateRow, r approval.Request) bool {
 	switch f := f.(type) {
 	case AccessRevoke:
@@ -143,6 +156,10 @@ func Covers(f Facts, c CertificateRow, r approval.Request) bool {
 			last = r.Decisions[n-1].At
 		}
 		return r.Lineage == f.Lineage && (c.Before > f.EndsAt || last+canon.Micros(r.Seconds)*1e6 > f.EndsAt)
+	case ContractSign:
+		return r.Lineage == f.Lineage && r.Ended.By == f.Contract
+	case ContractCondition:
+		return r.Lineage == f.Lineage && r.Ended.By == f.Contract
 	case PersonLock:
 		return c.Person == f.Person
 	case CertificateVoid:

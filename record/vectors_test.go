@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sallyport/sallyport/canon"
+	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/ledger/hostcall"
 	"github.com/sallyport/sallyport/record"
@@ -133,6 +134,7 @@ func makeVectors(t *testing.T) vectors {
 	v.addRevocations(t, w, m)
 	v.addOffline(t, w, m)
 	v.addRelease(t, w, m)
+	v.addAmendments(t, w, m)
 	var hashes []tlog.Hash
 	for _, e := range m.Entries {
 		leaf := leafOf(t, e)
@@ -318,6 +320,9 @@ func openDocument(t *testing.T, d documentVector) error {
 	case "call":
 		_, _, err := hostcall.Parse(d.JSON)
 		return errors.Join(err, hostcall.Verify(key, d.JSON, d.Signatures[0].Armored))
+	case "act":
+		var act contract.Act
+		return errors.Join(canon.Unmarshal([]byte(d.JSON), &act), sshcert.Verify(key, sshcert.NamespaceContract, []byte(d.JSON), d.Signatures[0].Armored))
 	case "erase":
 		_, err := record.ParseEraseDoc([]byte(d.JSON))
 		for _, s := range d.Signatures {

@@ -61,7 +61,7 @@ func (w *World) Withdraw(l Ledger, v *contract.Version, signer string) record.Co
 
 // Meet is the leaf with which a signatory says that a condition of a version is met.
 func (w *World) Meet(l Ledger, v *contract.Version, signer, condition string) record.ContractCondition {
-	f := record.ContractCondition{At: l.Now(), Contract: v.Digest, Lineage: v.Lineage()}
+	f := record.ContractCondition{At: l.Now(), Contract: v.Digest, Lineage: v.Lineage(), Condition: condition}
 	f.Statement, f.Signature = w.act(v, contract.ActCondition, signer, condition, false)
 	return f
 }
@@ -78,7 +78,7 @@ func (w *World) Carry(l Ledger, id canon.ID, to *contract.Version) record.GrantC
 	w.t.Helper()
 	r := w.Request(l, id)
 	return record.GrantCarry{
-		At: l.Now(), Carry: w.ID(), Lineage: r.Lineage, Grant: r.ID, GrantLeaf: r.Decisions[len(r.Decisions)-1].Leaf, From: r.Contract, To: to.Digest,
+		At: l.Now(), Carry: w.ID(), Lineage: r.Lineage, Grant: r.ID, GrantLeaf: r.GrantLeaf(), From: r.Contract, To: to.Digest,
 	}
 }
 
