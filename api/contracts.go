@@ -60,8 +60,13 @@ type ContractSignature struct {
 
 // ContractSend is the body of POST /v1/contracts.
 type ContractSend struct {
-	Files      []SentFile      `json:"files"`      // all of the version's folder but those in sigs/
-	Signatures []SentSignature `json:"signatures"` // none, or those that there are
+	Folder string `json:"folder"` // canonical JSON of {files: [{path, text}], signatures: [{statement, signature}]}
+}
+
+// SentFolder is what ContractSend carries as text.
+type SentFolder struct {
+	Files      []SentFile      `json:"files"`                // all of the version's folder but those in sigs/
+	Signatures []SentSignature `json:"signatures,omitempty"` // those that there are
 }
 
 // SentFile is one file of a version that is sent in.
@@ -78,8 +83,8 @@ type SentSignature struct {
 
 // PlanRequest asks what a draft would have changed: POST /v1/contracts/plan.
 type PlanRequest struct {
-	Terms string `json:"terms"`               // terms.yaml of the draft
-	Days  int    `json:"days" range:"1..366"` // how far to look back
+	Terms string `json:"terms"` // terms.yaml of the draft
+	Days  string `json:"days"`  // how far to look back: 1 to 366, in digits
 }
 
 // Plan is what a draft would have changed.

@@ -135,7 +135,8 @@ func (a *Authority) openIssue(s store.Session, call IssueCall) (ssh.PublicKey, r
 // reusable returns the newest certificate of this grant and key while half its
 // life is left and the grant still gives one, else nil.
 func reusable(tx *store.Tx, view record.View, s store.Session, doc record.IssueDoc, key ssh.PublicKey) ([]byte, error) {
-	if _, _, err := record.GrantAt(view, doc.Grant, s.Claims(), tx.Now()); err != nil {
+	_, version, err := record.GrantAt(view, doc.Grant, s.Claims(), tx.Now())
+	if err != nil {
 		return nil, err
 	}
 	wire, err := tx.NewestCertificate(doc.Grant, sha256.Sum256(key.Marshal()))
@@ -152,6 +153,9 @@ func reusable(tx *store.Tx, view record.View, s store.Session, doc record.IssueD
 	row, err := record.Certificate(tx, cert.Serial)
 	if err != nil || row.Revoked.At != 0 { // the fold says that its key gets no other
 		return nil, err
+	}
+	if row.Contract != version.Digest { // it says what a version says that is superseded
+		return nil, nil
 	}
 	left := time.Unix(int64(cert.ValidBefore), 0).Sub(tx.Now().Time())    //nolint:gosec // seconds of this century
 	life := time.Duration(cert.ValidBefore-cert.ValidAfter) * time.Second //nolint:gosec // minutes

@@ -48,7 +48,7 @@ func ContractPlan(ctx context.Context, o ContractPlanOptions) error {
 		return err
 	}
 	var answer api.Plan
-	if err := a.conn.post(ctx, planPath, api.PlanRequest{Terms: string(d.files[contract.TermsFile]), Days: o.Days}, &answer); err != nil {
+	if err := a.conn.post(ctx, planPath, api.PlanRequest{Terms: string(d.files[contract.TermsFile]), Days: strconv.Itoa(o.Days)}, &answer); err != nil {
 		return err
 	}
 	plan, err := readPlan(answer.Plan, terms)

@@ -118,23 +118,27 @@ func ContractSend(ctx context.Context, o ContractOptions) error {
 	if !made {
 		return fmt.Errorf("%s has no manifest; make it with `sally contract propose` first", o.Dir)
 	}
-	body := api.ContractSend{Files: []api.SentFile{}, Signatures: []api.SentSignature{}}
+	var folder api.SentFolder
 	for _, name := range versionFiles {
 		if text, ok := d.files[name]; ok {
-			body.Files = append(body.Files, api.SentFile{Path: name, Text: string(text)})
+			folder.Files = append(folder.Files, api.SentFile{Path: name, Text: string(text)})
 		}
 	}
 	for _, s := range d.statements {
 		if s.armored != nil {
-			body.Signatures = append(body.Signatures, api.SentSignature{Statement: string(s.statement), Signature: string(s.armored)})
+			folder.Signatures = append(folder.Signatures, api.SentSignature{Statement: string(s.statement), Signature: string(s.armored)})
 		}
+	}
+	text, err := canon.Marshal(folder)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Dir, err)
 	}
 	a, err := openAccount(o.Env)
 	if err != nil {
 		return err
 	}
 	var v api.ContractVersion
-	if err := a.conn.post(ctx, contractsPath, body, &v); err != nil {
+	if err := a.conn.post(ctx, contractsPath, api.ContractSend{Folder: string(text)}, &v); err != nil {
 		return err
 	}
 	if v.Contract.Digest != digest {

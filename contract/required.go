@@ -1,6 +1,9 @@
 package contract
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // CapacityRoots is the capacity in which the roots of a party sign an amendment
 // that replaces lost keys.
@@ -43,7 +46,7 @@ func (v *Version) Required() []Way {
 		return []Way{{Basis: ByLines, Lines: v.lines()}}
 	}
 	ways := []Way{{Basis: ByLines, Lines: v.ordinary()}}
-	if v.Compared.Class == Narrowing && !v.Compared.Constitutional && v.sameProse() {
+	if v.Compared.Class == Narrowing && !v.Compared.Constitutional && v.sameProse() && v.takesAwayOnly() {
 		for _, party := range v.Parent.Terms.Effect.UnilateralNarrowing {
 			if lines := ofParty(v.lines(), party); len(lines) > 0 {
 				ways = append(ways, Way{Basis: ByNarrowing, Party: party, Lines: lines})
@@ -51,6 +54,25 @@ func (v *Version) Required() []Way {
 		}
 	}
 	return append(ways, v.recovery()...)
+}
+
+// takesAwayOnly reports whether all that the amendment does is to take rights away
+// under roles and ceilings. What one party alone may bring into force neither changes
+// a word of the law, of notices or of offices, nor what people owe or keep, nor a role
+// whose being there keeps others from people.
+func (v *Version) takesAwayOnly() bool {
+	for _, c := range v.Compared.Changes {
+		if c.Class != Narrowing || !strings.HasPrefix(c.Path, "roles.") && !strings.HasPrefix(c.Path, "ceilings.") {
+			return false
+		}
+	}
+	for i := range v.Parent.Terms.Roles {
+		r := &v.Parent.Terms.Roles[i]
+		if _, stays := v.Terms.Role(r.ID); !stays && len(r.Duties.ExclusiveWith) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // lines are all signature lines of the terms that say who signs the version. The

@@ -164,7 +164,7 @@ func (c carrying) asked() error {
 		return c.no("a request is for %d hosts at most", c.is.Request.HostsMax)
 	case c.is.Request.MinWords > c.was.Request.MinWords:
 		return c.no("a reason has %d words", c.is.Request.MinWords)
-	case c.is.Request.Ticket.Required && c.is.Request.Ticket != c.was.Request.Ticket:
+	case c.is.Request.Ticket != c.was.Request.Ticket && (c.is.Request.Ticket.Required || c.is.Request.Ticket.Pattern != ""):
 		return c.no("a ticket is asked for otherwise")
 	case c.is.Acknowledge && !c.was.Acknowledge:
 		return c.no("what it says is to be acknowledged first")
@@ -218,6 +218,11 @@ func (c carrying) decided() error {
 	}
 	if len(paths) == 0 {
 		return c.no("role %s has no path", c.r.Role)
+	}
+	if _, _, ok := c.samePath(); !ok && (len(paths) > 1 || paths[0].When != "" || paths[0].Auto) {
+		// What the later guards would have said is not known: the moment, and who was in
+		// which group, are those of the request.
+		return c.no("it may be decided by another path of role %s", c.r.Role)
 	}
 	for _, path := range paths {
 		if err := c.enough(path); err != nil {

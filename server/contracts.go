@@ -200,15 +200,19 @@ func (s *Server) sendContract(w http.ResponseWriter, r *http.Request, session st
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	files := make(map[string][]byte, len(body.Files))
-	for _, f := range body.Files {
+	var folder api.SentFolder
+	if err := canon.Unmarshal([]byte(body.Folder), &folder); err != nil {
+		return fmt.Errorf("folder: %w: %w", authority.ErrField, err)
+	}
+	files := make(map[string][]byte, len(folder.Files))
+	for _, f := range folder.Files {
 		if _, twice := files[f.Path]; twice {
 			return fmt.Errorf("files: %w: %q stands twice", authority.ErrField, f.Path)
 		}
 		files[f.Path] = []byte(f.Text)
 	}
-	signatures := make([]authority.Signature, len(body.Signatures))
-	for i, sig := range body.Signatures {
+	signatures := make([]authority.Signature, len(folder.Signatures))
+	for i, sig := range folder.Signatures {
 		signatures[i] = authority.Signature{Statement: []byte(sig.Statement), Armored: []byte(sig.Signature)}
 	}
 	parent, err := contract.ParentOf(files[contract.ManifestFile])
@@ -219,7 +223,7 @@ func (s *Server) sendContract(w http.ResponseWriter, r *http.Request, session st
 		return contractRefused(err)
 	}
 	digest := canon.Sum("sallyport.manifest/v1", files[contract.ManifestFile])
-	if err := s.store.Read(r.Context(), func(reader *store.Reader) error { return s.maySend(reader, session, parent, digest) }); err != nil {
+	if err := s.store.Read(r.Context(), func(reader *store.Reader) error { return s.maySend(reader, session, parent, digest, len(signatures) > 0) }); err != nil {
 		return err
 	}
 	added, err := s.authority.AddContract(r.Context(), files, signatures)
@@ -238,8 +242,8 @@ func (s *Server) sendContract(w http.ResponseWriter, r *http.Request, session st
 }
 
 // maySend refuses an amendment of a contract that does not concern the person, and a
-// new one while many wait.
-func (s *Server) maySend(r *store.Reader, session store.Session, parent, digest canon.Digest) error {
+// new one that nobody has signed who may, or while many wait.
+func (s *Server) maySend(r *store.Reader, session store.Session, parent, digest canon.Digest, signed bool) error {
 	who, err := readerOf(r, session, s.now())
 	if err != nil {
 		return err
@@ -266,6 +270,9 @@ func (s *Server) maySend(r *store.Reader, session store.Session, parent, digest 
 		if over := record.ProposalOver(r, row, canon.At(s.now())); over == nil {
 			open++
 		}
+	}
+	if !signed {
+		return contractRefused(fmt.Errorf("an amendment comes with the signature of at least one who may sign it (sally contract sign): %w", contract.ErrStatement))
 	}
 	if open >= maxOpenProposals {
 		return contractRefused(fmt.Errorf("%d versions of the contract wait for signatures; withdraw one, or wait until one is over: %w", open, record.ErrProposalOver))

@@ -27,8 +27,12 @@ func (s *Server) planContract(w http.ResponseWriter, r *http.Request, session st
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	if body.Days < 1 || body.Days > maxPlanDays {
-		return fmt.Errorf("days: %w: %d; from 1 to %d", authority.ErrField, body.Days, maxPlanDays)
+	days, err := parseNumber(body.Days, "days")
+	if err == nil && (days < 1 || days > maxPlanDays) {
+		err = fmt.Errorf("days: %w: %d; from 1 to %d", authority.ErrField, days, maxPlanDays)
+	}
+	if err != nil {
+		return err
 	}
 	draft, err := contract.ParseTerms([]byte(body.Terms))
 	if err != nil {
@@ -50,7 +54,7 @@ func (s *Server) planContract(w http.ResponseWriter, r *http.Request, session st
 		if err := mayPlan(reader, version, session); err != nil {
 			return err
 		}
-		plan, err = authority.Plan(reader, version.Lineage(), draft, canon.At(now.Add(-time.Duration(body.Days)*24*time.Hour)), canon.At(now))
+		plan, err = authority.Plan(reader, version.Lineage(), draft, canon.At(now.Add(-time.Duration(days)*24*time.Hour)), canon.At(now))
 		return err
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ const fewWords = "disk full"
 func (s *story) amendSteps() []step {
 	return []step{
 		{"An amendment is drafted, and what it does is computed", s.draft},
-		{"Unsigned it is a proposal, and version 1 goes on", s.proposed},
+		{"Unsigned it is nothing, and version 1 goes on", s.unsigned},
 		{"Its owner signs it with stock ssh-keygen, and version 2 is in force", s.amended},
 	}
 }
@@ -76,12 +76,15 @@ func (s *story) askBriefly(ctx context.Context, code int) (string, error) {
 	return r.Output, site.Exit(r, code, "sally request")
 }
 
-func (s *story) proposed(ctx context.Context) (string, error) {
-	r, err := s.Alice.Must(ctx, "sally", "contract", "send", s.amendmentDir())
+func (s *story) unsigned(ctx context.Context) (string, error) {
+	r, err := s.Alice.Run(ctx, "sally", "contract", "send", s.amendmentDir())
 	if err != nil {
 		return "", err
 	}
-	if err := contains(r.Stdout, "proposed", "1 of c-owner for acme"); err != nil {
+	if err := site.Exit(r, client.ExitFailed, "sally contract send"); err != nil {
+		return "", err
+	}
+	if err := contains(r.Output, "the signature of at least one who may sign it"); err != nil {
 		return "", err
 	}
 	out, err := s.askBriefly(ctx, client.ExitForbidden)
