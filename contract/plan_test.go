@@ -64,17 +64,23 @@ func TestPlan(t *testing.T) {
 		illegal string            // why the live certificate would not have been made
 	}{
 		{
-			"shorter", []string{"grant: {max: 1h}", "grant: {max: 30m}"}, nil,
+			"shorter",
+			[]string{"grant: {max: 1h}", "grant: {max: 30m}"},
+			nil,
 			contract.Replayed{Old: contract.VerdictAsked, New: contract.VerdictAsked, OldFor: 3600, NewFor: 1800, Path: "normal"},
 			"the draft grants at most 30m",
 		},
 		{
-			"a host is lost", []string{"hosts: {env: [prod]}", "hosts: {env: [prod], tier: [web]}"}, nil,
+			"a host is lost",
+			[]string{"hosts: {env: [prod]}", "hosts: {env: [prod], tier: [web]}"},
+			nil,
 			contract.Replayed{Old: contract.VerdictAsked, New: contract.VerdictAsked, OldFor: 3600, NewFor: 3600, Path: "normal", Lost: []string{"ops@db-1"}},
 			"the draft does not grant ops@db-1",
 		},
 		{
-			"denied", []string{"who: [dev]", "who: [leads]"}, nil,
+			"denied",
+			[]string{"who: [dev]", "who: [leads]"},
+			nil,
 			contract.Replayed{
 				Old: contract.VerdictAsked, New: contract.VerdictDenied, OldFor: 3600,
 				Why: "who: the person is in none of the role's groups; clause §1 allows members of leads",
@@ -82,17 +88,22 @@ func TestPlan(t *testing.T) {
 			"who: the person is in none of the role's groups; clause §1 allows members of leads",
 		},
 		{
-			"one approver is not enough", []string{"quorum: 1", "quorum: 2"}, nil,
+			"one approver is not enough",
+			[]string{"quorum: 1", "quorum: 2"},
+			nil,
 			contract.Replayed{Old: contract.VerdictAsked, New: contract.VerdictAsked, OldFor: 3600, NewFor: 3600, Path: "normal", Unreached: true},
 			"those who approved it would not suffice",
 		},
 		{
-			"others approve", []string{"from: [leads]", "from: [dev]"}, nil,
+			"others approve",
+			[]string{"from: [leads]", "from: [dev]"},
+			nil,
 			contract.Replayed{Old: contract.VerdictAsked, New: contract.VerdictAsked, OldFor: 3600, NewFor: 3600, Path: "normal", Unreached: true},
 			"those who approved it would not suffice",
 		},
 		{
-			"let through that was denied", []string{"logins: [ops]", "logins: [ops, root]"},
+			"let through that was denied",
+			[]string{"logins: [ops]", "logins: [ops, root]"},
 			func(r *contract.PastRequest) {
 				r.Ask.Logins, r.Granted, r.Approvals, r.Live = []sshcert.Login{"root"}, false, nil, nil
 			},

@@ -57,12 +57,12 @@ func (v *Version) Required() []Way {
 }
 
 // takesAwayOnly reports whether all that the amendment does is to take rights away
-// under roles and ceilings. What one party alone may bring into force neither changes
+// under roles and ceilings, and with a role its review. What one party alone may bring into force neither changes
 // a word of the law, of notices or of offices, nor what people owe or keep, nor a role
 // whose being there keeps others from people.
 func (v *Version) takesAwayOnly() bool {
 	for _, c := range v.Compared.Changes {
-		if c.Class != Narrowing || !strings.HasPrefix(c.Path, "roles.") && !strings.HasPrefix(c.Path, "ceilings.") {
+		if c.Class != Narrowing || !strings.HasPrefix(c.Path, "roles.") && !strings.HasPrefix(c.Path, "ceilings.") && !strings.HasPrefix(c.Path, "review.recertify") {
 			return false
 		}
 	}

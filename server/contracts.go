@@ -223,7 +223,9 @@ func (s *Server) sendContract(w http.ResponseWriter, r *http.Request, session st
 		return contractRefused(err)
 	}
 	digest := canon.Sum("sallyport.manifest/v1", files[contract.ManifestFile])
-	if err := s.store.Read(r.Context(), func(reader *store.Reader) error { return s.maySend(reader, session, parent, digest, len(signatures) > 0) }); err != nil {
+	if err := s.store.Read(r.Context(), func(reader *store.Reader) error {
+		return s.maySend(reader, session, parent, digest, len(signatures) > 0)
+	}); err != nil {
 		return err
 	}
 	added, err := s.authority.AddContract(r.Context(), files, signatures)
