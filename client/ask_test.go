@@ -178,3 +178,39 @@ func TestAnswerAboutAnotherRequest(t *testing.T) {
 	_, err = a.submit(t.Context(), wanted{logins: logins("ops"), hosts: hostsOf("web-1.demo"), length: time.Minute, reason: "x"})
 	wantExit(t, err, ExitFailed, "answered about request "+string(other))
 }
+
+// A role that wants a ticket is not asked without one, and the ticket that is named
+// is signed with the reason, sent and shown.
+func TestAskNamesATicket(t *testing.T) {
+	t.Parallel()
+	f, w := newFake(t), newWorld(t)
+	w.logIn(t, f)
+	f.roles[0].Ticket = &api.RoleTicket{Required: true, Pattern: "INC-[0-9]+"}
+	ask := Ask{Principals: []string{"ops@web-1.demo"}, For: "10m", Because: "checkout latency"}
+	err := Request(t.Context(), RequestOptions{Env: w.Env, Ask: ask, NoWait: true})
+	wantExit(t, err, ExitUsage, "wants a ticket that matches INC-[0-9]+: add --ticket ID")
+	if len(f.order) != 0 {
+		t.Errorf("%d requests were filed", len(f.order))
+	}
+	ask.Ticket = " INC-42 "
+	if err := Request(t.Context(), RequestOptions{Env: w.Env, Ask: ask, NoWait: true}); err != nil {
+		t.Fatal(err)
+	}
+	q := f.requests[f.order[0]]
+	if q.Ticket != "INC-42" {
+		t.Errorf("the ticket is %q", q.Ticket)
+	}
+	w.out.Reset()
+	if err := Status(t.Context(), StatusOptions{Env: w.Env, ID: string(q.ID)}); err != nil || !strings.Contains(w.out.String(), "\nticket    INC-42\n") {
+		t.Errorf("status: %v\n%s", err, w.out.String())
+	}
+	w.out.Reset()
+	if err := List(t.Context(), ListOptions{Env: w.Env, Limit: 50}); err != nil || !strings.Contains(w.out.String(), "checkout latency [INC-42]") {
+		t.Errorf("list: %v\n%s", err, w.out.String())
+	}
+	ask.Ticket = "INC-43"
+	w.err.Reset()
+	if err := Request(t.Context(), RequestOptions{Env: w.Env, Ask: ask, NoWait: true}); err != nil || !strings.Contains(w.err.String(), "with ticket INC-42; that counts") {
+		t.Errorf("joined: %v\n%s", err, w.err.String())
+	}
+}

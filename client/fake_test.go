@@ -286,7 +286,7 @@ func (f *fake) postRequest(r *http.Request) (int, any) {
 	if err != nil {
 		return problemBody("malformed", http.StatusBadRequest, err.Error())
 	}
-	part, err := canon.Marshal(record.RequestPerson{Reason: body.Reason})
+	part, err := canon.Marshal(record.RequestPerson{Reason: body.Reason, Ticket: body.Ticket})
 	if err != nil || ledger.PersonCommitment(salt, part) != doc.Commitment || doc.Origin != testOrigin || doc.Person != f.person {
 		return problemBody("malformed", http.StatusBadRequest, "commitment")
 	}
@@ -295,7 +295,7 @@ func (f *fake) postRequest(r *http.Request) (int, any) {
 	}
 	q := &api.Request{
 		ID: doc.Request, State: "pending", By: doc.Person, ByName: "Alice Example", Contract: f.contract, Role: doc.Role, Clause: "§2",
-		Logins: doc.Logins, Hosts: doc.Hosts, Seconds: doc.Seconds, Reason: body.Reason,
+		Logins: doc.Logins, Hosts: doc.Hosts, Seconds: doc.Seconds, Reason: body.Reason, Ticket: body.Ticket,
 		SubmittedAt: canon.At(time.Now()), ExpiresAt: canon.At(time.Now().Add(30 * time.Minute)),
 		Stage: "lead", Need: 1, From: []string{"leads"}, URL: f.url + "/requests/" + string(doc.Request),
 	}

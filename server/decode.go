@@ -19,7 +19,7 @@ import (
 
 // decode reads a request's body into a struct of strings, as all bodies of the
 // interface are: one JSON object with exactly the members that the struct's json
-// tags name, each once. Each refusal names the member.
+// tags name, each once; those with omitempty may be absent. Each refusal names the member.
 func decode(r *http.Request, into any) error {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
@@ -37,18 +37,20 @@ func decode(r *http.Request, into any) error {
 		return err
 	}
 	for _, f := range fields {
-		if !f.seen {
+		if !f.seen && !f.optional {
 			return fmt.Errorf("%w: the field %s is missing", errMalformed, f.name)
 		}
 	}
 	return nil
 }
 
-// field is one member that a body must have.
+// field is one member that a body has.
 type field struct {
 	name string
 	into *string
 	seen bool
+	// optional says that it may be absent; then it is as if it were empty.
+	optional bool
 }
 
 // fieldsOf lists the fields of a pointer to a struct of strings.
@@ -56,12 +58,12 @@ func fieldsOf(into any) []*field {
 	v := reflect.ValueOf(into).Elem()
 	out := make([]*field, 0, v.NumField())
 	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		text, ok := v.Field(i).Addr().Interface().(*string)
 		if !ok || name == "" {
 			panic("server: " + v.Type().String() + " is no struct of tagged strings")
 		}
-		out = append(out, &field{name: name, into: text})
+		out = append(out, &field{name: name, into: text, optional: options == "omitempty"})
 	}
 	return out
 }

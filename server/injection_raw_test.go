@@ -213,6 +213,7 @@ func TestPromiseP16_FieldsOfDocuments(t *testing.T) {
 			"signature":   func(r *api.RequestRequest) { r.Signature = text },
 			"person_salt": func(r *api.RequestRequest) { r.PersonSalt = text },
 			"reason":      func(r *api.RequestRequest) { r.Reason = text }, // of another commitment
+			"ticket":      func(r *api.RequestRequest) { r.Ticket = "T" + text },
 		} {
 			body := good
 			change(&body)

@@ -115,6 +115,7 @@ func (w *world) logIn(username string) *cli {
 type ask struct {
 	record.RequestDoc
 	reason string
+	ticket string
 }
 
 // requestBody signs a request for 10 minutes as ops on web-1.demo.
@@ -133,14 +134,14 @@ func (c *cli) requestBody(change func(*ask)) api.RequestRequest {
 	salt, err := ledger.NewSalt(rand.Reader)
 	must(t, err)
 	if a.Commitment.IsZero() && a.reason != "" {
-		part, err := canon.Marshal(record.RequestPerson{Reason: a.reason})
+		part, err := canon.Marshal(record.RequestPerson{Reason: a.reason, Ticket: a.ticket})
 		must(t, err)
 		a.Commitment = ledger.PersonCommitment(salt, part)
 	}
 	document, err := canon.Marshal(a.RequestDoc)
 	must(t, err)
 	return api.RequestRequest{
-		Document: string(document), Signature: sign(t, c.device, sshcert.NamespaceDevice, document), PersonSalt: salt.String(), Reason: a.reason,
+		Document: string(document), Signature: sign(t, c.device, sshcert.NamespaceDevice, document), PersonSalt: salt.String(), Reason: a.reason, Ticket: a.ticket,
 	}
 }
 
