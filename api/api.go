@@ -97,17 +97,6 @@ type RolesQuery struct {
 	Host  []sshcert.Host  `json:"host,omitempty"`  // name of a joined host
 }
 
-// PlanRequest asks what a draft would have changed: POST /v1/contracts/plan.
-type PlanRequest struct {
-	Terms string `json:"terms"`               // terms.yaml of the draft
-	Days  int    `json:"days" range:"1..366"` // how far to look back
-}
-
-// Plan is what a draft would have changed.
-type Plan struct {
-	Plan string `json:"plan"` // the text of plan.json: canonical JSON (docs/formats.md, "Plan")
-}
-
 // RoleOption is one way to ask for a login on a host: GET /v1/roles?login=&host=.
 // Without parameters it is a role that the person may ask for, with its hosts.
 type RoleOption struct {
@@ -118,9 +107,16 @@ type RoleOption struct {
 	Hosts       []sshcert.Host  `json:"hosts,omitempty"`           // all of the role; only where no host was asked about
 	MaxSeconds  int64           `json:"max_seconds" range:"1..."`  // longest grant
 	CertSeconds int64           `json:"cert_seconds" range:"1..."` // how long one certificate lasts at most
-	Approvers   []string        `json:"approvers"`                 // groups of the first stage
+	Approvers   []string        `json:"approvers"`                 // groups of the first stage; none if nobody is asked
 	Stages      []RoleStage     `json:"stages"`                    // one after the other
 	MinWords    int             `json:"min_words" range:"0..."`    // of the reason
+	Ticket      *RoleTicket     `json:"ticket,omitempty"`          // absent: a request may name any ticket or none
+}
+
+// RoleTicket says whether a request for a role names a ticket, and of what form.
+type RoleTicket struct {
+	Required bool   `json:"required"`          // no request without one
+	Pattern  string `json:"pattern,omitempty"` // a regular expression (RE2) that the whole ticket matches
 }
 
 // RoleStage is one stage in which a request for a role is decided.
@@ -133,10 +129,11 @@ type RoleStage struct {
 
 // RequestRequest is the body of POST /v1/requests.
 type RequestRequest struct {
-	Document   string `json:"document"`    // record.RequestDoc as canonical JSON
-	Signature  string `json:"signature"`   // armored SSHSIG by the device key
-	PersonSalt string `json:"person_salt"` // b64 of the salt that the document commits to the reason with
-	Reason     string `json:"reason"`      // why, one line of at most 1000 bytes
+	Document   string `json:"document"`         // record.RequestDoc as canonical JSON
+	Signature  string `json:"signature"`        // armored SSHSIG by the device key
+	PersonSalt string `json:"person_salt"`      // b64 of the salt that the document commits to the reason and the ticket with
+	Reason     string `json:"reason"`           // why, one line of at most 1000 bytes
+	Ticket     string `json:"ticket,omitempty"` // the ticket it is for, one line of at most 1000 bytes
 }
 
 // CancelRequest is the body of POST /v1/requests/{id}/cancel.
@@ -220,6 +217,7 @@ type Request struct {
 	Hosts       []sshcert.Host  `json:"hosts"`                                                         // names of joined hosts
 	Seconds     int64           `json:"for_seconds" range:"1..."`                                      // as asked
 	Reason      string          `json:"reason,omitempty"`                                              // absent once it was erased
+	Ticket      string          `json:"ticket,omitempty"`                                              // absent if none was named, or once it was erased
 	SubmittedAt canon.Micros    `json:"submitted_at"`                                                  // when it was recorded
 	ExpiresAt   canon.Micros    `json:"expires_at"`                                                    // when a pending request expires, or an expired one did; else 0
 	CancelledAt canon.Micros    `json:"cancelled_at,omitempty"`                                        // by whoever asked

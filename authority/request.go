@@ -36,8 +36,9 @@ const cancelledFor = time.Hour
 type Ask struct {
 	Document   string // record.RequestDoc
 	Signature  string // by the session's device key
-	PersonSalt string // b64; with the reason it opens the document's commitment
+	PersonSalt string // b64; with the reason and the ticket it opens the document's commitment
 	Reason     string
+	Ticket     string // empty: none is named
 }
 
 // Submit records a request. The same document again is the same request; new
@@ -55,6 +56,12 @@ func (a *Authority) Submit(ctx context.Context, s store.Session, ask Ask) (q app
 	}
 	if record.CountWords(ask.Reason) == 0 {
 		return approval.Request{}, false, fmt.Errorf("reason: %w: it is empty; say in a few words what you will do", ErrField)
+	}
+	if err := checkText("ticket", ask.Ticket); err != nil {
+		return approval.Request{}, false, err
+	}
+	if strings.TrimSpace(ask.Ticket) != ask.Ticket {
+		return approval.Request{}, false, fmt.Errorf("ticket: %w: white space around it; leave that out", ErrField)
 	}
 	device, err := deviceOf(s)
 	if err != nil {
@@ -114,8 +121,9 @@ func submit(tx *store.Tx, s store.Session, ask Ask, doc record.RequestDoc, salt 
 		Facts: record.RequestSubmit{
 			At: tx.Now(), Request: doc.Request, Lineage: version.Lineage(), Claims: s.Claims(),
 			Document: ask.Document, Signature: ask.Signature, ReasonWords: record.CountWords(ask.Reason),
+			Ticket: ask.Ticket != "",
 		},
-		Person: record.RequestPerson{Reason: ask.Reason}, PersonID: s.Person, PersonSalt: salt,
+		Person: record.RequestPerson{Reason: ask.Reason, Ticket: ask.Ticket}, PersonID: s.Person, PersonSalt: salt,
 	})
 	if err != nil {
 		return approval.Request{}, false, err

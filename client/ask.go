@@ -20,7 +20,7 @@ import (
 	"github.com/sallyport/sallyport/sshcert"
 )
 
-// MaxReason is the longest reason, in bytes.
+// MaxReason is the longest reason, and the longest ticket, in bytes.
 const MaxReason = 1000
 
 // documentLife is how long a signed document is good for.
@@ -35,6 +35,8 @@ type Ask struct {
 	For string
 	// Because is the reason.
 	Because string
+	// Ticket is the ticket that it is for; empty: none.
+	Ticket string
 	// Role and Contract pick one where several would do.
 	Role, Contract string
 }
@@ -45,6 +47,7 @@ type wanted struct {
 	hosts          []sshcert.Host
 	length         time.Duration // 0: not given
 	reason         string        // empty: not given
+	ticket         string        // empty: none
 	role, contract string
 }
 
@@ -71,6 +74,11 @@ func (a Ask) checkGiven() (wanted, error) {
 	}
 	if a.For != "" {
 		if w.length, err = parseLength(a.For); err != nil {
+			return wanted{}, err
+		}
+	}
+	if a.Ticket != "" {
+		if w.ticket, err = parseText("--ticket", a.Ticket, "name the ticket, such as --ticket INC-42, or leave it out"); err != nil {
 			return wanted{}, err
 		}
 	}
@@ -133,22 +141,26 @@ func parseLength(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseReason returns the reason as it will be recorded: composed (NFC) and
-// without white space around it.
 func parseReason(s string) (string, error) {
+	return parseText("--because", s, `say why, such as --because "INC-42 checkout latency"; it cannot be empty`)
+}
+
+// parseText returns a free text as it will be recorded: composed (NFC) and without
+// white space around it. What is empty then is refused with the words given.
+func parseText(flag, s, empty string) (string, error) {
 	if !utf8.ValidString(s) {
-		return "", Usagef("--because: not UTF-8 text")
+		return "", Usagef("%s: not UTF-8 text", flag)
 	}
-	reason := strings.TrimSpace(norm.NFC.String(s))
+	text := strings.TrimSpace(norm.NFC.String(s))
 	switch {
-	case reason == "":
-		return "", Usagef(`--because: say why, such as --because "INC-42 checkout latency"; it cannot be empty`)
-	case len(reason) > MaxReason:
-		return "", Usagef("--because: %d bytes, at most %d", len(reason), MaxReason)
-	case strings.ContainsFunc(reason, unicode.IsControl):
-		return "", Usagef("--because: one line without control characters")
+	case text == "":
+		return "", Usagef("%s: %s", flag, empty)
+	case len(text) > MaxReason:
+		return "", Usagef("%s: %d bytes, at most %d", flag, len(text), MaxReason)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return "", Usagef("%s: one line without control characters", flag)
 	}
-	return reason, nil
+	return text, nil
 }
 
 // chooseRole asks the server which roles would do, and picks the one. What a
@@ -206,6 +218,9 @@ func (a *account) submit(ctx context.Context, w wanted) (api.Request, error) {
 	if err != nil {
 		return api.Request{}, err
 	}
+	if err := wantsTicket(role, w.ticket); err != nil {
+		return api.Request{}, err
+	}
 	id, err := canon.NewID(a.env.Rand)
 	if err != nil {
 		return api.Request{}, err
@@ -219,6 +234,19 @@ func (a *account) submit(ctx context.Context, w wanted) (api.Request, error) {
 		return api.Request{}, fail(ExitInterrupted, "interrupted while asking; whether the request was filed, this says: sally status %s", id)
 	}
 	return r, err
+}
+
+// wantsTicket refuses a request without the ticket that the role demands. Whether
+// one that is named has the role's form the server judges.
+func wantsTicket(role api.RoleOption, ticket string) error {
+	if role.Ticket == nil || !role.Ticket.Required || ticket != "" {
+		return nil
+	}
+	form := ""
+	if role.Ticket.Pattern != "" {
+		form = " that matches " + role.Ticket.Pattern
+	}
+	return Usagef("%s/%s %s wants a ticket%s: add --ticket ID", role.Contract.ID, role.Role, role.Clause, form)
 }
 
 // postAgain posts what may be posted again, about a request, until it is answered.
@@ -255,9 +283,9 @@ func (a *account) signRequest(id canon.ID, w wanted, role api.RoleOption) (api.R
 	if err != nil {
 		return api.RequestRequest{}, err
 	}
-	part, err := canon.Marshal(record.RequestPerson{Reason: w.reason})
+	part, err := canon.Marshal(record.RequestPerson{Reason: w.reason, Ticket: w.ticket})
 	if err != nil {
-		return api.RequestRequest{}, fmt.Errorf("--because: %w", err)
+		return api.RequestRequest{}, fmt.Errorf("--because, --ticket: %w", err)
 	}
 	document, err := canon.Marshal(record.RequestDoc{
 		V: record.RequestVersion, Origin: a.at.pin.Origin, Request: id, Person: a.session.Person,
@@ -272,7 +300,7 @@ func (a *account) signRequest(id canon.ID, w wanted, role api.RoleOption) (api.R
 	if err != nil {
 		return api.RequestRequest{}, err
 	}
-	return api.RequestRequest{Document: string(document), Signature: signature, PersonSalt: salt.String(), Reason: w.reason}, nil
+	return api.RequestRequest{Document: string(document), Signature: signature, PersonSalt: salt.String(), Reason: w.reason, Ticket: w.ticket}, nil
 }
 
 // sleep waits for d or for the end of ctx.

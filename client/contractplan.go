@@ -23,6 +23,11 @@ type ContractPlanOptions struct {
 	Write bool // keep the plan as plan.json in the folder, for those who sign
 }
 
+// planResult is what --json prints.
+type planResult struct {
+	Plan contract.Plan `json:"plan"` // as plan.json has it
+}
+
 // ContractPlan asks the server what a draft would have changed of the requests of
 // the last days, and prints it. With Write the plan becomes a file of the draft:
 // what those who sign it have seen.
@@ -56,7 +61,7 @@ func ContractPlan(ctx context.Context, o ContractPlanOptions) error {
 		}
 	}
 	if o.JSON {
-		return o.printJSON(plan)
+		return o.printJSON(planResult{plan})
 	}
 	return o.printPlan(plan)
 }

@@ -105,11 +105,15 @@ func (a *account) tellFound(r api.Request, w wanted) {
 		return
 	}
 	a.env.say("joining request %s under %s, open since %s; it is decided at %s", r.ID, role, a.env.clock(r.SubmittedAt.Time()), r.URL)
-	if wider == "" && (w.length == 0 || w.length == seconds(r.Seconds)) && (w.reason == "" || w.reason == r.Reason) {
+	if wider == "" && (w.length == 0 || w.length == seconds(r.Seconds)) && (w.reason == "" || w.reason == r.Reason) && (w.ticket == "" || w.ticket == r.Ticket) {
 		return
 	}
 	if wider != "" {
 		wider += " for "
 	}
-	a.env.say(`it asks for %s%s because "%s"; that counts, and not what you typed now, which sally request --new asks for`, wider, seconds(r.Seconds), r.Reason)
+	ticket := ""
+	if r.Ticket != "" || w.ticket != "" {
+		ticket = ", with ticket " + first(r.Ticket, "none")
+	}
+	a.env.say(`it asks for %s%s because "%s"%s; that counts, and not what you typed now, which sally request --new asks for`, wider, seconds(r.Seconds), r.Reason, ticket)
 }

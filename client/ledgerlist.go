@@ -180,7 +180,7 @@ func peopleIn(e api.Entry) string {
 		return ""
 	}
 	var out []string
-	for _, name := range []string{"name", "email", "handle", "reason", "words", "because"} {
+	for _, name := range []string{"name", "email", "handle", "reason", "ticket", "words", "because"} {
 		if part[name] != "" {
 			out = append(out, part[name])
 		}

@@ -152,7 +152,7 @@ func (e Env) ownTable(list []api.Request) table {
 	t := table{heading: []string{"request", "state", "asked", "length", "for", "because"}}
 	for _, r := range list {
 		t.rows = append(t.rows, []string{
-			string(r.ID), e.briefState(r), e.clock(r.SubmittedAt.Time()), seconds(r.Seconds).String(), listPrincipals(r.Logins, r.Hosts), e.brief(r.Reason),
+			string(r.ID), e.briefState(r), e.clock(r.SubmittedAt.Time()), seconds(r.Seconds).String(), listPrincipals(r.Logins, r.Hosts), e.why(r),
 		})
 	}
 	return t
@@ -162,7 +162,7 @@ func (e Env) waitingTable(list []api.Request) table {
 	t := table{heading: []string{"by", "for", "length", "until", "because", "page"}}
 	for _, r := range list {
 		t.rows = append(t.rows, []string{
-			asker(r), listPrincipals(r.Logins, r.Hosts), seconds(r.Seconds).String(), e.clock(r.ExpiresAt.Time()), e.brief(r.Reason), r.URL,
+			asker(r), listPrincipals(r.Logins, r.Hosts), seconds(r.Seconds).String(), e.clock(r.ExpiresAt.Time()), e.why(r), r.URL,
 		})
 	}
 	return t
@@ -175,6 +175,14 @@ func asker(r api.Request) string {
 		name += " (" + r.ByAccount + ")"
 	}
 	return name
+}
+
+// why is the beginning of a request's reason for a column, with its ticket.
+func (e Env) why(r api.Request) string {
+	if r.Ticket == "" {
+		return e.brief(r.Reason)
+	}
+	return e.brief(r.Reason) + " [" + clipped(e.visible(r.Ticket), 24) + "]"
 }
 
 // brief is the beginning of a free text for a column.
@@ -198,7 +206,7 @@ func (e Env) briefState(r api.Request) string {
 func csvRequests(list []api.Request) [][]string {
 	rows := [][]string{{
 		"request", "state", "submitted", "expires", "by", "by_name", "by_account", "contract", "version", "role", "clause", "logins", "hosts",
-		"for_seconds", "reason", "grant_start", "grant_end", "grant_active", "decisions", "page",
+		"for_seconds", "reason", "grant_start", "grant_end", "grant_active", "decisions", "page", "ticket",
 	}}
 	for _, r := range list {
 		var start, end canon.Micros
@@ -213,7 +221,7 @@ func csvRequests(list []api.Request) [][]string {
 		rows = append(rows, []string{
 			string(r.ID), r.State, csvTime(r.SubmittedAt), csvTime(r.ExpiresAt), string(r.By), r.ByName, r.ByAccount, r.Contract.ID,
 			strconv.FormatInt(r.Contract.Version, 10), r.Role, r.Clause, joined(r.Logins), joined(r.Hosts), strconv.FormatInt(r.Seconds, 10), r.Reason,
-			csvTime(start), csvTime(end), isActive, strings.Join(decisions, ", "), r.URL,
+			csvTime(start), csvTime(end), isActive, strings.Join(decisions, ", "), r.URL, r.Ticket,
 		})
 	}
 	return rows

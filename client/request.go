@@ -143,6 +143,7 @@ func (a *account) tellOutcome(r api.Request) error {
 			by += first(d.ByName, "person "+string(d.By))
 		}
 	}
+	by = first(by, "the contract, which asks nobody for this")
 	if r.Grant == nil {
 		a.env.say("granted by %s", by)
 		return nil

@@ -41,12 +41,14 @@ func TestSchemaIsWhatIsPrinted(t *testing.T) {
 		"ledger export": exportResult{}, "audit verify": auditResult{}, "audit explain": storyResult{}, "BundleResult": bundleResult{},
 		"hosts list": fleetResult{}, "hosts invite": invitationResult{}, "hosts config": configResult{}, "HostAct": api.HostAct{},
 		"ContractResult": contractResult{}, "contract lint": lintResult{}, "contract diff": diffResult{}, "contract class": classResult{}, "contract verify": chainResult{}, "contract export": contractExport{},
+		"ContractListResult": contractListResult{}, "ContractStandingResult": api.ContractVersion{}, "contract plan": planResult{},
 	}
 	parts := map[string]any{
 		"Request": api.Request{}, "Decision": api.Decision{}, "Grant": api.Grant{}, "Revoked": api.Revoked{}, "Contract": api.Contract{}, "Host": api.Host{}, "Heartbeat": api.Heartbeat{}, "RoleOption": api.RoleOption{},
 		"RoleStage": api.RoleStage{}, "Entry": api.Entry{}, "EntryProof": api.EntryProof{}, "Check": Check{}, "CertificateHeld": certificateHeld{}, "HostRoles": hostRoles{},
 		"AuditReport": audit.Report{}, "AuditCertificate": audit.Certificate{}, "AuditPart": audit.Part{}, "AuditContract": audit.Contract{}, "AuditFinding": audit.Finding{}, "AuditSuccession": audit.Succession{},
 		"ContractParty": partyResult{}, "ContractSignature": signatureState{}, "MissingSignature": missingLine{}, "ContractVersion": contractVersion{},
+		"ContractStanding": api.ContractVersion{}, "ContractSigned": api.ContractSigned{}, "ContractMissing": api.ContractMissing{},
 		"LintedContract": lintedDir{}, "LintFinding": lintFinding{}, "TermsChange": termsChange{}, "ClassChange": classChange{}, "ClassWitness": classWitness{},
 		"BundleRoot": bundleRoot{}, "StoryContract": storyContract{}, "StorySignature": storySignature{}, "StoryRequest": storyRequest{}, "StoryDecision": storyDecision{}, "StorySession": storySession{},
 	}

@@ -119,6 +119,9 @@ func (a *account) showRequest(r api.Request, asJSON bool) error {
 	if r.Reason != "" {
 		lines = append(lines, "because   "+r.Reason)
 	}
+	if r.Ticket != "" {
+		lines = append(lines, "ticket    "+r.Ticket)
+	}
 	for _, d := range r.Decisions {
 		text := fmt.Sprintf("decision  %s by %s at %s, stage %s", d.Verdict, first(d.ByName, "person "+string(d.By)), a.env.clock(d.At.Time()), d.Stage)
 		if d.Seconds > 0 {

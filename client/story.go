@@ -47,6 +47,7 @@ type requestLeaf struct {
 	facts  record.RequestSubmit
 	doc    record.RequestDoc
 	reason string // empty if it is erased or not shown
+	ticket string // empty if none was named, or it is erased or not shown
 }
 
 type decisionLeaf struct {
@@ -177,7 +178,7 @@ func (s *story) takeRequest(e audit.Entry, f record.RequestSubmit, person any) e
 		return nil
 	}
 	if part, ok := person.(record.RequestPerson); ok {
-		r.reason = part.Reason
+		r.reason, r.ticket = part.Reason, part.Ticket
 	}
 	s.request = &r
 	return nil

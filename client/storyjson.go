@@ -41,6 +41,7 @@ type storyRequest struct {
 	Role    string        `json:"role"`
 	Seconds int64         `json:"for_seconds"`
 	Reason  string        `json:"reason,omitempty"`
+	Ticket  string        `json:"ticket,omitempty"`
 }
 
 type storyDecision struct {
@@ -60,7 +61,8 @@ func (s *story) result() storyResult {
 	if r := s.request; r != nil {
 		login, who := s.loginResult(r.facts.Claims.Login)
 		out.Request = &storyRequest{
-			Leaf: r.leaf, Verdict: s.verdicts[r.leaf], Login: login, Person: r.doc.Person, Who: who, Role: r.doc.Role, Seconds: r.doc.Seconds, Reason: r.reason,
+			Leaf: r.leaf, Verdict: s.verdicts[r.leaf], Login: login, Person: r.doc.Person, Who: who, Role: r.doc.Role, Seconds: r.doc.Seconds,
+			Reason: r.reason, Ticket: r.ticket,
 		}
 	}
 	for _, d := range s.decisions {

@@ -145,6 +145,12 @@ func (p *page) request() {
 	} else {
 		p.plain("the reason is erased or not shown; it has %d words", r.facts.ReasonWords)
 	}
+	switch {
+	case r.ticket != "":
+		p.words("ticket " + r.ticket)
+	case r.facts.Ticket:
+		p.plain("a ticket was named; it is erased or not shown")
+	}
 	p.login(r.facts.Claims.Login)
 	p.part(audit.PartRequest)
 }

@@ -77,3 +77,62 @@ func TestPromiseP10_AmendmentFilesSignedAsTheVersionBeforeSays(t *testing.T) {
 		t.Errorf("by the old key: %v", err)
 	}
 }
+
+// Whoever may narrow alone narrows what the terms say, and not what the prose says
+// beside them: all sign that.
+func TestPromiseP10_ProseIsNotChangedAlone(t *testing.T) {
+	t.Parallel()
+	c := newChain(t)
+	const prose = "# §1 All\n\nAccess for at most {{roles.operator.grant.max: 1 hour}}, and {{ceilings.grant : 8h}} at most.\r\n\n```\n{{roles.operator.grant.max: 1h}}\n```\n"
+	files := map[string][]byte{
+		contract.ProseFile: []byte(prose),
+		contract.TermsFile: []byte(c.terms([]string{"issuers:", "effect: {unilateral_narrowing: [acme]}\nissuers:"})),
+	}
+	manifest, err := contract.NewManifest(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files[contract.ManifestFile] = manifest
+	v1, err := contract.Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const all = wantOfficer + "; " + wantOwner
+	const said = "{{roles.operator.grant.max: 1 hour}}"
+	for _, tt := range []struct {
+		name, old, with string // of the prose
+		want            string // still missing when acme has signed
+	}{
+		{"the value that it says", said, "{{roles.operator.grant.max: 30m}}", ""},
+		{"the value in other words", said, "{{roles.operator.grant.max: 30 minutes}}", ""},
+		{"the value alone", said, "30m", all},
+		{"another term that it says", said, "{{ceilings.grant: 8h}}", all},
+		{"one term more", said, "{{roles.operator.grant.max: 30m}}{{ceilings.grant: 8h}}", all},
+		{"another example", "1 hour}}, and {{ceilings.grant : 8h}} at most.\r\n\n```\n{{roles.operator.grant.max: 1h}}", "30m}}, and {{ceilings.grant : 8h}} at most.\r\n\n```\n{{roles.operator.grant.max: 30m}}", all},
+		{"a duty of the other's", said + ", and", "{{roles.operator.grant.max: 30m}}. Other pays for it, and", all},
+		{"a word fewer", said + ", and {{ceilings.grant : 8h}} at most", "{{roles.operator.grant.max: 30m}}, and {{ceilings.grant : 8h}}", all},
+		{"a line break", said, "\n{{roles.operator.grant.max: 30m}}", all},
+		{"a paragraph at the end", said + ", and {{ceilings.grant : 8h}} at most.\r\n\n```\n{{roles.operator.grant.max: 1h}}\n```\n", "{{roles.operator.grant.max: 30m}}, and {{ceilings.grant : 8h}} at most.\r\n\n```\n{{roles.operator.grant.max: 1h}}\n```\nAcme is right.\n", all},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			files, err := contract.NewAmendment(map[string][]byte{
+				contract.ProseFile: replace(t, []byte(prose), tt.old, tt.with),
+				contract.TermsFile: replace(t, v1.Files[contract.TermsFile], "{max: 1h}", "{max: 30m}"),
+			}, v1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v2, err := contract.LoadAmendment(files, v1)
+			if err != nil || v2.Compared.Class != contract.Narrowing {
+				t.Fatalf("%+v, %v", v2, err)
+			}
+			if got := missing(v2, c.signed(t, v2, "ada cleo |")); got != tt.want {
+				t.Errorf("missing %q, want %q", got, tt.want)
+			}
+			if got := missing(v2, c.signed(t, v2, "ada cleo | dora emil")); got != "" {
+				t.Errorf("signed by all: missing %q", got)
+			}
+		})
+	}
+}

@@ -142,17 +142,8 @@ func (r *reader) checkSignatories(t *Terms) {
 func (r *reader) checkAssurances(t *Terms) {
 	for i, s := range t.Signatories {
 		for _, k := range s.Of {
-			path := strictyaml.Item("signatories", i) + ".of." + k.Name
-			switch keyType := k.PublicKey.Type(); s.Assurance {
-			case AssuranceSKUP, AssuranceSKUV:
-				if !fido(keyType) {
-					r.failAt(path, "a key of type %s can't sign as %s demands; pin a FIDO key, as ssh-keygen -t ed25519-sk makes", keyType, s.Assurance)
-				}
-			case AssuranceWebAuthn:
-				if keyType != ssh.KeyAlgoSKECDSA256 {
-					r.failAt(path, "a key of type %s can't sign as %s demands; pin a passkey as %s", keyType, s.Assurance, ssh.KeyAlgoSKECDSA256)
-				}
-			case AssuranceSSH:
+			if err := CanSign(k.PublicKey, s.Assurance); err != nil {
+				r.failAt(strictyaml.Item("signatories", i)+".of."+k.Name, "%v", err)
 			}
 		}
 	}

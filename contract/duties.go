@@ -9,7 +9,7 @@ type Effect struct {
 	SignWithin time.Duration // after its proposal; a version not signed by then is dead. 0: no deadline
 	InFlight   InFlight      // InFlightNarrowed unless set
 	// UnilateralNarrowing are the parties whose signatures alone bring an amendment
-	// into force that takes rights away and gives none, sorted.
+	// into force that takes rights away, gives none and leaves the prose as it is, sorted.
 	UnilateralNarrowing []string
 	Conditions          []Condition // by ID; all must be met before the version is in force
 }

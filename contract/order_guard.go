@@ -223,6 +223,16 @@ func comparePaths(a, b *Role) (Class, *Witness) {
 	v := verdict{class: Equivalent}
 	known := make(map[[2]int]Class) // by the paths that decide
 	for _, cell := range s.cells {
+		i, j := old.choose(cell), now.choose(cell)
+		class, seen := known[[2]int{i, j}]
+		if !seen {
+			o, n := old.outcome(i), now.outcome(j)
+			class = within(n.within(o), o.within(n))
+			known[[2]int{i, j}] = class
+		}
+		if class == Equivalent {
+			continue
+		}
 		facts, reachable := s.request(cell, b)
 		other, before := s.request(cell, a)
 		if !reachable || !before {
@@ -231,16 +241,7 @@ func comparePaths(a, b *Role) (Class, *Witness) {
 		if !a.keeps(facts) && b.keeps(other) {
 			facts = other
 		}
-		i, j := old.choose(cell), now.choose(cell)
-		class, seen := known[[2]int{i, j}]
-		if !seen {
-			o, n := old.outcome(i), now.outcome(j)
-			class = within(n.within(o), o.within(n))
-			known[[2]int{i, j}] = class
-		}
-		if class != Equivalent {
-			v.see(class, b.ID, old.outcome(i), now.outcome(j), facts)
-		}
+		v.see(class, b.ID, old.outcome(i), now.outcome(j), facts)
 	}
 	return v.class, v.witness
 }

@@ -266,10 +266,17 @@ var reviewRows = []row[Review]{
 	supersetIsLess("reviewer_not", func(v *Review) []string { return v.ReviewerNot }),
 }
 
+// recertify compares how often roles are looked at again. What comes or goes with
+// its role is no change of its own.
 func (c *comparer) recertify() {
 	a, b := c.old.Review.Recertify, c.new.Review.Recertify
 	for _, role := range sortedKeys(a, b) {
 		r := shorterIsLess(role, func(m *map[string]time.Duration) time.Duration { return (*m)[role] })
+		if _, was := c.old.Role(role); !was {
+			r = metadata(role, r.spell)
+		} else if _, stays := c.new.Role(role); !stays {
+			r = metadata(role, r.spell)
+		}
 		compareRows(c, "review.recertify", &a, &b, []row[map[string]time.Duration]{r})
 	}
 }

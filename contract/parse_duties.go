@@ -57,21 +57,13 @@ func (r *reader) calendar(e entry) Calendar {
 	return c
 }
 
-// zonePattern is the form of POSIX.1-2017 §8.3, TZ, with the offsets of up to
-// 167 hours that tzdata uses.
-var zonePattern = func() *regexp.Regexp {
-	const (
-		name   = `(?:[A-Za-z]{3,10}|<[A-Za-z0-9+-]{3,10}>)`
-		offset = `[+-]?[0-9]{1,3}(?::[0-9]{2}){0,2}`
-		rule   = `(?:M(?:[1-9]|1[0-2])\.[1-5]\.[0-6]|J?[0-9]{1,3})(?:/` + offset + `)?`
-	)
-	return regexp.MustCompile(`^` + name + offset + `(?:` + name + `(?:` + offset + `)?,` + rule + `,` + rule + `)?$`)
-}()
-
-const zoneForm = "rules such as CET-1CEST,M3.5.0,M10.5.0/3: the last line of the zone's file in /usr/share/zoneinfo"
-
+// zone reads the rules of a time zone.
 func (r *reader) zone(n node) string {
-	return r.match(n, "the rules of a time zone", zonePattern, zoneForm)
+	s := r.scalar(n, "the rules of a time zone")
+	if _, err := ParseZone(s); r.err == nil && err != nil {
+		r.fail(n, "%v", err)
+	}
+	return s
 }
 
 var minutesPattern = regexp.MustCompile(`^(?:[01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$`)

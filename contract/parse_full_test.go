@@ -28,9 +28,12 @@ func TestFullTermsRefusals(t *testing.T) {
 		// Signatories.
 		{"class", "only_if: [mixed, widening]", "only_if: [mixed, wide]", `signatories[1].only_if[1]: "wide" is not known here, expected one of equivalent, narrowing, widening, mixed`},
 		{"touched key", "assurance: webauthn-uv\n\neffect", "assurance: sk-up\n    only_if: [narrowing]\n\neffect", "signatories[2].only_if: nobody signs for northwind what gives rights; a line of each party signs widening amendments"},
-		{"passkey", "    assurance: sk-uv", "    assurance: webauthn-uv", "signatories[0].of.a-lang: a key of type sk-ssh-ed25519@openssh.com can't sign as webauthn-uv demands; pin a passkey as sk-ecdsa-sha2-nistp256@openssh.com"},
+		{"passkey", "    assurance: sk-uv", "    assurance: webauthn-uv", "signatories[0].of.a-lang: assurance webauthn-uv: a sk-ssh-ed25519@openssh.com key of that kind is no passkey; pin one of type sk-ecdsa-sha2-nistp256@openssh.com whose application is the website's name"},
+		{"passkey of no website", "jgAAAAbc2FsbHlwb3J0Lm5vcnRod2luZC5leGFtcGxl", "jgAAAAEc3NoOg==", "signatories[2].of.j-duarte: assurance webauthn-uv: a sk-ecdsa-sha2-nistp256@openssh.com key of that kind is no passkey"},
 		// Calendars.
-		{"zone by name", "zone: CET-1CEST,M3.5.0,M10.5.0/3", "zone: Europe/Berlin", `calendars.de-business.zone: expected the rules of a time zone, found "Europe/Berlin"`},
+		{"zone by name", "zone: CET-1CEST,M3.5.0,M10.5.0/3", "zone: Europe/Berlin", `calendars.de-business.zone: "Europe/Berlin" is no rule of a time zone: expected hours, 0 to 24, at character 7; write it as the last line of the zone's file in the time zone database, such as CET-1CEST,M3.5.0,M10.5.0/3`},
+		{"zone of a day that no year has", "zone: CET-1CEST,M3.5.0,M10.5.0/3", "zone: CET-1CEST,366,M10.5.0/3", "calendars.de-business.zone: \"CET-1CEST,366,M10.5.0/3\" is no rule of a time zone: expected a day of the year, 0 to 365, at character 11"},
+		{"zone of 25 hours", "zone: CET-1CEST,M3.5.0,M10.5.0/3", "zone: CET-25", "calendars.de-business.zone: \"CET-25\" is no rule of a time zone: expected hours, 0 to 24, at character 5"},
 		{"no day", "days: [sun, sat]", "days: []", "calendars.weekend.days: expected one or more days, found none"},
 		{"unknown day", "days: [sun, sat]", "days: [sunday]", `calendars.weekend.days[0]: "sunday" is not known here, expected one of mon, tue`},
 		{"bare hour", `from: "08:00"`, "from: 08:00", `calendars.de-business.from: expected a time of day in quotes such as "08:00", found "08:00" without quotes`},

@@ -153,7 +153,7 @@ func TestParseTermsRefusals(t *testing.T) {
 		{"unknown party", "  - party: northwind", "  - party: northwnd", `terms.yaml:27:12: signatories[1].party: no party "northwnd" in parties, did you mean northwind?`},
 		{"party without signatory", "  - party: northwind", "  - party: acme", "terms.yaml:16:3: parties.northwind: no signatory signs for this party; add one to signatories or leave the party out"},
 		{"capacity twice", "  - party: northwind\n    capacity: officer", "  - party: acme\n    capacity: ciso", "terms.yaml:28:15: signatories[1].capacity: party acme signs as ciso in signatories[0] already"},
-		{"assurance", "assurance: ssh", "assurance: sk-uv", `terms.yaml:24:15: signatories[0].of.a-lang: a key of type ssh-ed25519 can't sign as sk-uv demands; pin a FIDO key, as ssh-keygen -t ed25519-sk makes`},
+		{"assurance", "assurance: ssh", "assurance: sk-uv", `terms.yaml:24:15: signatories[0].of.a-lang: assurance sk-uv: a ssh-ed25519 key lies in no FIDO token; pin a key of ssh-keygen -t ed25519-sk -O verify-required`},
 		{"no key", "{j-duarte: ecdsa-sha2-nistp256 ", "{j-duarte: hello, k: ecdsa-sha2-nistp256 ", "terms.yaml:30:20: signatories[1].of.j-duarte: not a public key; write the one line of a .pub file: type, base64, comment"},
 		{"junk key", "{j-duarte: ecdsa-sha2-nistp256 ", "{j-duarte: ssh-ed25519 AAAA, k: ecdsa-sha2-nistp256 ", "not a public key that we know"},
 		{"key with options", "{j-duarte: ecdsa-sha2-nistp256 ", "{j-duarte: no-touch-required ecdsa-sha2-nistp256 ", "its second word is no base64"},

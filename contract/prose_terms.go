@@ -77,6 +77,27 @@ func withoutPaths(text string) string {
 	})
 }
 
+// sameProse tells whether the prose of an amendment is that of the version before,
+// but for the values of terms that it says. Those are held to the terms, so that
+// what is compared there is compared here as well.
+func (v *Version) sameProse() bool {
+	return withoutValues(string(v.Files[ProseFile])) == withoutValues(string(v.Parent.Files[ProseFile]))
+}
+
+// withoutValues writes a prose with the path alone of each term that it says.
+func withoutValues(prose string) string {
+	lines := strings.Split(prose, "\n")
+	for i, line := range outsideFences(prose) {
+		if line != "" {
+			lines[i] = mentionPattern.ReplaceAllStringFunc(line, func(s string) string {
+				path, _, _ := strings.Cut(s, ":")
+				return path + "}}"
+			})
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // checkMentions holds every term that the prose says to the terms.
 func checkMentions(prose string, t *Terms) *strictyaml.Error {
 	list, flaw := mentions(prose)

@@ -33,7 +33,7 @@ type Way struct {
 // asked for signs with all of them. If it is constitutional, or no line at all is
 // asked for, all sign. A narrowing that is not constitutional can also be signed by
 // all lines of one of the parties in Effect.UnilateralNarrowing of the amended
-// version.
+// version, unless the prose changes in more than the values of terms that it says.
 //
 // An amendment that changes nothing but who stands in signature lines can be
 // signed, in place of the lines of a party that it changes, by as many of that
@@ -43,7 +43,7 @@ func (v *Version) Required() []Way {
 		return []Way{{Basis: ByLines, Lines: v.lines()}}
 	}
 	ways := []Way{{Basis: ByLines, Lines: v.ordinary()}}
-	if v.Compared.Class == Narrowing && !v.Compared.Constitutional {
+	if v.Compared.Class == Narrowing && !v.Compared.Constitutional && v.sameProse() {
 		for _, party := range v.Parent.Terms.Effect.UnilateralNarrowing {
 			if lines := ofParty(v.lines(), party); len(lines) > 0 {
 				ways = append(ways, Way{Basis: ByNarrowing, Party: party, Lines: lines})

@@ -128,6 +128,25 @@ func (s *Server) apiRoutes() []route {
 			answers: []success{{200, []api.RoleOption{}, "where logins and hosts were asked about one or more: if there is none, the refusal says what would pass"}},
 			refuses: []kind{fieldRefused, contractForbids, groupsUnknown},
 		}},
+		{method: get, path: "/v1/contracts", bearer: s.contracts, doc: &operation{
+			id: "listContracts", tag: "contracts", summary: "Every version of the contracts that concern one: who signed, who has to sign still",
+			answers: []success{{200, []api.ContractVersion{}, "by contract, newest version first"}},
+			refuses: []kind{groupsUnknown},
+		}},
+		{method: post, path: "/v1/contracts", bearer: s.sendContract, doc: &operation{
+			id: "sendContract", tag: "contracts", summary: "Propose an amendment, or bring signatures over one",
+			more: "The files are those of the version's folder. A signature counts for who made it, whoever brings it. Each must hold, or nothing is " +
+				"recorded; a repeat is safe. Version 1 is added by the operator.",
+			body:    api.ContractSend{},
+			answers: []success{{200, api.ContractVersion{}, "recorded, and where it stands"}},
+			refuses: []kind{notFound, fieldRefused, groupsUnknown},
+		}},
+		{method: get, path: "/v1/contracts/{digest}", bearer: s.contractFiles, doc: &operation{
+			id: "getContract", tag: "contracts", summary: "A contract version with its files and signatures",
+			path:    api.ContractPath{},
+			answers: []success{{200, api.ContractFiles{}, "byte for byte as it was proposed"}},
+			refuses: []kind{notFound, groupsUnknown},
+		}},
 		{method: post, path: "/v1/contracts/plan", bearer: s.planContract, doc: &operation{
 			id: "planContract", tag: "contracts", summary: "What a draft of a contract's terms would have changed",
 			more: "Each request of the last days is decided again, as far as possible, by the draft, on what was known when it was made. It is " +

@@ -32,11 +32,12 @@ var about = apitest.Info{
 		"Times (`*_at`) are microseconds since 1970-01-01T00:00:00Z, durations (`*_seconds`) seconds, digests and keys base64url without padding. " +
 		"What is signed, and how, is in docs/formats.md.",
 	Tags: map[string]string{
-		"server":   "what the server is",
-		"sessions": "logging in and out",
-		"requests": "asking, waiting, and certificates",
-		"hosts":    "what hosts and host admins do; hosts sign with their own keys",
-		"ledger":   "what was recorded, with proofs",
+		"server":    "what the server is",
+		"sessions":  "logging in and out",
+		"requests":  "asking, waiting, and certificates",
+		"contracts": "access contracts and their amendments",
+		"hosts":     "what hosts and host admins do; hosts sign with their own keys",
+		"ledger":    "what was recorded, with proofs",
 	},
 }
 

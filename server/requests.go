@@ -23,7 +23,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, session store.Se
 		return err
 	}
 	q, isNew, err := s.authority.Submit(r.Context(), session, authority.Ask{
-		Document: body.Document, Signature: body.Signature, PersonSalt: body.PersonSalt, Reason: body.Reason,
+		Document: body.Document, Signature: body.Signature, PersonSalt: body.PersonSalt, Reason: body.Reason, Ticket: body.Ticket,
 	})
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func (s *Server) describe(r *store.Reader, q approval.Request, now time.Time) (a
 	if part, ok, err := personPart[record.RequestPerson](r, q.Leaf); err != nil {
 		return api.Request{}, err
 	} else if ok {
-		out.Reason = part.Reason
+		out.Reason, out.Ticket = part.Reason, part.Ticket
 	}
 	if out.Decisions, err = decisions(r, q); err != nil {
 		return api.Request{}, err

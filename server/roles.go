@@ -197,7 +197,9 @@ func refusal(err error) bool {
 }
 
 // tryRole asks the terms for the longest grant of the role with as short a reason
-// as it takes. With a refusal comes how near the role is: that its logins fit, or
+// as it takes, and a ticket if it takes one. That no path is known for just that is
+// no refusal: another length, a ticket or the time of day may have one, and the
+// request itself is told. With a refusal comes how near the role is: that its logins fit, or
 // its hosts, counts more than that the person is a member.
 func tryRole(r *store.Reader, v *contract.Version, role *contract.Role, want wanted, subject contract.Subject) (int, error) {
 	most := min(role.Grant.Max, v.Terms.Ceilings.Grant)
@@ -205,7 +207,11 @@ func tryRole(r *store.Reader, v *contract.Version, role *contract.Role, want wan
 	if err != nil {
 		return 0, err
 	}
+	ask.TicketUnread = role.Request.Ticket.Required
 	if _, err = v.Terms.Evaluate(ask, subject); err == nil {
+		return 0, nil
+	}
+	if refused, ok := errors.AsType[*contract.ClauseError](err); ok && refused.Field == "path" {
 		return 0, nil
 	}
 	near := 0
@@ -226,9 +232,17 @@ func optionOf(v *contract.Version, role *contract.Role) api.RoleOption {
 		Contract: contractOf(v), Role: role.ID, Clause: role.Clause, Logins: role.Logins,
 		MaxSeconds:  int64(min(role.Grant.Max, v.Terms.Ceilings.Grant) / time.Second),
 		CertSeconds: int64(min(role.Cert.TTL, v.Terms.Ceilings.CertTTL) / time.Second),
-		Approvers:   role.Paths[0].Stages[0].From, MinWords: role.Request.MinWords,
+		Approvers:   []string{}, Stages: []api.RoleStage{}, MinWords: role.Request.MinWords,
 	}
-	for _, stage := range role.Paths[0].Stages {
+	if t := role.Request.Ticket; t != (contract.Ticket{}) {
+		out.Ticket = &api.RoleTicket{Required: t.Required, Pattern: t.Pattern}
+	}
+	asks := slices.IndexFunc(role.Paths, func(p contract.Path) bool { return len(p.Stages) > 0 })
+	if asks < 0 { // every path grants at once
+		return out
+	}
+	out.Approvers = role.Paths[asks].Stages[0].From
+	for _, stage := range role.Paths[asks].Stages {
 		out.Stages = append(out.Stages, api.RoleStage{
 			Stage: stage.ID, Need: stage.Quorum, From: stage.From, TimeoutSeconds: int64(stage.Timeout / time.Second),
 		})

@@ -22,7 +22,7 @@ func written(e api.Entry) []string {
 	case record.LinkPerson:
 		return []string{p.Because}
 	case record.RequestPerson:
-		return []string{p.Reason}
+		return []string{p.Reason, p.Ticket}
 	case record.DecidePerson:
 		return []string{p.Words}
 	}

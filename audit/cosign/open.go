@@ -52,8 +52,12 @@ func (l *leaf) open(o record.Opening) *record.LoginPerson {
 	}
 	switch f := facts.(type) {
 	case record.RequestSubmit:
-		if p, ok := person.(record.RequestPerson); ok && record.CountWords(p.Reason) != f.ReasonWords {
+		p, ok := person.(record.RequestPerson)
+		switch {
+		case ok && record.CountWords(p.Reason) != f.ReasonWords:
 			l.flaw = fmt.Errorf("its reason has not %d words", f.ReasonWords)
+		case ok && (p.Ticket != "") != f.Ticket:
+			l.flaw = errors.New("whether it names a ticket is told otherwise")
 		}
 	case record.PersonLogin:
 		p, ok := person.(record.LoginPerson)

@@ -23,6 +23,7 @@ func newContract(env client.Env) *cobra.Command {
 	cmd.AddCommand(
 		newContractNew(env), newContractShow(env), newContractLint(env), newContractDiff(env), newContractClass(env), newContractPlan(env),
 		newContractPropose(env), newContractSign(env), newContractVerify(env), newContractExport(env),
+		newContractStatus(env), newContractHistory(env), newContractSend(env), newContractFetch(env),
 	)
 	return cmd
 }

@@ -110,31 +110,3 @@ enforce, it refuses.`,
 	addJSON(cmd, &o.JSON)
 	return cmd
 }
-
-func newContractPlan(env client.Env) *cobra.Command {
-	o := client.ContractPlanOptions{ContractOptions: client.ContractOptions{Env: env}}
-	cmd := &cobra.Command{
-		Use:   "plan DIR",
-		Short: "Show what a draft would have changed of the last days' requests",
-		Long: `The server decides each request of the last days again as the draft would have, on
-what was known when it was made: which would be denied, asked or granted by a guard,
-for how long, without which logins or hosts, and whether those who approved would
-have sufficed; who gains or loses the power to decide; which live certificates would
-not have been made; whose rights or duties change. What it cannot know it counts as
-unknown. It is one step: that people would have asked for something else is beyond it.
-
-It is for holders of an office of the contract. With --write the plan is kept in the
-draft, and becomes part of what is signed.`,
-		Example: `  sally contract plan acme-prod/2 --days 90
-  sally contract plan acme-prod/2 --write`,
-		Args: oneArgument("DIR"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			dirArgument(&o.Dir, args)
-			return client.ContractPlan(cmd.Context(), o)
-		},
-	}
-	addNumber(cmd, &o.Days, "days", 90, "`N` days to look back, 1 to 366")
-	addSwitch(cmd, &o.Write, "write", "keep it as plan.json in the draft, for those who sign")
-	addJSON(cmd, &o.JSON)
-	return cmd
-}

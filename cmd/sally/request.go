@@ -40,6 +40,7 @@ sally ssh joins it.`,
 func addAskFlags(cmd *cobra.Command, ask *client.Ask) {
 	addText(cmd, &ask.For, "for", 32, "for how long: a `DURATION` such as 90s, 10m or 1h30m")
 	addText(cmd, &ask.Because, "because", client.MaxReason, "the `REASON`, for those who decide")
+	addText(cmd, &ask.Ticket, "ticket", client.MaxReason, "`ID` of the ticket that it is for, where the role wants one")
 	addText(cmd, &ask.Role, "role", 64, "`ROLE` of the contract, where several would do")
 	addText(cmd, &ask.Contract, "contract", 64, "contract, where several would do: its `ID`")
 }

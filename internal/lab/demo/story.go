@@ -87,7 +87,7 @@ func (s *story) steps() []step {
 		all = slices.Insert(all, at(all, "Twenty seconds later"), step{"Alice is let in on " + site.App1 + " for a minute, and stays", s.minute})
 		all = slices.Insert(all, at(all, "Nothing is left"), s.enforceSteps()...)
 	}
-	all = slices.Insert(all, at(all, "Nothing is left"), s.auditSteps()...)
+	all = slices.Insert(all, at(all, "Nothing is left"), append(s.amendSteps(), s.auditSteps()...)...)
 	if s.Site == nil || s.Vault == nil {
 		return all
 	}
