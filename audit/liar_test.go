@@ -21,6 +21,9 @@ import (
 // signature: what *attested* means. docs/audit.md has the same list, in words.
 var serversWord = map[string]string{
 	"certificate.issue facts.at":        "the ledger's clock, within what stands around it",
+	"contract.propose facts.at":         "the ledger's clock, within what stands around it",
+	"contract.sign facts.at":            "the ledger's clock, within what stands around it and before the day until which it was to be signed",
+	"contract.condition facts.at":       "the ledger's clock, within what stands around it",
 	"ledger.open facts.at":              "the ledger's clock",
 	"person.snapshot facts.at":          "the ledger's clock",
 	"request.submit facts.at":           "the ledger's clock, within the document's life",
@@ -45,6 +48,9 @@ var serversWord = map[string]string{
 	"person.read facts.leaves[]": "what an auditor was shown",
 	"person.read facts.query":    "what an auditor was shown",
 
+	"host.invite facts.bundle":       "the operator's, where no host admin has signed it",
+	"host.invite facts.expires_at":   "the operator's, where no host admin has signed it",
+	"host.invite facts.secret":       "the operator's, where no host admin has signed it",
 	"host.join facts.address":        "the operator's",
 	"host.join facts.port":           "the operator's",
 	"host.join facts.host_key":       "the operator's",
@@ -67,6 +73,7 @@ var serversWord = map[string]string{
 	"person.login person.id_token": "its signature: nobody has the identity provider's keys of that day",
 
 	"host.label facts.label":             "a random id",
+	"grant.carry facts.carry":            "a random id",
 	"login.open facts.call":              "in which call a host told it",
 	"login.open facts.opened_at":         "a host's clock, within the certificate",
 	"login.close facts.call":             "in which call a host told it",
@@ -108,7 +115,7 @@ func TestPromiseP12_ALyingServerIsFound(t *testing.T) {
 		}
 	}
 	config := b.config()
-	config.Contracts = append(config.Contracts, b.w.Audited().Digest, b.w.Fleet().Digest)
+	config.Contracts = append(config.Contracts, b.w.Audited().Digest, b.w.Fleet().Digest, b.wharf().Digest)
 	verifyAll(t, config, list)
 	believed := map[string]bool{}
 	for _, a := range list {

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/canon"
 	"github.com/sallyport/sallyport/client"
+	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/ledger"
 	"github.com/sallyport/sallyport/ledger/certproof"
 	"github.com/sallyport/sallyport/record"
@@ -135,6 +136,7 @@ func auditedStory(t fataler) told {
 		b.append(recordtest.Draft{Facts: read})
 		b.hosts()
 		b.revocations()
+		b.amendments()
 	})
 	b.pass(366 * 24 * time.Hour)
 	b.append(recordtest.Draft{Facts: b.w.Erase(b.m, b.w.Chris, b.w.Dana, erin)})
@@ -191,6 +193,45 @@ func (b told) revocations() {
 	b.append(w.Revoke(m, nil, w.Version, record.Target{Type: record.TargetHost, Host: "web-2.demo"}))
 	b.append(w.Lock(m, frank))
 	b.append(w.Unlock(m, frank))
+}
+
+// wharf is version 1 of the contract that amendments tells of.
+func (b told) wharf() *contract.Version {
+	return b.w.Contract("wharf", "law: {terminate: {clause: §2, notice: 1h}}\n")
+}
+
+// amendments tells of a contract that is amended, one amendment being withdrawn, of a
+// grant that goes on, and of the contract's end.
+func (b told) amendments() {
+	b.t.Helper()
+	w, m, before := b.w, b.m, b.w.Version
+	w.Version = b.wharf()
+	defer func() { w.Version = before }()
+	w.PutInForce(m, w.Version)
+	petra, quinn := w.User("petra", "engineers"), w.User("quinn", "leads")
+	must(b.t, w.LogIn(m, petra))
+	must(b.t, w.LogIn(m, quinn))
+	w.Joined(m, w.Version, "quay-1.demo", "demo", w.Key())
+	ask := w.Ask(m, petra)
+	ask.Doc.Hosts = []sshcert.Host{"quay-1.demo"}
+	b.append(w.Submit(m, petra, ask))
+	b.append(w.Decide(m, quinn, w.Request(m, ask.Doc.Request), approval.Approve, 0))
+	b.pass(time.Second)
+	add := func(f record.Facts) { b.append(recordtest.Draft{Facts: f}) }
+	rival := w.Amend(w.Version, grantOfAnH, "grant: {max: 2h}")
+	second := w.Amend(w.Version, "issuers: {local", "effect: {conditions: {trained: {clause: §1, met_by: acme}}}\nissuers: {local")
+	add(w.Propose(m, rival))
+	add(w.Sign(m, rival, "chris"))
+	add(w.Withdraw(m, rival, "dana"))
+	w.PutInForceAgain(m, second)
+	b.pass(time.Second)
+	add(w.Meet(m, second, "chris", "trained"))
+	add(w.Carry(m, ask.Doc.Request, second))
+	f, err := w.Issue(m, petra, w.Request(m, ask.Doc.Request), w.Key())
+	must(b.t, err)
+	add(f)
+	b.pass(time.Second)
+	add(w.Terminate(m, second, "dana", false))
 }
 
 // randomStory is what people made of so many steps.

@@ -139,6 +139,8 @@ func requestOf(r *store.Reader, facts record.Facts) (canon.ID, error) {
 			return row.Grant, err
 		case record.TargetPerson, record.TargetRole, record.TargetHost:
 		}
+	case record.GrantCarry:
+		return f.Grant, nil
 	case record.CertificateIssue:
 		return f.Grant, nil
 	case record.CertificateVoid:

@@ -19,7 +19,7 @@ const maxQueue = 16
 // newsKinds are the leaves that change what a page shows.
 var newsKinds = []ledger.Kind{
 	ledger.RequestSubmit, ledger.RequestDecide, ledger.RequestExpire, ledger.RequestCancel, ledger.AccessRevoke, ledger.CertificateIssue, ledger.CertificateVoid,
-	ledger.PersonSnapshot,
+	ledger.GrantCarry, ledger.PersonSnapshot,
 }
 
 // news is one leaf as far as listeners are concerned: about a request, or about
