@@ -138,7 +138,7 @@ func (q *quorums) slack() (least int, worst uint32) {
 			need += q.need[bits.TrailingZeros(rest)]
 		}
 		if over := total - within[all&^set] - need; worst == 0 || over < least {
-			least, worst = over, uint32(set) //nolint:gosec // a set of at most 10 stages
+			least, worst = over, uint32(set)
 		}
 	}
 	return least, worst

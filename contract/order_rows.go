@@ -194,9 +194,9 @@ func spellKeys(keys []Key) string {
 // fields writes a mapping, leaving out what is empty: pairs of key and value.
 func fields(pairs ...string) string {
 	var out []string
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" && pairs[i+1] != "{}" {
-			out = append(out, pairs[i]+": "+pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		if value := pair[len(pair)-1]; value != "" && value != "{}" {
+			out = append(out, pair[0]+": "+value)
 		}
 	}
 	return "{" + strings.Join(out, ", ") + "}"

@@ -346,10 +346,7 @@ func spellCalendar(v *Calendar) string {
 		"from", spellMinutes(v.From), "to", spellMinutes(v.To), "holidays", spellDates(v.Holidays))
 }
 
-func spellMinutes(m int) string {
-	two := func(n int) string { return string(rune('0'+n/10)) + string(rune('0'+n%10)) }
-	return `"` + two(m/60) + ":" + two(m%60) + `"`
-}
+func spellMinutes(m int) string { return strconv.Quote(clockTime(m)) }
 
 func spellDates(dates []string) string {
 	if len(dates) == 0 {

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"time"
@@ -80,7 +81,7 @@ func (r *reader) minutes(n node) int {
 
 // clockTime writes minutes after midnight as terms do.
 func clockTime(minutes int) string {
-	return string([]byte{byte('0' + minutes/600), byte('0' + minutes/60%10), ':', byte('0' + minutes%60/10), byte('0' + minutes%10)})
+	return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60)
 }
 
 // date reads a day.

@@ -436,7 +436,7 @@ func granted(r approval.Request, at canon.Micros) error {
 		return fmt.Errorf("it ended at %s with its contract: %w", status.At.Format(time.RFC3339), ErrNotInForce)
 	case approval.Revoked:
 		return fmt.Errorf("%w at %s; ask again", approval.ErrRevoked, status.At.Format(time.RFC3339))
-	default:
-		return fmt.Errorf("it is %s: %w", status.State, approval.ErrNotGranted)
+	case approval.Pending, approval.Denied, approval.Expired, approval.Cancelled:
 	}
+	return fmt.Errorf("it is %s: %w", r.Status(at.Time()).State, approval.ErrNotGranted)
 }

@@ -138,7 +138,7 @@ func (s *Server) describe(r *store.Reader, q approval.Request, now time.Time) (a
 				out.Grant.Active = false
 			}
 		}
-	case approval.Denied:
+	case approval.Denied, approval.Ended:
 	}
 	return out, err
 }

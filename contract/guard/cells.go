@@ -92,6 +92,7 @@ func representatives(f Field, consts []Value) ([]Value, bool) {
 			out = append(out, OfInt(n))
 		}
 		return out, true
+	case String, Set: // below
 	}
 	texts := make([]string, len(consts))
 	for i, c := range consts {

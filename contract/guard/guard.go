@@ -154,6 +154,7 @@ func (n node) eval(facts Facts) bool {
 		return !slices.ContainsFunc(n.kids, func(k node) bool { return !k.eval(facts) })
 	case opNot:
 		return !n.kids[0].eval(facts)
+	case opNone, opField, opEqual, opUnequal, opLess, opAtMost, opMore, opAtLeast, opIn, opHas: // below
 	}
 	v := facts[n.field]
 	switch n.op {

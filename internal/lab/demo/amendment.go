@@ -69,7 +69,7 @@ func (s *story) draft(ctx context.Context) (string, error) {
 
 // askBriefly has Alice ask with a reason of two words.
 func (s *story) askBriefly(ctx context.Context, code int) (string, error) {
-	r, err := s.Alice.Run(ctx, "sally", "request", s.Principal(site.Web1), "--for", "5m", "--because", fewWords, "--new", "--json")
+	r, err := s.Alice.Run(ctx, "sally", "request", s.Principal(site.Web1), "--for", "5m", "--because", fewWords, "--new", "--no-wait", "--json")
 	if err != nil {
 		return "", err
 	}
