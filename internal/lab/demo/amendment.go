@@ -114,7 +114,7 @@ func (s *story) amended(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := contains(out, `"version":2`); err != nil {
+	if err := contains(out, `"version": 2`); err != nil {
 		return "", err
 	}
 	if r, err = s.Alice.Must(ctx, "sally", "contract", "history"); err != nil {
