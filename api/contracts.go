@@ -5,7 +5,7 @@ import "github.com/sallyport/sallyport/canon"
 // ContractVersion is a version of a contract and where it stands: GET /v1/contracts.
 type ContractVersion struct {
 	Contract       Contract          `json:"contract"`                                                 // which version it is
-	Parent         canon.Digest      `json:"parent,omitzero"`                                          // the version that it amends; absent of version 1
+	Parent         string            `json:"parent,omitempty"`                                         // the version that it amends; absent of version 1
 	Class          string            `json:"class,omitempty"`                                          // what the amendment does: equivalent, narrowing, widening or mixed
 	Constitutional bool              `json:"constitutional,omitempty"`                                 // it touches who the parties are, who signs or whose word counts
 	Changes        []string          `json:"changes,omitempty"`                                        // what it changes, a sentence each

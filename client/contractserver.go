@@ -60,10 +60,10 @@ func (o ContractListOptions) list(ctx context.Context, wanted func(api.ContractV
 	}
 	list := slices.DeleteFunc(all, func(v api.ContractVersion) bool { return !wanted(v) || o.ID != "" && v.Contract.ID != o.ID })
 	switch {
-	case o.JSON:
-		return o.printJSON(contractListResult{append([]api.ContractVersion{}, list...)})
 	case len(list) == 0 && o.ID != "":
 		return fmt.Errorf("no contract %s concerns you; sally whoami shows your groups", o.ID)
+	case o.JSON:
+		return o.printJSON(contractListResult{append([]api.ContractVersion{}, list...)})
 	case len(list) == 0:
 		o.say("no contract concerns you; sally whoami shows your groups")
 		return nil

@@ -142,12 +142,12 @@ func describeContract(r *store.Reader, row record.ContractRow, now canon.Micros)
 	}
 	out := api.ContractVersion{
 		Contract:   api.Contract{ID: row.ID, Title: version.Terms.Title, Version: row.Version, Digest: row.Contract, Lineage: row.Lineage},
-		Parent:     row.Parent,
 		Class:      string(version.Manifest.Class),
 		ProposedAt: row.ProposedAt, InForceAt: row.InForceAt,
 		Signed: []api.ContractSigned{}, Missing: []api.ContractMissing{}, Unmet: row.Unmet(version),
 	}
 	if version.Parent != nil {
+		out.Parent = row.Parent.String()
 		out.Constitutional = version.Compared.Constitutional
 		out.Changes = version.Compared.Sentences()
 	}

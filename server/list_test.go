@@ -133,7 +133,7 @@ func TestListQueries(t *testing.T) {
 		{"waiting with unknown groups", "/v1/requests?scope=waiting", none, 403, "groups-unknown", nil},
 		{"a scope of nothing", "/v1/requests?scope=", alice, 422, "field-refused", []string{"scope"}},
 		{"a scope in capitals", "/v1/requests?scope=Mine", alice, 422, "field-refused", []string{"scope"}},
-		{"a state that there is not", "/v1/requests?scope=mine&state=open", alice, 422, "field-refused", []string{"state", "pending, granted, denied, expired, cancelled or revoked"}},
+		{"a state that there is not", "/v1/requests?scope=mine&state=open", alice, 422, "field-refused", []string{"state", "pending, granted, denied, expired, cancelled, revoked or ended"}},
 		{"a state of nothing", "/v1/requests?scope=mine&state=", alice, 422, "field-refused", []string{"state"}},
 		{"two states", "/v1/requests?scope=mine&state=pending&state=granted", alice, 422, "field-refused", []string{"state", "2 times"}},
 		{"the state of what waits", "/v1/requests?scope=waiting&state=granted", alice, 422, "field-refused", []string{"state", "leave it out"}},

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/api"
+	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/docs"
 	"github.com/sallyport/sallyport/internal/lab/redocly"
 	"github.com/sallyport/sallyport/oidc"
@@ -95,6 +96,12 @@ func TestEveryDocumentedAnswer(t *testing.T) {
 	if r := alice.act(record.HostsDoc{Act: record.ActRetire, ID: newID(t), Host: "app-1.demo"}); r.status != http.StatusOK {
 		t.Errorf("%d %s", r.status, r.body)
 	}
+
+	version, folder := w.amendment()
+	alice.call("/v1/contracts", sent(t, folder))
+	alice.call("/v1/contracts", nil)
+	alice.call("/v1/contracts/"+version.Digest.String(), nil)
+	alice.call("/v1/contracts/plan", api.PlanRequest{Terms: string(version.Files[contract.TermsFile]), Days: "30"})
 
 	w.askOpenings(w.openingsOf(w.oversee(), nil))
 

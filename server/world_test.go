@@ -156,6 +156,7 @@ func (l *logs) String() string {
 // world is an installation: a provider, an authority on SQLite, and a server on
 // a loopback port.
 type world struct {
+	owner     ssh.Signer // signs the newest contract that was added
 	t         *testing.T
 	idp       *idp.Server
 	authority *authority.Authority
@@ -256,6 +257,7 @@ func (w *world) openAuthority() {
 func (w *world) addContract(terms string) {
 	t := w.t
 	owner := newKey(t)
+	w.owner = owner
 	text := strings.NewReplacer("KEY", line(owner.PublicKey()), "ISSUER", w.idp.URL()).Replace(terms)
 	files := map[string][]byte{contract.TermsFile: []byte(text), contract.ProseFile: []byte(prose)}
 	manifest, err := contract.NewManifest(files)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/contract"
 	"github.com/sallyport/sallyport/internal/lab"
+	"github.com/sallyport/sallyport/sshcert"
 )
 
 const paperTerms = `terms: sallyport/v1
@@ -86,5 +87,68 @@ func (v *verbs) contracts() {
 	})
 	if signed, err := os.ReadFile(filepath.Join(dir, contract.StatementPath("acme", "ada")+".sig")); err != nil || !strings.Contains(string(signed), "BEGIN SSH SIGNATURE") {
 		v.t.Errorf("%s, %v", signed, err)
+	}
+}
+
+// amendments types the verbs about contracts that ask the server. The amendment is
+// not in force before 2100, so it changes nothing in this story.
+func (v *verbs) amendments() {
+	v.t.Helper()
+	files := map[string][]byte{}
+	for _, name := range []string{contract.ManifestFile, contract.ProseFile, contract.TermsFile} {
+		text, err := os.ReadFile(filepath.Join(v.s.ContractDir(), name))
+		must(v.t, err)
+		files[name] = text
+	}
+	parent, err := contract.Load(files)
+	must(v.t, err)
+	draft := map[string][]byte{
+		contract.ProseFile: files[contract.ProseFile],
+		contract.TermsFile: bytes.Replace(files[contract.TermsFile], []byte("\nceilings:"), []byte("\neffect: {not_before: \"2100-01-01T00:00:00Z\"}\nceilings:"), 1),
+	}
+	amendment, err := contract.NewAmendment(draft, parent, nil)
+	must(v.t, err)
+	version, err := contract.LoadAmendment(amendment, parent)
+	must(v.t, err)
+	dir := v.s.Alice.Home("amendment")
+	must(v.t, os.MkdirAll(filepath.Join(dir, "sigs"), 0o700))
+	for name, text := range amendment {
+		must(v.t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	signatory := version.Required()[0].Lines[0]
+	statement, err := contract.NewStatement(version, signatory.Party, signatory.Of[0].Name)
+	must(v.t, err)
+	file := filepath.Join(dir, contract.StatementPath(signatory.Party, signatory.Of[0].Name))
+	must(v.t, os.WriteFile(file, statement, 0o600))
+	_, err = v.s.Owner.Must(v.ctx, "ssh-keygen", "-Y", "sign", "-n", sshcert.NamespaceContract, "-f", v.s.SignatoryKey(), file)
+	must(v.t, err)
+	v.words["$AMENDMENT"], v.words["$INFORCE"], v.words["$SCHEDULED"] = dir, parent.Digest.String(), version.Digest.String()
+	v.types([]typed{
+		{verb: "contract send", code: 0, line: "sally contract send $AMENDMENT"},
+		{verb: "contract send", code: 1, line: "sally contract send /nowhere", says: "no contract.md"},
+		{verb: "contract send", code: 2, line: "sally contract send", says: "name the contract's DIR"},
+		{verb: "contract status", code: 0, line: "sally contract status acme-demo"},
+		{verb: "contract status", code: 1, line: "sally contract status elsewhere", says: "no contract elsewhere concerns you"},
+		{verb: "contract status", code: 2, line: "sally contract status a b"},
+		{verb: "contract history", code: 0, line: "sally contract history"},
+		{verb: "contract history", code: 1, line: "sally contract history elsewhere", says: "no contract elsewhere concerns you"},
+		{verb: "contract history", code: 2, line: "sally contract history a b"},
+		{verb: "contract fetch", code: 0, line: "sally contract fetch $SCHEDULED $(mktemp -u ~/fetched.XXXXXX)"},
+		{verb: "contract fetch", code: 1, line: "sally contract fetch $VERSION1 ~/never"},
+		{verb: "contract fetch", code: 2, line: "sally contract fetch $SCHEDULED", says: "name the DIGEST and a DIR"},
+		{verb: "contract plan", code: 0, line: "sally contract plan $AMENDMENT --days 1"},
+		{verb: "contract plan", code: 1, line: "sally contract plan /nowhere", says: "no contract.md"},
+		{verb: "contract plan", code: 2, line: "sally contract plan", says: "name the contract's DIR"},
+	})
+}
+
+// askingVerbs are the lines of the verbs about contracts that ask the server.
+func askingVerbs() []typed {
+	return []typed{
+		{verb: "contract send", line: "sally contract send $AMENDMENT"},
+		{verb: "contract status", line: "sally contract status"},
+		{verb: "contract history", line: "sally contract history"},
+		{verb: "contract fetch", line: "sally contract fetch $SCHEDULED ~/never"},
+		{verb: "contract plan", line: "sally contract plan $AMENDMENT"},
 	}
 }

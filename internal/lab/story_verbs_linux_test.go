@@ -361,6 +361,7 @@ func (v *verbs) withServer() {
 		{verb: "logout", code: 1, line: "$OPEN sally logout"},
 		{verb: "logout", code: 2, line: "sally logout x"},
 	})
+	v.amendments()
 	v.csv("sally list --state pending --csv", 2, `,"'=1+1 ""quoted"", one;'@two",`)
 	v.csv("sally ledger list --limit 5 --csv", 7, "\r\nend,rows=5,size=")
 	for line, want := range map[string]string{
@@ -435,6 +436,10 @@ func (v *verbs) loggedOut() {
 		{verb: "logout", code: 0, line: "sally logout", says: "logged out of $URL"},
 		{verb: "list", code: 4, line: "sally list", says: "log in first"},
 	})
+	for _, l := range askingVerbs() {
+		l.code, l.says = 4, "log in first"
+		v.types([]typed{l})
+	}
 	must(v.t, v.s.Alice.LogIn(v.ctx))
 	v.types([]typed{{verb: "ssh", code: 0, line: "sally ssh $WEB1 --key-file -- true", says: "using the grant of request $GRANTED"}})
 }
@@ -443,7 +448,7 @@ func (v *verbs) loggedOut() {
 func (v *verbs) withoutServer() {
 	v.t.Helper()
 	must(v.t, v.s.StopServing())
-	for _, l := range []typed{
+	for _, l := range append(askingVerbs(), []typed{
 		{verb: "whoami", line: "sally whoami"},
 		{verb: "request", line: "sally request $WEB2 --for 10m --because 'two or more words'"},
 		{verb: "wait", line: "sally wait $PENDING"},
@@ -464,7 +469,7 @@ func (v *verbs) withoutServer() {
 		{verb: "ledger show", line: "sally ledger show 1"},
 		{verb: "ledger export", line: "sally ledger export --out x"},
 		{verb: "audit explain", line: "sally audit explain 1 $CONTRACT"},
-	} {
+	}...) {
 		l.code, l.says = 6, "does not answer"
 		v.types([]typed{l})
 	}
