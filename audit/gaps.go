@@ -336,10 +336,10 @@ func missing(err error, missed record.Key) []ledger.Kind {
 		return []ledger.Kind{ledger.RequestDecide} // who decided revokes
 	case errors.Is(err, record.ErrLocked):
 		return []ledger.Kind{ledger.PersonUnlock}
+	case errors.Is(err, record.ErrUncarried): // it wraps ErrNotInForce
+		return []ledger.Kind{ledger.GrantCarry, ledger.ContractSign, ledger.ContractPropose, ledger.ContractCondition}
 	case anyOf(err, record.ErrNotInForce, record.ErrSuperseded):
 		return []ledger.Kind{ledger.ContractSign, ledger.ContractPropose, ledger.ContractCondition, ledger.GrantCarry}
-	case errors.Is(err, record.ErrUncarried):
-		return []ledger.Kind{ledger.GrantCarry}
 	case errors.Is(err, contract.ErrHostNotInRole):
 		if missed.Table == record.TableHost {
 			return []ledger.Kind{ledger.HostJoin}
