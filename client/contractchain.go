@@ -113,7 +113,7 @@ func findVersion(digest canon.Digest, dir string, parents []string) (*contractDi
 		}
 		beside := filepath.Join(above, entry.Name())
 		manifest, err := readAtMost(filepath.Join(beside, contract.ManifestFile), maxContractFile)
-		if err == nil && canon.Sum(manifestDomain, manifest) == digest {
+		if err == nil && contract.ManifestDigest(manifest) == digest {
 			return readContractDir(beside)
 		}
 	}

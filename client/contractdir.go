@@ -26,9 +26,6 @@ const (
 	maxVersions     = 1000 // in one chain
 )
 
-// manifestDomain is the domain of a version's digest (docs/formats.md).
-const manifestDomain = "sallyport.manifest/v1"
-
 // contractDir is the folder of one contract version as it lies on disk.
 type contractDir struct {
 	path       string
@@ -103,7 +100,7 @@ func (d *contractDir) readStatements() error {
 // digest is the version's, as its manifest is written; false without a manifest.
 func (d *contractDir) digest() (canon.Digest, bool) {
 	manifest, ok := d.files[contract.ManifestFile]
-	return canon.Sum(manifestDomain, manifest), ok
+	return contract.ManifestDigest(manifest), ok
 }
 
 // write puts a file into the folder.

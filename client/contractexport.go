@@ -129,7 +129,7 @@ The files are the ones that the signatures are about:
 	for i, v := range c.versions {
 		fmt.Fprintf(&b, "## Version %d\n\n", v.Manifest.Version)
 		fmt.Fprintf(&b, "Its digest is %s, or in hexadecimal %x. This prints the same:\n\n    (printf '%s\\n'; cat version-%d/manifest.json) | sha256sum\n\n",
-			v.Digest, v.Digest[:], manifestDomain, v.Manifest.Version)
+			v.Digest, v.Digest[:], v.Manifest.V, v.Manifest.Version)
 		fmt.Fprintf(&b, "The manifest names the files by their SHA-256 in base64url:\n\n")
 		for _, f := range v.Manifest.Files {
 			fmt.Fprintf(&b, "    openssl dgst -sha256 -binary version-%d/%s | basenc --base64url   # %s=\n", v.Manifest.Version, f.Path, f.SHA256)

@@ -136,3 +136,55 @@ func TestPromiseP10_ProseIsNotChangedAlone(t *testing.T) {
 		})
 	}
 }
+
+// Who may narrow alone takes rights away and does nothing beside it: neither words of
+// the law nor duties of the other party come in with a narrowing.
+func TestPromiseP10_OnePartyAloneOnlyTakesRightsAway(t *testing.T) {
+	t.Parallel()
+	c := newChain(t)
+	const role = "grant: {max: 1h}"
+	files := map[string][]byte{
+		contract.ProseFile: []byte("# §1 All\n"),
+		contract.TermsFile: []byte(c.terms([]string{"issuers:", "effect: {unilateral_narrowing: [acme]}\nlaw: {governing: DE}\nretention: {clause: §1, period: 400d}\noffices: {auditor: [leads], reviewer: [leads]}\nissuers:"})),
+	}
+	manifest, err := contract.NewManifest(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files[contract.ManifestFile] = manifest
+	v1, err := contract.Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const all = wantOfficer + "; " + wantOwner
+	for _, tt := range []struct {
+		name, old, with string // of the terms, beside the narrowing
+		want            string // still missing when acme has signed
+	}{
+		{"nothing else", role, role, ""},
+		{"the law", "governing: DE", "governing: FR", all},
+		{"a longer memory", "period: 400d", "period: 500d", all},
+		{"no auditor", "auditor: [leads], ", "", all},
+		{"the title", "title: Small", "title: Smaller", all},
+		{"a duty", "issuers:", "obligations: {log: {clause: §1, duty: log, within: 60s, else: finding-high}}\nissuers:", all},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			terms := replace(t, v1.Files[contract.TermsFile], tt.old, tt.with)
+			files, err := contract.NewAmendment(map[string][]byte{
+				contract.ProseFile: v1.Files[contract.ProseFile],
+				contract.TermsFile: replace(t, terms, role, "grant: {max: 30m}"),
+			}, v1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v2, err := contract.LoadAmendment(files, v1)
+			if err != nil || v2.Compared.Class != contract.Narrowing || v2.Compared.Constitutional {
+				t.Fatalf("%+v, %v", v2, err)
+			}
+			if got := missing(v2, c.signed(t, v2, "ada cleo |")); got != tt.want {
+				t.Errorf("missing %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

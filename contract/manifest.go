@@ -117,6 +117,10 @@ func writeManifest(m Manifest, terms *Terms, files map[string][]byte) ([]byte, e
 	return b, nil
 }
 
+// ManifestDigest is the digest of the version that has this manifest.json: what its
+// parties sign and certificates name.
+func ManifestDigest(manifest []byte) canon.Digest { return canon.Sum(manifestFormat, manifest) }
+
 func describeFile(path string, content []byte) File {
 	return File{Path: path, SHA256: canon.Digest(sha256.Sum256(content)), Bytes: len(content)}
 }

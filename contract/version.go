@@ -154,7 +154,7 @@ func load(files map[string][]byte, m Manifest) (*Version, error) {
 			return nil, fmt.Errorf("%w: %s is about other terms, or other terms before them; make the plan again and then a new manifest", ErrManifest, PlanFile)
 		}
 	}
-	v := &Version{Digest: canon.Sum(manifestFormat, files[ManifestFile]), Manifest: m, Terms: terms, Files: maps.Clone(files)}
+	v := &Version{Digest: ManifestDigest(files[ManifestFile]), Manifest: m, Terms: terms, Files: maps.Clone(files)}
 	for name, content := range v.Files {
 		v.Files[name] = slices.Clone(content)
 	}

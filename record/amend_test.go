@@ -157,6 +157,9 @@ func TestPromiseP10_AGrantSurvivesOnlyWhatWouldHaveAllowedIt(t *testing.T) {
 		{"the login is gone", "logins: [deploy, ops]", "logins: [deploy]", record.ErrNotCarried},
 		{"the hosts are gone", "hosts: {env: [demo]}", "hosts: {env: [prod]}", record.ErrNotCarried},
 		{"longer reasons", "min_words: 2", "min_words: 3", record.ErrNotCarried},
+		{"a guard that refuses it", operator, strings.Replace(operator, "clause: §1,", "clause: §1, when: 'grant_seconds <= 60',", 1), record.ErrNotCarried},
+		{"a guard of which it is not known", operator, strings.Replace(operator, "clause: §1,", "clause: §1, when: 'grant_seconds <= 3600',", 1), record.ErrNotCarried},
+		{"tickets of a form", "request: {reason: {min_words: 2}}", "request: {reason: {min_words: 2}, ticket: {pattern: \"OPS-[0-9]+\"}}", record.ErrNotCarried},
 		{"the group is another", "leads: \"oidc:local/leads\"", "leads: \"oidc:local/bosses\"", record.ErrNotCarried},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

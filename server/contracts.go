@@ -222,7 +222,7 @@ func (s *Server) sendContract(w http.ResponseWriter, r *http.Request, session st
 	if err != nil {
 		return contractRefused(err)
 	}
-	digest := canon.Sum("sallyport.manifest/v1", files[contract.ManifestFile])
+	digest := contract.ManifestDigest(files[contract.ManifestFile])
 	if err := s.store.Read(r.Context(), func(reader *store.Reader) error {
 		return s.maySend(reader, session, parent, digest, len(signatures) > 0)
 	}); err != nil {
@@ -277,7 +277,7 @@ func (s *Server) maySend(r *store.Reader, session store.Session, parent, digest 
 		return contractRefused(fmt.Errorf("an amendment comes with the signature of at least one who may sign it (sally contract sign): %w", contract.ErrStatement))
 	}
 	if open >= maxOpenProposals {
-		return contractRefused(fmt.Errorf("%d versions of the contract wait for signatures; withdraw one, or wait until one is over: %w", open, record.ErrProposalOver))
+		return contractRefused(fmt.Errorf("%d versions of the contract wait for signatures; bring the signatures that one lacks, or wait until one is over: %w", open, record.ErrProposalOver))
 	}
 	return nil
 }
